@@ -1,0 +1,1 @@
+//! Entropy coders on the CPU.

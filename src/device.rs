@@ -1,0 +1,131 @@
+//! How a user names a device. Pure data: opening one is the Vulkan layer's work.
+
+use std::{fmt, str::FromStr};
+
+use crate::error::DeviceError;
+
+/// Which device does the work.
+///
+/// Parsed from `cpu`, `auto`, an index (`0`), `name=TEXT` (a part of the device's name, whatever its case),
+/// `uuid=HEX` (with or without dashes) or `pci=DOMAIN:BUS:DEVICE.FUNCTION` (the domain may be left out).
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[non_exhaustive]
+pub enum DeviceSelector {
+    /// A hardware GPU for large inputs if there is one, and the CPU. Never a software Vulkan device.
+    #[default]
+    Auto,
+    /// The CPU alone; Vulkan is not even loaded.
+    Cpu,
+    /// The device with this index in [`devices`](crate::devices).
+    Index(usize),
+    /// The one device whose name contains this text, whatever its case.
+    Name(String),
+    /// The device with this UUID.
+    Uuid([u8; 16]),
+    /// The device at this PCI address.
+    Pci {
+        /// Domain (segment group).
+        domain: u32,
+        /// Bus.
+        bus: u32,
+        /// Device (slot).
+        device: u32,
+        /// Function.
+        function: u32,
+    },
+}
+
+impl FromStr for DeviceSelector {
+    type Err = DeviceError;
+
+    fn from_str(text: &str) -> Result<Self, DeviceError> {
+        let bad = || DeviceError::BadSelector(text.to_owned());
+        if let Some((key, value)) = text.split_once('=') {
+            return match key.to_ascii_lowercase().as_str() {
+                "name" if !value.is_empty() => Ok(Self::Name(value.to_owned())),
+                "uuid" => parse_uuid(value).map(Self::Uuid).ok_or_else(bad),
+                "pci" => parse_pci(value).ok_or_else(bad),
+                _ => Err(bad()),
+            };
+        }
+        match text.to_ascii_lowercase().as_str() {
+            "auto" => Ok(Self::Auto),
+            "cpu" => Ok(Self::Cpu),
+            digits if digits.bytes().all(|b| b.is_ascii_digit()) => {
+                digits.parse().map(Self::Index).map_err(|_| bad())
+            }
+            _ => Err(bad()),
+        }
+    }
+}
+
+fn parse_uuid(text: &str) -> Option<[u8; 16]> {
+    let digits: Vec<u8> = text.bytes().filter(|&b| b != b'-').collect();
+    if digits.len() != 32 || !digits.iter().all(u8::is_ascii_hexdigit) {
+        return None;
+    }
+    let mut uuid = [0; 16];
+    for (byte, pair) in uuid.iter_mut().zip(digits.chunks(2)) {
+        *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
+    }
+    Some(uuid)
+}
+
+fn parse_pci(text: &str) -> Option<DeviceSelector> {
+    let hex = |part: &str| {
+        let plain = !part.is_empty() && part.bytes().all(|b| b.is_ascii_hexdigit());
+        plain.then(|| u32::from_str_radix(part, 16).ok()).flatten()
+    };
+    let (address, function) = text.rsplit_once('.')?;
+    let mut parts = address.rsplit(':');
+    let device = hex(parts.next()?)?;
+    let bus = hex(parts.next()?)?;
+    let domain = parts.next().map_or(Some(0), hex)?;
+    if parts.next().is_some() {
+        return None;
+    }
+    Some(DeviceSelector::Pci { domain, bus, device, function: hex(function)? })
+}
+
+impl fmt::Display for DeviceSelector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Auto => f.write_str("auto"),
+            Self::Cpu => f.write_str("cpu"),
+            Self::Index(index) => write!(f, "{index}"),
+            Self::Name(name) => write!(f, "name={name}"),
+            Self::Uuid(uuid) => {
+                f.write_str("uuid=")?;
+                uuid.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+            }
+            Self::Pci { domain, bus, device, function } => {
+                write!(f, "pci={domain:04x}:{bus:02x}:{device:02x}.{function:x}")
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_form_parses_and_prints_back() {
+        for text in
+            ["auto", "cpu", "0", "17", "name=llvmpipe (LLVM 15)", "pci=0001:0a:1f.7"]
+        {
+            assert_eq!(text.parse::<DeviceSelector>().unwrap().to_string(), text);
+        }
+        let uuid: DeviceSelector = "uuid=6D657361-3235-2e30-2e37-2d320a000000".parse().unwrap();
+        assert_eq!(uuid.to_string(), "uuid=6d65736132352e302e372d320a000000");
+        let short: DeviceSelector = "pci=0a:00.0".parse().unwrap();
+        assert_eq!(short.to_string(), "pci=0000:0a:00.0");
+    }
+
+    #[test]
+    fn nonsense_is_refused() {
+        for text in ["", "gpu", "-1", "name=", "uuid=12", "pci=1", "pci=+1:0.0", "0x1", "99999999999999999999999"] {
+            assert!(text.parse::<DeviceSelector>().is_err(), "{text:?} was accepted");
+        }
+    }
+}

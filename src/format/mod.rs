@@ -1,0 +1,50 @@
+//! The frame format as pure bytes: no I/O, no allocation that the input controls. `docs/FORMAT.md` is its
+//! specification.
+
+/// Smallest block: 4 KiB.
+pub const MIN_BLOCK_LOG: u8 = 12;
+/// Largest block: 1 MiB.
+pub const MAX_BLOCK_LOG: u8 = 20;
+/// Smallest segment: 4 KiB.
+pub const MIN_SEGMENT_LOG: u8 = 12;
+/// Largest segment: 64 KiB.
+pub const MAX_SEGMENT_LOG: u8 = 16;
+/// Smallest table: 256 slots.
+pub const MIN_TABLE_LOG: u8 = 8;
+/// Largest table: 4096 slots.
+pub const MAX_TABLE_LOG: u8 = 12;
+
+/// The pipeline byte of a frame header, as read: it may name a pipeline that this build does not have.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct PipelineId(pub u8);
+
+impl PipelineId {
+    /// The pipeline's name in the format's table, if the format defines it.
+    pub fn name(self) -> Option<&'static str> {
+        const NAMES: [&str; 10] = [
+            "stored", "rans", "fse", "huff", "lzr", "lzf", "lzh", "lzseqr", "lzseqf", "deflate",
+        ];
+        NAMES.get(usize::from(self.0)).copied()
+    }
+}
+
+impl std::fmt::Display for PipelineId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.name() {
+            Some(name) => write!(f, "{name:?} (id {})", self.0),
+            None => write!(f, "with the unknown id {}", self.0),
+        }
+    }
+}
+
+/// What a block record holds.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub enum BlockKind {
+    /// The raw bytes.
+    Stored = 0,
+    /// One byte value, repeated.
+    Single = 1,
+    /// Lane streams behind a table.
+    Coded = 2,
+}

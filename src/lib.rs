@@ -1,0 +1,17 @@
+//! Lossless compression on any Vulkan GPU and the CPU beside it.
+#![deny(unsafe_code)]
+
+mod block;
+pub mod coder;
+mod device;
+mod engine;
+mod error;
+pub mod format;
+pub mod kernel;
+mod options;
+mod sched;
+mod vk;
+
+pub use device::DeviceSelector;
+pub use error::{BlockFault, DeviceError, Error, FrameFault, Result};
+pub use options::{CancelToken, Options, Pipeline, Progress, SegmentProfile, Simd};

@@ -1,0 +1,323 @@
+//! The options builder.
+
+use std::{
+    fmt,
+    str::FromStr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use crate::{
+    device::DeviceSelector,
+    error::{Error, Result},
+    format::{
+        MAX_BLOCK_LOG, MAX_TABLE_LOG, MIN_BLOCK_LOG, MIN_TABLE_LOG, PipelineId,
+    },
+};
+
+/// A model and a coder.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+#[non_exhaustive]
+pub enum Pipeline {
+    /// Blocks as they are, with checksums and index.
+    Stored,
+    /// Order-0 rANS on 32 lanes.
+    #[default]
+    Rans,
+}
+
+impl Pipeline {
+    /// Every pipeline of this build.
+    pub const ALL: &'static [Self] = &[Self::Stored, Self::Rans];
+
+    /// The identifier in the frame header.
+    pub fn id(self) -> PipelineId {
+        match self {
+            Self::Stored => PipelineId(0),
+            Self::Rans => PipelineId(1),
+        }
+    }
+
+    /// The pipeline's name.
+    pub fn name(self) -> &'static str {
+        self.id().name().expect("every pipeline of this build is in the format's table")
+    }
+}
+
+impl TryFrom<PipelineId> for Pipeline {
+    type Error = Error;
+
+    fn try_from(id: PipelineId) -> Result<Self> {
+        Self::ALL.iter().copied().find(|p| p.id() == id).ok_or(Error::UnsupportedPipeline(id))
+    }
+}
+
+impl FromStr for Pipeline {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        Self::ALL.iter().copied().find(|p| p.name() == text).ok_or_else(|| {
+            let known: Vec<_> = Self::ALL.iter().map(|p| p.name()).collect();
+            Error::InvalidOption {
+                name: "pipeline",
+                reason: format!("{text:?} is unknown; this build has {}", known.join(", ")),
+            }
+        })
+    }
+}
+
+impl fmt::Display for Pipeline {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// How long a segment is: the unit that 32 lanes code together.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+#[non_exhaustive]
+pub enum SegmentProfile {
+    /// 16 KiB: the best size for throughput.
+    #[default]
+    Throughput,
+    /// 4 KiB: more lanes at once for small inputs, at about 2 % more size.
+    Latency,
+}
+
+impl SegmentProfile {
+    pub(crate) fn segment_log(self) -> u8 {
+        match self {
+            Self::Throughput => 14,
+            Self::Latency => 12,
+        }
+    }
+}
+
+/// Which instructions the CPU coders use. The bytes are the same whatever is chosen.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+#[non_exhaustive]
+pub enum Simd {
+    /// The best that the processor has.
+    #[default]
+    Auto,
+    /// The scalar reference.
+    Scalar,
+    /// Portable code without intrinsics.
+    Portable,
+    /// AVX2.
+    Avx2,
+    /// AVX-512 (F, BW, VL, VBMI2).
+    Avx512,
+}
+
+/// How far an operation has come.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[non_exhaustive]
+pub struct Progress {
+    /// Raw bytes finished.
+    pub raw_bytes: u64,
+    /// Coded bytes finished, headers included.
+    pub coded_bytes: u64,
+    /// Blocks finished.
+    pub blocks: u64,
+}
+
+/// Cancels an operation from another thread: clone it, hand one clone to
+/// [`Options::cancel`], call [`cancel`](Self::cancel) on the other.
+#[derive(Clone, Debug, Default)]
+pub struct CancelToken(Arc<AtomicBool>);
+
+impl CancelToken {
+    /// A token that is not cancelled.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Asks every operation that holds this token to stop; each returns [`Error::Cancelled`].
+    pub fn cancel(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether [`cancel`](Self::cancel) was called.
+    pub fn is_cancelled(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+pub(crate) type ProgressFn = Arc<dyn Fn(Progress) + Send + Sync>;
+
+/// Options for compression and decompression; the defaults suit most uses.
+#[derive(Clone)]
+pub struct Options {
+    pub(crate) pipeline: Pipeline,
+    pub(crate) block_log: u8,
+    pub(crate) segment: SegmentProfile,
+    pub(crate) table_log: Option<u8>,
+    pub(crate) threads: usize,
+    pub(crate) simd: Simd,
+    pub(crate) device: Option<DeviceSelector>,
+    pub(crate) memory_limit: u64,
+    pub(crate) output_limit: u64,
+    pub(crate) verify: bool,
+    pub(crate) index: bool,
+    pub(crate) content_size: Option<u64>,
+    pub(crate) progress: Option<ProgressFn>,
+    pub(crate) cancel: Option<CancelToken>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            pipeline: Pipeline::default(),
+            block_log: 18,
+            segment: SegmentProfile::default(),
+            table_log: None,
+            threads: 0,
+            simd: Simd::Auto,
+            device: None,
+            memory_limit: 256 << 20,
+            output_limit: u64::MAX,
+            verify: true,
+            index: true,
+            content_size: None,
+            progress: None,
+            cancel: None,
+        }
+    }
+}
+
+impl Options {
+    /// The defaults: pipeline `rans`, 256 KiB blocks, 16 KiB segments, as many threads as the machine runs
+    /// at once, 256 MiB of memory, checksums verified, an index written.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The pipeline that [`compress`](crate::compress) uses. A decompressor reads it from the frame.
+    pub fn pipeline(mut self, pipeline: Pipeline) -> Self {
+        self.pipeline = pipeline;
+        self
+    }
+
+    /// Raw bytes per block: a power of two from 4 KiB to 1 MiB; the default is 256 KiB.
+    ///
+    /// # Errors
+    /// [`Error::InvalidOption`] for any other size.
+    pub fn block_size(mut self, bytes: usize) -> Result<Self> {
+        let log = bytes.checked_ilog2().unwrap_or(0) as u8;
+        if !bytes.is_power_of_two() || !(MIN_BLOCK_LOG..=MAX_BLOCK_LOG).contains(&log) {
+            return Err(Error::InvalidOption {
+                name: "block size",
+                reason: format!("{bytes} is no power of two from 4 KiB to 1 MiB"),
+            });
+        }
+        self.block_log = log;
+        Ok(self)
+    }
+
+    /// The length of segments.
+    pub fn segment(mut self, profile: SegmentProfile) -> Self {
+        self.segment = profile;
+        self
+    }
+
+    /// Forces the table log, 8 to 12, for every block. `None`, the default, takes 11, and 12 for blocks with
+    /// many rare symbols.
+    ///
+    /// # Errors
+    /// [`Error::InvalidOption`] outside 8 to 12.
+    pub fn table_log(mut self, log: Option<u8>) -> Result<Self> {
+        if log.is_some_and(|log| !(MIN_TABLE_LOG..=MAX_TABLE_LOG).contains(&log)) {
+            return Err(Error::InvalidOption {
+                name: "table log",
+                reason: "it must be from 8 to 12".to_owned(),
+            });
+        }
+        self.table_log = log;
+        Ok(self)
+    }
+
+    /// CPU worker threads; 0, the default, means as many as the machine runs at once.
+    pub fn threads(mut self, threads: usize) -> Self {
+        self.threads = threads;
+        self
+    }
+
+    /// The instructions that CPU coders use, for tests and comparisons.
+    pub fn simd(mut self, simd: Simd) -> Self {
+        self.simd = simd;
+        self
+    }
+
+    /// The device. Without this call the environment variable `RANVIL_DEVICE` decides, and without it
+    /// [`DeviceSelector::Auto`].
+    pub fn device(mut self, device: DeviceSelector) -> Self {
+        self.device = Some(device);
+        self
+    }
+
+    /// Host memory for blocks in flight, in bytes, beyond the device's own; the default is 256 MiB.
+    pub fn memory_limit(mut self, bytes: u64) -> Self {
+        self.memory_limit = bytes;
+        self
+    }
+
+    /// The most raw bytes that decompression may yield; unlimited by default. Set it for untrusted input: a
+    /// frame may hold up to 50,000 times its own size.
+    pub fn output_limit(mut self, bytes: u64) -> Self {
+        self.output_limit = bytes;
+        self
+    }
+
+    /// Whether decompression verifies the CRC-32C of every block; on by default.
+    pub fn verify_checksums(mut self, verify: bool) -> Self {
+        self.verify = verify;
+        self
+    }
+
+    /// Whether compression writes an index; on by default. Without one a reader that seeks has to walk the
+    /// block headers first.
+    pub fn index(mut self, index: bool) -> Self {
+        self.index = index;
+        self
+    }
+
+    /// Announces the raw size in the frame header when a stream is compressed. It is an error to write more or
+    /// fewer bytes.
+    pub fn content_size(mut self, bytes: Option<u64>) -> Self {
+        self.content_size = bytes;
+        self
+    }
+
+    /// Called after every block, from the thread that reads or writes the stream.
+    pub fn progress(mut self, callback: impl Fn(Progress) + Send + Sync + 'static) -> Self {
+        self.progress = Some(Arc::new(callback));
+        self
+    }
+
+    /// A token that cancels operations run with these options.
+    pub fn cancel(mut self, token: CancelToken) -> Self {
+        self.cancel = Some(token);
+        self
+    }
+}
+
+impl fmt::Debug for Options {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Options")
+            .field("pipeline", &self.pipeline)
+            .field("block_log", &self.block_log)
+            .field("segment", &self.segment)
+            .field("table_log", &self.table_log)
+            .field("threads", &self.threads)
+            .field("simd", &self.simd)
+            .field("device", &self.device)
+            .field("memory_limit", &self.memory_limit)
+            .field("output_limit", &self.output_limit)
+            .field("verify", &self.verify)
+            .field("index", &self.index)
+            .field("content_size", &self.content_size)
+            .finish_non_exhaustive()
+    }
+}

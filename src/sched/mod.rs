@@ -1,0 +1,1 @@
+//! Workers, deques, sleeping: generic over the task.

@@ -1,0 +1,1 @@
+//! The Vulkan layer: the only place that names `ash`.

@@ -1,0 +1,2 @@
+//! The command `ranvil`.
+fn main() {}

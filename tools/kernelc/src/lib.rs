@@ -1,0 +1,1 @@
+//! Compiles, validates and reflects kernels for `build.rs`.
