@@ -17,6 +17,5 @@ struct DecodeBlock {
 #define FAULT_SEGMENT_SIZES 5u
 #define FAULT_STREAM 6u
 #define FAULT_FINAL_STATE 7u
-#define FAULT_PADDING 9u
 
 #define NO_FAULT 0xffffffffu
