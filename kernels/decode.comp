@@ -27,7 +27,6 @@ layout(constant_id = 1) const uint MAX_TABLE_LOG = 12u;
 
 layout(push_constant) uniform DecodePush {
     uint segment_log;
-    uint stream_stride;
 };
 layout(std430, binding = 0) readonly buffer Blocks { DecodeBlock blocks[]; };
 layout(std430, binding = 1) readonly buffer Payload { WORD payload[]; };
@@ -133,7 +132,7 @@ Stream open(DecodeBlock block, uint segment) {
     stream.end = 0u;
     [[unroll]] for (uint j = 0u; j < LANES; j++) stream.x[j] = 0x10000u;
     if (stream.size > 0u) {
-        uint own = stream_stride * gl_WorkGroupID.x + segment;
+        uint own = block.streams + segment;
         stream.p = streams[own] + 64u;
         stream.end = streams[own + 1u];
         [[unroll]] for (uint j = 0u; j < LANES; j++) {

@@ -14,8 +14,6 @@
 
 layout(push_constant) uniform EncodePush {
     uint segment_log;
-    // Entries of counts[] a block: the most segments that any block has.
-    uint segment_stride;
 };
 layout(std430, binding = 0) readonly buffer Blocks { EncodeBlock blocks[]; };
 layout(std430, binding = 1) readonly buffer Raw { uint raw[]; };
@@ -149,7 +147,7 @@ void close(EncodeBlock block, uint segment, inout Stream streams[STREAMS]) {
         if (streams[k].size == 0u) continue;
         if (lane(0u) == 0u) {
             uint count = stream_space(streams[k].size) - streams[k].p;
-            counts[gl_WorkGroupID.x * segment_stride + segment + k] = count;
+            counts[block.segment + segment + k] = count;
         }
         streams[k].p -= 64u;
         [[unroll]] for (uint j = 0u; j < LANES; j++) {

@@ -2,22 +2,20 @@
 // Counts the byte values of chunks of blocks. Every invocation has its own 8-bit counters in shared memory, four in a
 // word; a chunk is so short that none overflows.
 
-#define INVOCATIONS 64u
 layout(local_size_x = 64) in;
 
 #include "encode.glsl"
+#define INVOCATIONS HISTOGRAM_INVOCATIONS
 
 layout(push_constant) uniform HistogramPush {
-    // Blocks times chunks.
-    uint pieces;
-    // Chunks of a block, and their length in words: a multiple of INVOCATIONS, at most 63 times that.
     uint chunks;
-    uint chunk_words;
 };
 layout(std430, binding = 0) readonly buffer Blocks { EncodeBlock blocks[]; };
-layout(std430, binding = 1) readonly buffer Raw { uint raw[]; };
+// The block of each chunk.
+layout(std430, binding = 1) readonly buffer Pieces { uint pieces[]; };
+layout(std430, binding = 2) readonly buffer Raw { uint raw[]; };
 // 256 counts a chunk.
-layout(std430, binding = 2) writeonly buffer Histograms { uint histograms[]; };
+layout(std430, binding = 3) writeonly buffer Histograms { uint histograms[]; };
 
 // Word (bin / 4) * INVOCATIONS + t belongs to invocation t: it stays in its bank.
 shared uint counters[64u * INVOCATIONS];
@@ -28,13 +26,13 @@ void count(uint value) {
 
 void main() {
     uint own = gl_LocalInvocationIndex;
-    for (uint piece = gl_WorkGroupID.x; piece < pieces; piece += gl_NumWorkGroups.x) {
+    for (uint chunk = gl_WorkGroupID.x; chunk < chunks; chunk += gl_NumWorkGroups.x) {
         for (uint i = 0u; i < 64u; i++) counters[i * INVOCATIONS + own] = 0u;
 
-        EncodeBlock block = blocks[piece / chunks];
+        EncodeBlock block = blocks[pieces[chunk]];
         uint words = (block.raw_size + 3u) / 4u;
-        uint first = min(piece % chunks * chunk_words, words);
-        uint end = min(first + chunk_words, words);
+        uint first = min((chunk - block.chunk) * chunk_words(block), words);
+        uint end = min(first + chunk_words(block), words);
         for (uint i = first + own; i < end; i += INVOCATIONS) {
             uint word = raw[block.raw + i];
             uint bytes = min(block.raw_size - 4u * i, 4u);
@@ -50,7 +48,7 @@ void main() {
             even += four & 0xff00ffu;
             odd += four >> 8 & 0xff00ffu;
         }
-        uint at = 256u * piece + 4u * own;
+        uint at = 256u * chunk + 4u * own;
         histograms[at] = even & 0xffffu;
         histograms[at + 1u] = odd & 0xffffu;
         histograms[at + 2u] = even >> 16;

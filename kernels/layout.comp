@@ -10,7 +10,6 @@ layout(local_size_x = 256) in;
 layout(push_constant) uniform LayoutPush {
     uint block_count;
     uint segment_log;
-    uint segment_stride;
 };
 layout(std430, binding = 0) readonly buffer Blocks { EncodeBlock blocks[]; };
 layout(std430, binding = 1) readonly buffer Infos { EncodeInfo infos[]; };
@@ -27,18 +26,20 @@ void main() {
         EncodeResult result = EncodeResult(KIND_STORED, 0u, 0u, 0u);
         uint segments = 0u;
         uint head = 0u;
+        uint first = 0u;
         if (real) {
-            uint raw_size = blocks[number].raw_size;
+            EncodeBlock block = blocks[number];
+            first = block.segment;
             EncodeInfo info = infos[number];
             result = EncodeResult(info.kind, 0u, 1u, 0u);
             if (info.kind == KIND_CODED) {
-                segments = (raw_size + (1u << segment_log) - 1u) >> segment_log;
+                segments = (block.raw_size + (1u << segment_log) - 1u) >> segment_log;
                 head = segments + info.table_size / 2u;
                 uint words = head;
-                for (uint s = 0u; s < segments; s++) words += 64u + counts[number * segment_stride + s];
+                for (uint s = 0u; s < segments; s++) words += 64u + counts[first + s];
                 result.table_log = info.table_log;
                 result.coded_size = 2u * words;
-                if (result.coded_size >= raw_size) result = EncodeResult(KIND_STORED, 0u, raw_size, 0u);
+                if (result.coded_size >= block.raw_size) result = EncodeResult(KIND_STORED, 0u, block.raw_size, 0u);
             }
         }
         uint total;
@@ -49,8 +50,8 @@ void main() {
             result.payload = payload;
             uint at = 2u * payload + head;
             for (uint s = 0u; s < segments; s++) {
-                places[number * segment_stride + s] = at;
-                at += 64u + counts[number * segment_stride + s];
+                places[first + s] = at;
+                at += 64u + counts[first + s];
             }
         }
         if (real) results[number] = result;

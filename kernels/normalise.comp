@@ -10,7 +10,6 @@ layout(local_size_x = 64) in;
 #include "scan.glsl"
 
 layout(push_constant) uniform NormalisePush {
-    uint chunks;
     // 0: the rule of docs/DECISIONS.md.
     uint forced_log;
 };
@@ -135,12 +134,13 @@ void main() {
     }
     for (uint i = own; i < TABLE_WORDS; i += SCAN_SIZE) table[i] = 0u;
 
+    EncodeBlock block = blocks[number];
     uint h[4] = uint[4](0u, 0u, 0u, 0u);
-    for (uint chunk = 0u; chunk < chunks; chunk++) {
-        uint at = 256u * (number * chunks + chunk) + 4u * own;
+    for (uint chunk = 0u; chunk < chunk_count(block); chunk++) {
+        uint at = 256u * (block.chunk + chunk) + 4u * own;
         [[unroll]] for (uint i = 0u; i < 4u; i++) h[i] += histograms[at + i];
     }
-    uint size = blocks[number].raw_size;
+    uint size = block.raw_size;
     uint present = 0u;
     uint rare = 0u;
     [[unroll]] for (uint i = 0u; i < 4u; i++) {

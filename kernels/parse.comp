@@ -11,8 +11,6 @@ layout(local_size_x = 64) in;
 
 layout(push_constant) uniform ParsePush {
     uint segment_log;
-    // Entries of streams[] a block: the most segments that any block has, and one.
-    uint stream_stride;
 };
 layout(std430, binding = 0) readonly buffer Blocks { DecodeBlock blocks[]; };
 layout(std430, binding = 1) readonly buffer Payload { uint payload[]; };
@@ -118,11 +116,9 @@ void main() {
     [[unroll]] for (uint i = 0u; i < 4u; i++) {
         tables[256u * gl_WorkGroupID.x + 4u * own + i] = cum << 16 | f[i];
         cum += f[i];
-        if (4u * own + i <= segments && 4u * own + i < stream_stride) {
-            streams[stream_stride * gl_WorkGroupID.x + 4u * own + i] = 2u * block.payload + start;
-        }
+        if (4u * own + i <= segments) streams[block.streams + 4u * own + i] = 2u * block.payload + start;
         start += size[i];
     }
     // With 256 segments the end has no invocation of its own.
-    if (own == 63u && segments == 256u) streams[stream_stride * gl_WorkGroupID.x + 256u] = 2u * block.payload + start;
+    if (own == 63u && segments == 256u) streams[block.streams + 256u] = 2u * block.payload + start;
 }

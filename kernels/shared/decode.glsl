@@ -10,6 +10,8 @@ struct DecodeBlock {
     // Bytes that the block decodes to.
     uint raw_size;
     uint table_log;
+    // First entry of the block in streams[]: one for each segment, and one.
+    uint streams;
 };
 
 // Status words: ranvil::BlockFault.

@@ -7,6 +7,9 @@ struct EncodeBlock {
     uint raw_size;
     // First word of the space for the segments' streams.
     uint scratch;
+    // Numbers of the first segment and the first histogram chunk: those of all blocks are counted through.
+    uint segment;
+    uint chunk;
 };
 
 // What is known of a block once its table is made.
@@ -33,6 +36,20 @@ struct EncodeResult {
 // Words for a block's serialised table: 2 and 32 bytes of masks, 256 classes of 4 bits, and less than 11 bits for
 // every other part of a frequency.
 #define TABLE_WORDS 132u
+
+// Invocations of histogram.comp and the most words (32 bits) that each takes: their 252 bytes fit 8-bit counters.
+#define HISTOGRAM_INVOCATIONS 64u
+#define HISTOGRAM_WORDS 63u
+
+// Chunks of a block and their length in words.
+uint chunk_count(EncodeBlock block) {
+    uint most = 4u * HISTOGRAM_INVOCATIONS * HISTOGRAM_WORDS;
+    return (block.raw_size + most - 1u) / most;
+}
+uint chunk_words(EncodeBlock block) {
+    uint share = 4u * HISTOGRAM_INVOCATIONS * chunk_count(block);
+    return (block.raw_size + share - 1u) / share * HISTOGRAM_INVOCATIONS;
+}
 
 // 16-bit words of space for the stream of a segment of `size` bytes: 64 of initial states, and 13 bits a symbol. A
 // symbol takes at most 12.09 bits: a state is at least f << (16 - K) before it grows to (x / f << K) + ..., which is
