@@ -16,3 +16,6 @@ pub use device::{DeviceInfo, DeviceKind, DeviceSelector, PciAddress, SubgroupSiz
 pub use error::{BlockFault, DeviceError, Error, FrameFault, Result};
 pub use options::{CancelToken, Options, Pipeline, Progress, SegmentProfile, Simd};
 pub use vk::devices;
+
+#[doc(hidden)]
+pub use vk::testing;
