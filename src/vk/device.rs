@@ -155,8 +155,8 @@ impl Device {
 
 impl Drop for Device {
     fn drop(&mut self) {
-        self.wait_idle();
-        // SAFETY: everything created from the device holds it in an `Arc`, so it is gone by now.
+        // SAFETY: everything created from the device holds it in an `Arc`, so it is gone by now; what submits work
+        // has waited for it.
         unsafe { self.raw.destroy_device(None) };
     }
 }
@@ -185,7 +185,8 @@ fn choose_subgroup(
         (Some(ForcedForm::Subgroup), Some(size)) if !shared => Ok(Some(size)),
         (Some(ForcedForm::Subgroup), _) => Err(unsupported(
             info,
-            "subgroup ballots at a known size, which RANVIL_KERNEL_FORM=subgroup asks for".to_owned(),
+            "subgroup ballots at a known size, which RANVIL_KERNEL_FORM=subgroup asks for"
+                .to_owned(),
         )),
         (None, size) => Ok(size.filter(|_| !shared)),
     }
@@ -256,13 +257,12 @@ fn create(
     }
 
     let mut extensions = Vec::new();
-    let mut vulkan11 = vk::PhysicalDeviceVulkan11Features::default()
-        .storage_buffer16_bit_access(offer.storage16);
+    let mut vulkan11 =
+        vk::PhysicalDeviceVulkan11Features::default().storage_buffer16_bit_access(offer.storage16);
     let mut vulkan12 = vk::PhysicalDeviceVulkan12Features::default().timeline_semaphore(true);
     let mut control = vk::PhysicalDeviceSubgroupSizeControlFeaturesEXT::default();
-    let mut executables =
-        vk::PhysicalDevicePipelineExecutablePropertiesFeaturesKHR::default()
-            .pipeline_executable_info(true);
+    let mut executables = vk::PhysicalDevicePipelineExecutablePropertiesFeaturesKHR::default()
+        .pipeline_executable_info(true);
     let mut create = vk::DeviceCreateInfo::default()
         .queue_create_infos(&queues)
         .push_next(&mut vulkan11)

@@ -80,8 +80,7 @@ impl Descriptors {
         let sizes = [vk::DescriptorPoolSize::default()
             .ty(vk::DescriptorType::STORAGE_BUFFER)
             .descriptor_count(bindings)];
-        let create =
-            vk::DescriptorPoolCreateInfo::default().max_sets(sets).pool_sizes(&sizes);
+        let create = vk::DescriptorPoolCreateInfo::default().max_sets(sets).pool_sizes(&sizes);
         // SAFETY: a valid description; what it points to outlives the call.
         self.pool = unsafe { device.raw.create_descriptor_pool(&create, None) }
             .named("vkCreateDescriptorPool")?;
@@ -258,10 +257,12 @@ pub(crate) fn barrier(device: &Device, commands: vk::CommandBuffer) {
     use vk::{AccessFlags as A, PipelineStageFlags as S};
     let stages = S::COMPUTE_SHADER | S::TRANSFER;
     let writes = A::SHADER_WRITE | A::TRANSFER_WRITE;
-    memory_barrier(device, commands, (stages, writes), (
-        stages,
-        writes | A::SHADER_READ | A::TRANSFER_READ,
-    ));
+    memory_barrier(
+        device,
+        commands,
+        (stages, writes),
+        (stages, writes | A::SHADER_READ | A::TRANSFER_READ),
+    );
 }
 
 /// Makes the writes of copies, and of kernels where the queue has them, visible to the host.

@@ -147,8 +147,8 @@ impl Memory {
         });
         let host = local.fold(types, |types, (index, _)| types & !(1 << index));
         let mappable = memory.iter().enumerate().any(|(index, memory_type)| {
-            let flags = vk::MemoryPropertyFlags::HOST_VISIBLE
-                | vk::MemoryPropertyFlags::HOST_COHERENT;
+            let flags =
+                vk::MemoryPropertyFlags::HOST_VISIBLE | vk::MemoryPropertyFlags::HOST_COHERENT;
             host & (1 << index) != 0 && memory_type.property_flags.contains(flags)
         });
         if mappable { host } else { types }

@@ -8,6 +8,7 @@
 
 mod device;
 mod encoder;
+mod inspect;
 mod instance;
 mod memory;
 mod pipeline;

@@ -47,17 +47,23 @@ impl Pipelines {
         }
         let kernel = kernel::find(name).expect("recordings name kernels of this build");
         let variant = choose_variant(kernel, &self.device)?;
-        let pipeline = self.create(kernel, variant, spec, vk::PipelineCreateFlags::empty())?;
+        let subgroup = match variant.form {
+            Form::Subgroup(size) => Some(size),
+            Form::Any | Form::Shared => None,
+        };
+        let flags = vk::PipelineCreateFlags::empty();
+        let pipeline = self.create(kernel, variant, spec, subgroup, flags)?;
         self.pipelines.insert((name, spec.to_vec()), pipeline);
         Ok(pipeline)
     }
 
-    /// Creates a pipeline of any variant; the caller destroys it.
+    /// Creates a pipeline of any variant, at a subgroup size if one is given; the caller destroys it.
     pub fn create(
         &mut self,
         kernel: &'static KernelDesc,
         variant: &Variant,
         spec: &[(u32, u32)],
+        subgroup: Option<u32>,
         flags: vk::PipelineCreateFlags,
     ) -> Result<Pipeline, DeviceError> {
         let layout = self.layout(kernel)?;
@@ -67,23 +73,18 @@ impl Pipelines {
         let module = unsafe { device.raw.create_shader_module(&module, None) }
             .named("vkCreateShaderModule")?;
         let (entries, data) = specialisation(spec);
-        let specialisation =
-            vk::SpecializationInfo::default().map_entries(&entries).data(&data);
+        let specialisation = vk::SpecializationInfo::default().map_entries(&entries).data(&data);
         let mut size = vk::PipelineShaderStageRequiredSubgroupSizeCreateInfoEXT::default();
         let mut stage = vk::PipelineShaderStageCreateInfo::default()
             .stage(vk::ShaderStageFlags::COMPUTE)
             .module(module)
             .name(c"main")
             .specialization_info(&specialisation);
-        if let (Form::Subgroup(subgroup), Some(control)) =
-            (variant.form, device.offer.size_control)
-        {
+        if let (Some(subgroup), Some(control)) = (subgroup, device.offer.size_control) {
             size = size.required_subgroup_size(subgroup);
             stage = stage.push_next(&mut size);
             if control.full && variant.workgroup[0].is_multiple_of(subgroup) {
-                stage = stage.flags(
-                    vk::PipelineShaderStageCreateFlags::REQUIRE_FULL_SUBGROUPS_EXT,
-                );
+                stage = stage.flags(vk::PipelineShaderStageCreateFlags::REQUIRE_FULL_SUBGROUPS_EXT);
             }
         }
         let create = vk::ComputePipelineCreateInfo::default()

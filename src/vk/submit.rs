@@ -74,8 +74,8 @@ impl Slot {
             .initial_value(0);
         let create = vk::SemaphoreCreateInfo::default().push_next(&mut kind);
         // SAFETY: a valid description; timeline semaphores are enabled.
-        let timeline = unsafe { device.raw.create_semaphore(&create, None) }
-            .named("vkCreateSemaphore")?;
+        let timeline =
+            unsafe { device.raw.create_semaphore(&create, None) }.named("vkCreateSemaphore")?;
         let mut slot = Self {
             buffers: Vec::new(),
             commands: Commands::null(),
@@ -106,8 +106,7 @@ impl Slot {
         // The old ones go first, so that the two never exist together.
         self.buffers.clear();
         for desc in buffers {
-            let (device, staging) =
-                self.memory.buffer(desc.name, desc.size.max(4), desc.role)?;
+            let (device, staging) = self.memory.buffer(desc.name, desc.size.max(4), desc.role)?;
             self.buffers.push(SlotBuffer { role: desc.role, device, staging });
         }
         Ok(())
@@ -142,8 +141,10 @@ impl Slot {
             (self.commands.compute, self.commands.upload, self.commands.download);
         let parts: Vec<Part> = eager
             .iter()
-            .map(|&buffer| {
-                Part { buffer, offset: 0, size: recording.buffers[buffer.0 as usize].size }
+            .map(|&buffer| Part {
+                buffer,
+                offset: 0,
+                size: recording.buffers[buffer.0 as usize].size,
             })
             .collect();
 
@@ -233,15 +234,7 @@ impl Slot {
             let slot = &self.buffers[part.buffer.0 as usize];
             if let (Role::Download, Some(staging)) = (slot.role, &slot.staging) {
                 let &Part { offset, size, .. } = part;
-                encoder::copy(
-                    self.device(),
-                    commands,
-                    &slot.device,
-                    offset,
-                    staging,
-                    offset,
-                    size,
-                );
+                encoder::copy(self.device(), commands, &slot.device, offset, staging, offset, size);
             }
         }
     }
@@ -273,8 +266,8 @@ impl Slot {
 }
 
 fn begin(device: &Device, commands: vk::CommandBuffer) -> Result<(), DeviceError> {
-    let once = vk::CommandBufferBeginInfo::default()
-        .flags(vk::CommandBufferUsageFlags::ONE_TIME_SUBMIT);
+    let once =
+        vk::CommandBufferBeginInfo::default().flags(vk::CommandBufferUsageFlags::ONE_TIME_SUBMIT);
     // SAFETY: the pool was reset after the device finished with the command buffer.
     unsafe { device.raw.begin_command_buffer(commands, &once) }.named("vkBeginCommandBuffer")
 }

@@ -9,7 +9,10 @@ use super::{
     pipeline::Pipelines,
     submit::Slot,
 };
-pub use super::timing::CommandTime;
+pub use super::{
+    inspect::{Compiled, compile_all},
+    timing::CommandTime,
+};
 use crate::{
     device::{DeviceInfo, DeviceSelector},
     error::DeviceError,
@@ -75,7 +78,8 @@ impl Gpu {
         let count = buffers.len();
         for (index, words) in buffers.iter().enumerate() {
             let bytes: &[u8] = bytemuck::cast_slice(words);
-            self.slot.upload(BufferId((count + index) as u32))[..bytes.len()].copy_from_slice(bytes);
+            self.slot.upload(BufferId((count + index) as u32))[..bytes.len()]
+                .copy_from_slice(bytes);
         }
         let all: Vec<BufferId> = (0..count as u32).map(BufferId).collect();
         self.slot.run(&mut self.pipelines, &whole, &all)?;
@@ -91,9 +95,8 @@ impl Gpu {
 /// The recording with every buffer as Download, preceded by copies from as many Upload buffers.
 fn host_visible(recording: &Recording) -> Recording {
     let count = recording.buffers.len();
-    let with_role = |role| {
-        recording.buffers.iter().map(move |desc| BufferDesc { role, ..desc.clone() })
-    };
+    let with_role =
+        |role| recording.buffers.iter().map(move |desc| BufferDesc { role, ..desc.clone() });
     let copies = recording.buffers.iter().enumerate().map(|(index, desc)| Command::Copy {
         from: Binding { buffer: BufferId((count + index) as u32), offset: 0, size: desc.size },
         to: (BufferId(index as u32), 0),

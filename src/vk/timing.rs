@@ -35,8 +35,8 @@ impl Timestamps {
             .query_type(vk::QueryType::TIMESTAMP)
             .query_count(capacity);
         // SAFETY: a valid description.
-        let pool = unsafe { device.raw.create_query_pool(&create, None) }
-            .named("vkCreateQueryPool")?;
+        let pool =
+            unsafe { device.raw.create_query_pool(&create, None) }.named("vkCreateQueryPool")?;
         Ok(Some(Self { pool, capacity, names: Vec::new(), device: Arc::clone(device) }))
     }
 
