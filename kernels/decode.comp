@@ -20,7 +20,6 @@
 #endif
 #include "lanes.glsl"
 
-layout(local_size_x = WORKGROUP, local_size_x_id = 0) in;
 // The largest table log of the batch.
 layout(constant_id = 1) const uint MAX_TABLE_LOG = 12u;
 
@@ -28,7 +27,6 @@ layout(constant_id = 1) const uint MAX_TABLE_LOG = 12u;
 
 layout(push_constant) uniform DecodePush {
     uint segment_log;
-    uint stream_stride;
 };
 layout(std430, binding = 0) readonly buffer Blocks { DecodeBlock blocks[]; };
 layout(std430, binding = 1) readonly buffer Payload { WORD payload[]; };
@@ -43,7 +41,7 @@ shared uint cums[256];
 // The last bytes of each segment in work: at most 127 symbols of a partial tile and 64 seed bytes.
 #define TAIL_WORDS 48u
 shared uint tails[GROUPS * STREAMS * TAIL_WORDS];
-// The first fault: segment << 8 | fault.
+// The first fault: segment << 8 | number of the check << 4 | fault.
 shared uint first_fault;
 
 uint table_log;
@@ -121,8 +119,8 @@ void decode_tile(const bool checked, bool live[STREAMS], inout Stream streams[ST
     }
 }
 
-void report(bool good, uint segment, uint fault) {
-    if (!good) atomicMin(first_fault, segment << 8 | fault);
+void check(bool good, uint segment, uint number, uint fault) {
+    if (!good) atomicMin(first_fault, segment << 8 | number << 4 | fault);
 }
 
 Stream open(DecodeBlock block, uint segment) {
@@ -134,13 +132,13 @@ Stream open(DecodeBlock block, uint segment) {
     stream.end = 0u;
     [[unroll]] for (uint j = 0u; j < LANES; j++) stream.x[j] = 0x10000u;
     if (stream.size > 0u) {
-        uint own = stream_stride * gl_WorkGroupID.x + segment;
+        uint own = block.streams + segment;
         stream.p = streams[own] + 64u;
         stream.end = streams[own + 1u];
         [[unroll]] for (uint j = 0u; j < LANES; j++) {
             uint at = stream.p - 64u + 2u * lane(j);
             stream.x[j] = payload_word(at) | payload_word(at + 1u) << 16;
-            report(stream.x[j] >= 0x10000u, segment, FAULT_FINAL_STATE);
+            check(stream.x[j] >= 0x10000u, segment, 0u, FAULT_FINAL_STATE);
         }
     }
     return stream;
@@ -166,9 +164,9 @@ void close(uint segment, uint tail, inout Stream stream) {
         if (at % 4u == 3u) atomicOr(tails[tail + at / 4u + 1u], seed >> 8);
         if (stream.size > 0u) {
             uint kept = min(max(seeds, 2u * lane(j)) - 2u * lane(j), 2u);
-            report(stream.p == stream.end, segment, FAULT_STREAM);
-            report(stream.x[j] >> 16 == 1u, segment, FAULT_FINAL_STATE);
-            report(seed >> 8u * kept == 0u, segment, FAULT_PADDING);
+            check(stream.p == stream.end, segment, 1u, FAULT_STREAM);
+            check(stream.x[j] >> 16 == 1u, segment, 2u, FAULT_FINAL_STATE);
+            check(seed >> 8u * kept == 0u, segment, 2u, FAULT_FINAL_STATE);
         }
     }
 }
@@ -221,5 +219,5 @@ void main() {
         }
         barrier();
     }
-    if (gl_LocalInvocationIndex == 0u) status[gl_WorkGroupID.x] = first_fault == NO_FAULT ? 0u : first_fault & 0xffu;
+    if (gl_LocalInvocationIndex == 0u) status[gl_WorkGroupID.x] = first_fault == NO_FAULT ? 0u : first_fault & 15u;
 }

@@ -11,8 +11,6 @@ layout(local_size_x = 64) in;
 
 layout(push_constant) uniform ParsePush {
     uint segment_log;
-    // Entries of streams[] a block: the most segments that any block has, and one.
-    uint stream_stride;
 };
 layout(std430, binding = 0) readonly buffer Blocks { DecodeBlock blocks[]; };
 layout(std430, binding = 1) readonly buffer Payload { uint payload[]; };
@@ -53,19 +51,20 @@ void main() {
     uint groups = bits(table, 8u);
     uint class_base = bits(table + 8u, 4u);
     uint class_width = bits(table + 12u, 4u);
-    check(class_base <= 11u && class_width <= 4u, 0u, FAULT_TABLE);
+    check(2u * segments <= block.coded_size, 0u, FAULT_SEGMENT_SIZES);
+    check(class_base <= 11u && class_width <= 4u, 1u, FAULT_TABLE);
     class_width = min(class_width, 4u);
 
     uint group = own / 8u;
     uint mask = 0u;
     if ((groups >> group & 1u) != 0u) {
         mask = bits(table + 16u + 32u * bitCount(groups & ((1u << group) - 1u)), 32u);
-        check(mask != 0u, 0u, FAULT_TABLE);
+        check(mask != 0u, 1u, FAULT_TABLE);
     }
     uint present = mask >> (4u * (own % 8u)) & 15u;
     uint symbols;
     uint rank = exclusive_sum(bitCount(present), symbols);
-    check(symbols >= 2u, 0u, FAULT_TABLE);
+    check(symbols >= 2u, 1u, FAULT_TABLE);
 
     uint classes_at = table + 16u + 32u * bitCount(groups);
     uint class_of[4];
@@ -74,7 +73,7 @@ void main() {
         class_of[i] = 0u;
         if ((present >> i & 1u) != 0u) {
             class_of[i] = class_base + bits(classes_at + rank * class_width, class_width);
-            check(class_of[i] <= 11u && class_of[i] < block.table_log, 0u, FAULT_TABLE);
+            check(class_of[i] <= 11u && class_of[i] < block.table_log, 1u, FAULT_TABLE);
             class_of[i] = min(class_of[i], 11u);
             rank++;
         }
@@ -93,12 +92,12 @@ void main() {
     }
     uint sum;
     uint cum = exclusive_sum(own_sum, sum);
-    check(sum == 1u << block.table_log, 0u, FAULT_TABLE);
+    check(sum == 1u << block.table_log, 1u, FAULT_TABLE);
 
     uint table_end = rest_at + rest_bits;
     uint segments_at = (table_end + 15u) / 16u;
-    check(2u * segments_at <= block.coded_size, 0u, FAULT_TABLE);
-    check(bits(table_end, 16u * segments_at - table_end) == 0u, 1u, FAULT_PADDING);
+    check(2u * segments_at <= block.coded_size, 1u, FAULT_TABLE);
+    check(bits(table_end, 16u * segments_at - table_end) == 0u, 1u, FAULT_TABLE);
 
     uint size[4];
     uint own_size = 0u;
@@ -117,11 +116,9 @@ void main() {
     [[unroll]] for (uint i = 0u; i < 4u; i++) {
         tables[256u * gl_WorkGroupID.x + 4u * own + i] = cum << 16 | f[i];
         cum += f[i];
-        if (4u * own + i <= segments && 4u * own + i < stream_stride) {
-            streams[stream_stride * gl_WorkGroupID.x + 4u * own + i] = 2u * block.payload + start;
-        }
+        if (4u * own + i <= segments) streams[block.streams + 4u * own + i] = 2u * block.payload + start;
         start += size[i];
     }
     // With 256 segments the end has no invocation of its own.
-    if (own == 63u && segments == 256u) streams[stream_stride * gl_WorkGroupID.x + 256u] = 2u * block.payload + start;
+    if (own == 63u && segments == 256u) streams[block.streams + 256u] = 2u * block.payload + start;
 }

@@ -10,6 +10,8 @@ struct DecodeBlock {
     // Bytes that the block decodes to.
     uint raw_size;
     uint table_log;
+    // First entry of the block in streams[]: one for each segment, and one.
+    uint streams;
 };
 
 // Status words: ranvil::BlockFault.
@@ -17,6 +19,5 @@ struct DecodeBlock {
 #define FAULT_SEGMENT_SIZES 5u
 #define FAULT_STREAM 6u
 #define FAULT_FINAL_STATE 7u
-#define FAULT_PADDING 9u
 
 #define NO_FAULT 0xffffffffu

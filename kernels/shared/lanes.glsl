@@ -26,6 +26,8 @@
 #define GROUPS_IN_STEP GROUPS
 #endif
 
+layout(local_size_x = WORKGROUP, local_size_x_id = 0) in;
+
 #define LANES (32 / WIDTH)
 #define GROUPS (gl_WorkGroupSize.x / WIDTH)
 #define TILE 128u

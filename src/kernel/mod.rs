@@ -3,6 +3,7 @@
 
 mod desc;
 pub mod generated;
+pub mod plan;
 mod recording;
 
 pub use desc::{BindingDesc, Form, KernelDesc, SpecDesc, Variant};
