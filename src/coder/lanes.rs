@@ -50,3 +50,8 @@ pub fn take_seed(states: &[u32; LANES], seed: &mut [u8]) -> Option<()> {
     seed.copy_from_slice(bytes);
     (bad == 0 && padding.iter().all(|&byte| byte == 0)).then_some(())
 }
+
+/// The longest stream of a segment of `length` bytes, in bytes: a word for every symbol, whole tiles.
+pub const fn stream_bound(length: usize) -> usize {
+    STATE_BYTES + 2 * length.saturating_sub(SEED_BYTES).next_multiple_of(TILE)
+}
