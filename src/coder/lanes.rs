@@ -19,16 +19,6 @@ pub fn body_len(length: usize) -> usize {
     length.saturating_sub(SEED_BYTES)
 }
 
-/// The symbols of a body of `body` bytes in decoding order, as (lane, position).
-pub fn symbols(body: usize) -> impl DoubleEndedIterator<Item = (usize, usize)> {
-    (0..body.div_ceil(TILE) * TILE)
-        .map(|i| {
-            let (tile, step, lane) = (i / TILE, i % TILE / LANES, i % LANES);
-            (lane, tile * TILE + lane * STEPS + step)
-        })
-        .filter(move |&(_, position)| position < body)
-}
-
 /// The states from which the encoder starts: the seed's bytes above 2^16.
 pub fn seeded_states(seed: &[u8]) -> [u32; LANES] {
     let mut padded = [0; SEED_BYTES];

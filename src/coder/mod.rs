@@ -138,18 +138,24 @@ impl Codec {
         }
         let table_log = params.table_log.unwrap_or_else(|| table::choose_log(&counts));
         let table = Table::from_counts(&counts, table_log);
-        self.encode_segments(raw, 1 << params.segment_log, &table, payload);
+        self.encode_with(&table, raw, params.segment_log, payload);
         if payload.is_empty() { stored } else { Encoded { kind: BlockKind::Coded, table_log } }
     }
 
-    /// Fills `payload`, or leaves it empty if it would not be smaller than the block.
-    fn encode_segments(
+    /// Encodes a block with a table that has all its symbols; leaves `payload` empty if it would not be smaller than
+    /// the block.
+    ///
+    /// # Panics
+    /// May panic if a symbol is not in the table or the segment log is not 12 to 16.
+    pub fn encode_with(
         &mut self,
-        raw: &[u8],
-        segment: usize,
         table: &Table,
+        raw: &[u8],
+        segment_log: u8,
         payload: &mut Vec<u8>,
     ) {
+        let segment = 1 << segment_log;
+        payload.clear();
         payload.resize(2 * raw.len().div_ceil(segment), 0);
         table.write(payload);
         let table = EncodeTable::new(table);

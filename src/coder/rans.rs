@@ -2,7 +2,7 @@
 //! words of 16, at most one word a symbol (Duda, arXiv:1311.2540; interleaved as in Giesen, arXiv:1402.3392).
 
 use super::{
-    lanes::{LANES, STATE_BYTES, STATE_MIN, body_len, seeded_states, symbols, take_seed},
+    lanes::{LANES, STATE_BYTES, STATE_MIN, STEPS, TILE, body_len, seeded_states, take_seed},
     table::Table,
 };
 use crate::error::BlockFault;
@@ -108,15 +108,18 @@ pub fn encode_segment(table: &EncodeTable, raw: &[u8], out: &mut [u8]) -> usize 
     let (body, seed) = raw.split_at(body_len(raw.len()));
     let mut states = seeded_states(seed);
     let mut at = out.len();
-    for (lane, position) in symbols(body.len()).rev() {
-        let symbol = table.symbols[usize::from(body[position])];
-        let (freq, mut x) = (symbol.freq(), states[lane]);
-        if x >= freq << (32 - table.log) {
-            at -= 2;
-            out[at..at + 2].copy_from_slice(&(x as u16).to_le_bytes());
-            x >>= 16;
+    for tile in body.chunks(TILE).rev() {
+        for (step, lane) in (0..TILE).rev().map(|i| (i / LANES, i % LANES)) {
+            let Some(&symbol) = tile.get(lane * STEPS + step) else { continue };
+            let symbol = table.symbols[usize::from(symbol)];
+            let (freq, mut x) = (symbol.freq(), states[lane]);
+            if x >= freq << (32 - table.log) {
+                at -= 2;
+                out[at..at + 2].copy_from_slice(&(x as u16).to_le_bytes());
+                x >>= 16;
+            }
+            states[lane] = (x / freq << table.log) + x % freq + symbol.cum();
         }
-        states[lane] = (x / freq << table.log) + x % freq + symbol.cum();
     }
     at -= STATE_BYTES;
     for (bytes, state) in out[at..].chunks_exact_mut(4).zip(states) {
@@ -145,15 +148,18 @@ pub fn decode_segment(
     }
     let mut words = words.chunks_exact(2).map(|pair| u32::from(pair[0]) | u32::from(pair[1]) << 8);
     let (body, seed) = raw.split_at_mut(body_len(raw.len()));
-    for (lane, position) in symbols(body.len()) {
-        let x = states[lane];
-        let slot = table.slots[(x & ((1 << table.log) - 1)) as usize];
-        body[position] = slot as u8;
-        let mut x = (slot >> 20) * (x >> table.log) + (slot >> 8 & 0xfff);
-        if x < STATE_MIN {
-            x = x << 16 | words.next().ok_or(BlockFault::Stream)?;
+    for tile in body.chunks_mut(TILE) {
+        for (step, lane) in (0..TILE).map(|i| (i / LANES, i % LANES)) {
+            let Some(symbol) = tile.get_mut(lane * STEPS + step) else { continue };
+            let x = states[lane];
+            let slot = table.slots[(x & ((1 << table.log) - 1)) as usize];
+            *symbol = slot as u8;
+            let mut x = (slot >> 20) * (x >> table.log) + (slot >> 8 & 0xfff);
+            if x < STATE_MIN {
+                x = x << 16 | words.next().ok_or(BlockFault::Stream)?;
+            }
+            states[lane] = x;
         }
-        states[lane] = x;
     }
     if words.next().is_some() || stream.len() % 2 == 1 {
         return Err(BlockFault::Stream);
