@@ -88,7 +88,7 @@ fn store(lanes: Lanes, words: &mut [u32; LANES]) {
 #[inline]
 #[target_feature(enable = "avx512f")]
 fn active(first: __m512i, step: usize, symbols: usize) -> __mmask16 {
-    _mm512_cmplt_epu32_mask(first, _mm512_set1_epi32(symbols as i32 - step as i32))
+    _mm512_cmplt_epi32_mask(first, _mm512_set1_epi32(symbols as i32 - step as i32))
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi2,bmi1,bmi2,popcnt")]
