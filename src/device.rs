@@ -111,9 +111,7 @@ mod tests {
 
     #[test]
     fn every_form_parses_and_prints_back() {
-        for text in
-            ["auto", "cpu", "0", "17", "name=llvmpipe (LLVM 15)", "pci=0001:0a:1f.7"]
-        {
+        for text in ["auto", "cpu", "0", "17", "name=llvmpipe (LLVM 15)", "pci=0001:0a:1f.7"] {
             assert_eq!(text.parse::<DeviceSelector>().unwrap().to_string(), text);
         }
         let uuid: DeviceSelector = "uuid=6D657361-3235-2e30-2e37-2d320a000000".parse().unwrap();
@@ -124,7 +122,17 @@ mod tests {
 
     #[test]
     fn nonsense_is_refused() {
-        for text in ["", "gpu", "-1", "name=", "uuid=12", "pci=1", "pci=+1:0.0", "0x1", "99999999999999999999999"] {
+        for text in [
+            "",
+            "gpu",
+            "-1",
+            "name=",
+            "uuid=12",
+            "pci=1",
+            "pci=+1:0.0",
+            "0x1",
+            "99999999999999999999999",
+        ] {
             assert!(text.parse::<DeviceSelector>().is_err(), "{text:?} was accepted");
         }
     }

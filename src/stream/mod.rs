@@ -1,0 +1,7 @@
+//! The `Write` and `Read` adapters.
+
+mod reader;
+mod writer;
+
+pub use reader::Decompressor;
+pub use writer::Compressor;
