@@ -1,7 +1,7 @@
 //! Lossless compression on any Vulkan GPU and the CPU beside it.
 #![deny(unsafe_code)]
 
-pub mod block;
+mod block;
 pub mod coder;
 mod device;
 mod engine;
