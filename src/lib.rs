@@ -15,6 +15,7 @@ mod sched;
 mod seek;
 mod stream;
 mod vk;
+mod walk;
 
 pub use device::DeviceSelector;
 pub use error::{BlockFault, DeviceError, Error, FrameFault, Result};

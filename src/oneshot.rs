@@ -1,6 +1,6 @@
 //! Slices in, vectors out.
 
-use std::io::{Read, Write};
+use std::io::Write;
 
 use crate::{
     Options,

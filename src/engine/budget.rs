@@ -50,9 +50,8 @@ impl Plan {
         let workers = affordable.min(threads.max(1) as u64);
         // Two blocks per worker, so that one waits while the other is coded; and batches for the device, one
         // being filled beside those in flight.
-        let batches = accelerator.map_or(0, |a| {
-            (a.batch_limit().blocks as u64).saturating_mul(a.slots() as u64 + 1)
-        });
+        let batches = accelerator
+            .map_or(0, |a| (a.batch_limit().blocks as u64).saturating_mul(a.slots() as u64 + 1));
         let wanted = (2 * workers).saturating_add(batches);
         let more = (room + least_workers * (SCRATCH + set)).saturating_sub(workers * SCRATCH) / set;
         let sets = 1 + wanted.min(more);

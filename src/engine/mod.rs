@@ -33,13 +33,11 @@ use std::{
     time::Duration,
 };
 
+use self::{accel::Accelerator, budget::Plan, device::Device, order::Reorder, task::BlockTask};
 pub(crate) use self::{
     accel::{Job, Outcome, Work},
     route::Route,
     task::{Coder, Finished, Side},
-};
-use self::{
-    accel::Accelerator, budget::Plan, device::Device, order::Reorder, task::BlockTask,
 };
 use crate::{
     Options,
@@ -257,7 +255,9 @@ impl Engine {
             } else {
                 match self.receive(wait) {
                     Some(sched::Outcome::Finished(block)) => self.order.insert(block),
-                    Some(sched::Outcome::Panicked(message)) => return Err(Error::Internal(message)),
+                    Some(sched::Outcome::Panicked(message)) => {
+                        return Err(Error::Internal(message));
+                    }
                     None if wait => {} // Time to look whether it has been cancelled.
                     None => return Ok(None),
                 }
@@ -310,11 +310,7 @@ impl Pool {
     }
 }
 
-fn plan(
-    options: &Options,
-    config: &Config,
-    accelerator: Option<&dyn Accelerator>,
-) -> Result<Plan> {
+fn plan(options: &Options, config: &Config, accelerator: Option<&dyn Accelerator>) -> Result<Plan> {
     let threads = match options.threads {
         0 => thread::available_parallelism().map_or(1, usize::from),
         threads => threads,

@@ -2,7 +2,7 @@
 //! memory.
 
 use crate::{
-    error::{BlockFault, Error, FrameFault, Result},
+    error::{Error, FrameFault, Result},
     format::{
         BlockHeader, Footer, FrameHeader, IndexEntry, RECORD_HEADER_SIZE, Record, record_size,
     },
@@ -103,11 +103,6 @@ impl FrameReader {
         self.totals.blocks
     }
 
-    /// Raw bytes so far.
-    pub fn raw_bytes(&self) -> u64 {
-        self.totals.raw_bytes
-    }
-
     /// Position in the input of the next record, while there are records.
     pub fn position(&self) -> u64 {
         self.start.saturating_add(self.totals.coded_bytes)
@@ -134,12 +129,8 @@ impl FrameReader {
                 }
                 _ => Ok(None),
             },
-            Err(reason) => Err(self.block_fault(reason, self.totals.blocks, offset)),
+            Err(reason) => Err(Error::CorruptBlock { block: self.totals.blocks, offset, reason }),
         }
-    }
-
-    pub fn block_fault(&self, reason: BlockFault, block: u64, offset: u64) -> Error {
-        Error::CorruptBlock { block, offset, reason }
     }
 
     /// Bytes of index that follow the end mark.

@@ -79,7 +79,10 @@ impl FrameHeader {
     pub fn parse(bytes: &[u8; Self::SIZE], offset: u64) -> Result<Self> {
         let corrupt = |reason| Error::CorruptFrame { offset, reason };
         if bytes[..4] != MAGIC {
-            return Err(Error::NotAFrame { offset, found: [bytes[0], bytes[1], bytes[2], bytes[3]] });
+            return Err(Error::NotAFrame {
+                offset,
+                found: [bytes[0], bytes[1], bytes[2], bytes[3]],
+            });
         }
         if bytes[4] != VERSION {
             return Err(Error::UnsupportedVersion(bytes[4]));

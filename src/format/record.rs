@@ -2,9 +2,7 @@
 
 use crate::{
     error::BlockFault,
-    format::{
-        BlockKind, FrameHeader, PipelineId, field_u16, field_u32,
-    },
+    format::{BlockKind, FrameHeader, PipelineId, field_u16, field_u32},
 };
 
 /// Length in bytes of a block header and of the end mark.

@@ -23,6 +23,11 @@ impl SkippableHeader {
         u32::from_le_bytes(bytes) & !0xF == SKIPPABLE_MAGIC
     }
 
+    /// The magic number.
+    pub fn magic(&self) -> u32 {
+        SKIPPABLE_MAGIC | u32::from(self.variant)
+    }
+
     /// The header's bytes.
     ///
     /// # Panics
@@ -30,7 +35,7 @@ impl SkippableHeader {
     pub fn encode(&self) -> [u8; Self::SIZE] {
         assert!(self.variant < 16, "there are sixteen magic numbers");
         let mut bytes = [0; Self::SIZE];
-        bytes[..4].copy_from_slice(&(SKIPPABLE_MAGIC | u32::from(self.variant)).to_le_bytes());
+        bytes[..4].copy_from_slice(&self.magic().to_le_bytes());
         bytes[4..].copy_from_slice(&self.length.to_le_bytes());
         bytes
     }
@@ -38,7 +43,6 @@ impl SkippableHeader {
     /// Parses a header; `None` if the magic number is another.
     pub fn parse(bytes: &[u8; Self::SIZE]) -> Option<Self> {
         let magic = [bytes[0], bytes[1], bytes[2], bytes[3]];
-        Self::is_magic(magic)
-            .then(|| Self { variant: bytes[0] & 0xF, length: field_u32(bytes, 4) })
+        Self::is_magic(magic).then(|| Self { variant: bytes[0] & 0xF, length: field_u32(bytes, 4) })
     }
 }

@@ -80,10 +80,7 @@ impl<T: Task> Scheduler<T> {
             new_scratch: Box::new(new_scratch),
             done,
         };
-        Self {
-            shared: Arc::new(shared),
-            crew: Mutex::new(Crew { dormant, threads: Vec::new() }),
-        }
+        Self { shared: Arc::new(shared), crew: Mutex::new(Crew { dormant, threads: Vec::new() }) }
     }
 
     /// Queues a task.
@@ -165,13 +162,15 @@ impl<T: Task> Shared<T> {
     }
 
     fn find(&self, index: usize, local: &Worker<T>) -> Option<T> {
-        local.pop().or_else(|| {
-            until_settled(|| self.injector.steal_batch_with_limit_and_pop(local, TAKE))
-        }).or_else(|| {
-            // Everybody begins with another victim: their right-hand neighbour.
-            let count = self.stealers.len();
-            (1..count).find_map(|i| until_settled(|| self.stealers[(index + i) % count].steal()))
-        })
+        local
+            .pop()
+            .or_else(|| until_settled(|| self.injector.steal_batch_with_limit_and_pop(local, TAKE)))
+            .or_else(|| {
+                // Everybody begins with another victim: their right-hand neighbour.
+                let count = self.stealers.len();
+                (1..count)
+                    .find_map(|i| until_settled(|| self.stealers[(index + i) % count].steal()))
+            })
     }
 }
 

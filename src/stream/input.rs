@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use crate::{
     engine::resize_exact,
     error::{BlockFault, Error, Result},
-    format::{BlockHeader, FrameHeader, MAGIC, SkippableHeader, padding},
+    format::{BlockHeader, FrameHeader, FrameReader, MAGIC, SkippableHeader, padding},
 };
 
 #[derive(Debug)]
@@ -116,6 +116,19 @@ impl<R: Read> Input<R> {
         }
         payload.truncate(size);
         Ok(())
+    }
+
+    /// Reads what follows the end mark of a frame: index and footer.
+    pub fn read_end(&mut self, frame: &mut FrameReader) -> Result<()> {
+        let mut rest = frame.index_size();
+        let mut piece = [0; 4096];
+        while rest > 0 {
+            let piece = &mut piece[..rest.min(4096) as usize];
+            self.read_exact(piece, "the index")?;
+            frame.index(piece);
+            rest -= piece.len() as u64;
+        }
+        frame.footer(&self.read_array("the footer")?)
     }
 
     /// Reads past `length` bytes.

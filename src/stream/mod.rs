@@ -8,7 +8,7 @@ mod reader;
 mod tests;
 mod writer;
 
-pub(crate) use input::Input;
+pub(crate) use input::{Input, Start};
 pub use reader::Decompressor;
 pub use writer::Compressor;
 

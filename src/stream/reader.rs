@@ -11,7 +11,7 @@ use crate::{
     engine::{Buffers, Config, Engine, Finished, Route, Side, Work},
     error::{BlockFault, Error, Result},
     format::{FrameReader, PipelineId, RECORD_HEADER_SIZE},
-    stream::{Failure, Input, input::Start},
+    stream::{Failure, Input, Start},
 };
 
 /// Decompresses all frames that it reads, skipping skippable ones, up to the end of the input.
@@ -219,15 +219,7 @@ impl<R: Read> Decompressor<R> {
     /// Reads index and footer.
     fn end_frame(&mut self) -> Result<()> {
         let State::Inside(frame) = &mut self.state else { return Ok(()) };
-        let mut rest = frame.index_size();
-        let mut piece = [0; 4096];
-        while rest > 0 {
-            let piece = &mut piece[..rest.min(4096) as usize];
-            self.input.read_exact(piece, "the index")?;
-            frame.index(piece);
-            rest -= piece.len() as u64;
-        }
-        frame.footer(&self.input.read_array("the footer")?)?;
+        self.input.read_end(frame)?;
         self.state = State::Between;
         Ok(())
     }

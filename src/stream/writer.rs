@@ -166,10 +166,8 @@ impl<W: Write> Compressor<W> {
     /// Hands the current block to the engine, if there is one.
     fn submit(&mut self) -> Result<()> {
         let Some(Buffers { raw, payload }) = self.current.take() else { return Ok(()) };
-        let params = BlockParams {
-            segment_log: self.header.segment_log,
-            table_log: self.options.table_log,
-        };
+        let params =
+            BlockParams { segment_log: self.header.segment_log, table_log: self.options.table_log };
         self.engine.submit(Work::Encode { raw, payload, params })
     }
 
