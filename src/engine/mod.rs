@@ -21,7 +21,7 @@ mod order;
 mod route;
 mod task;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
