@@ -236,8 +236,8 @@ impl From<Error> for io::Error {
             }
             Error::InvalidOption { .. } => io::ErrorKind::InvalidInput,
             Error::MemoryLimit { .. } => io::ErrorKind::OutOfMemory,
-            Error::Device(_) | Error::Internal(_) => io::ErrorKind::Other,
-            Error::Cancelled => io::ErrorKind::Interrupted,
+            // Not `Interrupted`: the standard library retries that kind, for ever.
+            Error::Device(_) | Error::Internal(_) | Error::Cancelled => io::ErrorKind::Other,
         };
         io::Error::new(kind, error)
     }
