@@ -91,8 +91,8 @@ pub struct Args {
     pub table_log: Option<u8>,
 
     /// CPU threads; 0 is as many as the machine runs at once
-    #[arg(short = 'T', long, value_name = "N", default_value_t = 0, help_heading = "Resources")]
-    pub threads: usize,
+    #[arg(short = 'T', long, value_name = "N", default_value_t = 0, value_parser = value_parser!(u16).range(..=1024), help_heading = "Resources")]
+    pub threads: u16,
 
     /// Host memory for blocks in flight [default: 256M]
     #[arg(short = 'M', long, value_name = "SIZE", value_parser = size::parse, help_heading = "Resources")]
@@ -179,7 +179,7 @@ pub fn parse() -> Args {
 impl Args {
     /// The rules that span several flags.
     fn check(&self) -> Result<(), (ErrorKind, &'static str)> {
-        let stdin = self.files.is_empty() || self.files.iter().any(|file| is_dash(file));
+        let stdin = self.files.is_empty() || self.files.iter().any(is_dash);
         if self.output.is_some() && self.files.len() > 1 {
             return Err((
                 ErrorKind::ArgumentConflict,
@@ -227,7 +227,7 @@ impl Args {
 
     /// The library's options that the flags ask for.
     pub fn options(&self) -> ranvil::Result<Options> {
-        let mut options = Options::new().threads(self.threads).table_log(self.table_log)?;
+        let mut options = Options::new().threads(self.threads.into()).table_log(self.table_log)?;
         if let Some(bytes) = self.block_size {
             options = options.block_size(bytes)?;
         }

@@ -7,8 +7,8 @@ use ranvil::{DeviceSelector, Options};
 
 use crate::{
     args::Operation,
-    input::Tally,
     output::{PendingFile, Target},
+    tally::Tally,
 };
 
 /// Bytes handed on at once: a block of the default size.

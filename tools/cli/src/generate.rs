@@ -30,10 +30,7 @@ const SECTIONS: &[(&str, &[(&str, &str)])] = &[
             ("ranvil FILE", "compress FILE to FILE.rvl"),
             ("ranvil -d FILE.rvl", "restore FILE"),
             ("ranvil -dc FILE.rvl | tar x", "restore to a pipe"),
-            (
-                "ranvil --rm -T8 *.bin",
-                "compress with eight threads; remove each source once its output is verified",
-            ),
+            ("ranvil --rm -T8 *.bin", "compress with eight threads; remove verified sources"),
             ("ranvil --device 0 FILE", "compress on the first Vulkan device"),
         ],
     ),

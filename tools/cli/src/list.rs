@@ -117,7 +117,10 @@ pub fn list(files: &[PathBuf], json: bool) -> Result<Status> {
             Err(error) => status = Status::of(&error).report(&report::name(path), &error),
         }
     }
-    print(|out| Ok(if json { write_json(&document, out)? } else { write_table(&document, out)? }))?;
+    print(|out| {
+        let written = if json { write_json(&document, out) } else { write_table(&document, out) };
+        Ok(written?)
+    })?;
     Ok(status)
 }
 

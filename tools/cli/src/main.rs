@@ -16,6 +16,7 @@ mod run;
 mod size;
 mod summary;
 mod table;
+mod tally;
 
 use std::process::ExitCode;
 

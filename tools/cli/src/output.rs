@@ -50,6 +50,9 @@ impl Target {
                 bail!("{} is a directory", path.display());
             }
             if !existing.is_file() {
+                if is_block_device(&existing) && !overwrite {
+                    bail!("{} is a block device; use -f to overwrite it", path.display());
+                }
                 let file = OpenOptions::new().write(true).open(path);
                 return Ok(Self::Special(
                     file.with_context(|| cannot_write(path))?,
@@ -136,10 +139,11 @@ impl PendingFile {
     /// Gives the output its permissions and times and makes it durable under its temporary name.
     pub fn complete(&mut self, origin: Option<&Origin>) -> Result<()> {
         let file = self.temp.as_file();
-        origin
-            .map_or(Ok(()), |origin| carry_over(&origin.metadata, file))
-            .and_then(|()| file.sync_all())
-            .with_context(|| cannot_write(&self.path))
+        if let Some(Err(error)) = origin.map(|origin| carry_over(&origin.metadata, file)) {
+            // Some file systems know neither; the content is right all the same.
+            log::warn!("{}: cannot set permissions and times: {error}", self.path.display());
+        }
+        file.sync_all().with_context(|| cannot_write(&self.path))
     }
 
     /// Opens the complete output to be read back.
@@ -205,6 +209,16 @@ fn directory(path: &Path) -> &Path {
         Some(parent) if parent != Path::new("") => parent,
         _ => Path::new("."),
     }
+}
+
+#[cfg(unix)]
+fn is_block_device(metadata: &Metadata) -> bool {
+    std::os::unix::fs::FileTypeExt::is_block_device(&metadata.file_type())
+}
+
+#[cfg(not(unix))]
+fn is_block_device(_: &Metadata) -> bool {
+    false
 }
 
 fn same_file(a: &Path, b: &Path) -> bool {
