@@ -29,6 +29,8 @@ pub struct Origin {
 pub enum Accept {
     /// Regular files under their own name: the output goes beside them.
     Regular,
+    /// Regular files, symbolic links to them followed: the source is to be removed.
+    Removable,
     /// Whatever can be read, symbolic links followed.
     Readable,
 }
@@ -51,8 +53,12 @@ impl Source {
         if kind.is_dir() {
             bail!("is a directory");
         }
-        if !kind.is_file() && accept == Accept::Regular {
-            bail!("is not a regular file; use -f to read it, or -c or -o");
+        match accept {
+            Accept::Regular if !kind.is_file() => {
+                bail!("is not a regular file; use -f to read it, or -c or -o")
+            }
+            Accept::Removable if !kind.is_file() => bail!("--rm removes regular files only"),
+            _ => {}
         }
         let file = File::open(path)?;
         let metadata = file.metadata()?;

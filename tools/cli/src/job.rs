@@ -32,7 +32,7 @@ impl Job<'_> {
         let mut source = Source::open(path, self.accept(operation))?;
         let mut target = self.target(operation, path, source.origin.as_ref())?;
         self.refuse_terminal(operation, &source, &target)?;
-        self.refuse_removal(&source, &target)?;
+        self.refuse_removal(&target)?;
 
         let start = Instant::now();
         let transfer = self.transfer(operation, path, &mut source, &mut target)?;
@@ -76,11 +76,11 @@ impl Job<'_> {
 
     /// As gzip and zstd: what is compressed in place must be a regular file.
     fn accept(&self, operation: Operation) -> Accept {
-        let Args { force, stdout, output, .. } = self.args;
-        if operation == Operation::Test || *force || *stdout || output.is_some() {
-            Accept::Readable
-        } else {
-            Accept::Regular
+        let Args { force, stdout, output, rm, .. } = self.args;
+        match operation == Operation::Test || *force || *stdout || output.is_some() {
+            false => Accept::Regular,
+            true if *rm => Accept::Removable,
+            true => Accept::Readable,
         }
     }
 
@@ -121,17 +121,13 @@ impl Job<'_> {
         }
     }
 
-    /// `--rm` needs a source that can be removed and an output that can be read back.
-    fn refuse_removal(&self, source: &Source, target: &Target) -> Result<()> {
-        if !self.args.rm {
-            return Ok(());
+    /// `--rm` needs an output that can be read back.
+    fn refuse_removal(&self, target: &Target) -> Result<()> {
+        match target {
+            Target::Special(_, path) if self.args.rm => {
+                bail!("--rm needs an output that can be read back, which {} cannot", path.display())
+            }
+            _ => Ok(()),
         }
-        if source.origin.as_ref().is_some_and(|origin| !origin.metadata.is_file()) {
-            bail!("--rm removes regular files only");
-        }
-        if let Target::Special(_, path) = target {
-            bail!("--rm needs an output that can be read back, which {} cannot", path.display());
-        }
-        Ok(())
     }
 }
