@@ -15,7 +15,9 @@ pub enum Error {
     #[error(transparent)]
     Io(#[from] io::Error),
     /// The input does not begin with a ranvil frame.
-    #[error("not a ranvil frame: byte {offset} holds {found:02x?} where the magic number should be")]
+    #[error(
+        "not a ranvil frame: byte {offset} holds {found:02x?} where the magic number should be"
+    )]
     NotAFrame {
         /// Position of the magic number, in bytes from the start of the input.
         offset: u64,
@@ -23,7 +25,9 @@ pub enum Error {
         found: [u8; 4],
     },
     /// The frame needs a version of the format that this build does not read.
-    #[error("format version {0} is not supported by this build (it reads version 1): update ranvil")]
+    #[error(
+        "format version {0} is not supported by this build (it reads version 1): update ranvil"
+    )]
     UnsupportedVersion(u8),
     /// The frame was written by a pipeline that this build does not have.
     #[error("pipeline {0} is not supported by this build: update ranvil")]
@@ -63,7 +67,9 @@ pub enum Error {
         reason: String,
     },
     /// The memory limit does not hold even one block in flight, or the system has no more memory.
-    #[error("{needed} bytes are needed but the memory limit is {limit} bytes: raise the limit or use smaller blocks")]
+    #[error(
+        "{needed} bytes are needed but the memory limit is {limit} bytes: raise the limit or use smaller blocks"
+    )]
     MemoryLimit {
         /// Bytes that the operation needs.
         needed: u64,
@@ -166,7 +172,9 @@ impl BlockFault {
 #[non_exhaustive]
 pub enum DeviceError {
     /// There is no Vulkan loader on this machine.
-    #[error("no Vulkan loader found ({0}): install your GPU's driver (Debian: libvulkan1), or use --device cpu")]
+    #[error(
+        "no Vulkan loader found ({0}): install your GPU's driver (Debian: libvulkan1), or use --device cpu"
+    )]
     NoLoader(String),
     /// No device matches the selector.
     #[error("no Vulkan device matches {selector:?}; {available}")]
@@ -203,6 +211,9 @@ pub enum DeviceError {
         /// The `VkResult`, readable.
         result: String,
     },
+    /// The Khronos validation layer was asked for (`RANVIL_VALIDATION=1`) and is missing, or it complained.
+    #[error("Vulkan validation: {0}")]
+    Validation(String),
     /// The device was lost while it worked.
     #[error("the Vulkan device was lost")]
     Lost,
@@ -225,8 +236,8 @@ impl From<Error> for io::Error {
             }
             Error::InvalidOption { .. } => io::ErrorKind::InvalidInput,
             Error::MemoryLimit { .. } => io::ErrorKind::OutOfMemory,
-            Error::Device(_) | Error::Internal(_) => io::ErrorKind::Other,
-            Error::Cancelled => io::ErrorKind::Interrupted,
+            // Not `Interrupted`: the standard library retries that kind, for ever.
+            Error::Device(_) | Error::Internal(_) | Error::Cancelled => io::ErrorKind::Other,
         };
         io::Error::new(kind, error)
     }

@@ -12,6 +12,7 @@ mod options;
 mod sched;
 mod vk;
 
-pub use device::DeviceSelector;
+pub use device::{DeviceInfo, DeviceKind, DeviceSelector, PciAddress, SubgroupSizes};
 pub use error::{BlockFault, DeviceError, Error, FrameFault, Result};
 pub use options::{CancelToken, Options, Pipeline, Progress, SegmentProfile, Simd};
+pub use vk::devices;
