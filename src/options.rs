@@ -12,9 +12,7 @@ use std::{
 use crate::{
     device::DeviceSelector,
     error::{Error, Result},
-    format::{
-        MAX_BLOCK_LOG, MAX_TABLE_LOG, MIN_BLOCK_LOG, MIN_TABLE_LOG, PipelineId,
-    },
+    format::{MAX_BLOCK_LOG, MAX_TABLE_LOG, MIN_BLOCK_LOG, MIN_TABLE_LOG, PipelineId},
 };
 
 /// A model and a coder.

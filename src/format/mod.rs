@@ -21,9 +21,8 @@ pub struct PipelineId(pub u8);
 impl PipelineId {
     /// The pipeline's name in the format's table, if the format defines it.
     pub fn name(self) -> Option<&'static str> {
-        const NAMES: [&str; 10] = [
-            "stored", "rans", "fse", "huff", "lzr", "lzf", "lzh", "lzseqr", "lzseqf", "deflate",
-        ];
+        const NAMES: [&str; 10] =
+            ["stored", "rans", "fse", "huff", "lzr", "lzf", "lzh", "lzseqr", "lzseqf", "deflate"];
         NAMES.get(usize::from(self.0)).copied()
     }
 }

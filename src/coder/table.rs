@@ -1,0 +1,290 @@
+//! The coding table of a block: normalised frequencies and how they are written (`docs/FORMAT.md`, section 2.1).
+
+use super::normalize::normalize;
+use crate::{
+    error::BlockFault,
+    format::{MAX_TABLE_LOG, MIN_TABLE_LOG},
+};
+
+/// The table log when nothing forces one: 11, and 12 if many symbols are too rare for a slot of 11
+/// (`docs/DECISIONS.md`).
+pub fn choose_log(counts: &[u32; 256]) -> u8 {
+    let total: u32 = counts.iter().sum();
+    let rare = counts.iter().filter(|&&c| c > 0 && u64::from(c) << 11 < u64::from(total)).count();
+    if rare >= 24 { 12 } else { 11 }
+}
+
+/// Frequencies of the 256 byte values that add up to `2^log`; at least two are present.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Table {
+    log: u8,
+    freqs: [u16; 256],
+}
+
+impl Table {
+    /// The longest that [`write`](Self::write) appends, in bytes: 2 and 32 of masks, 256 classes of 4 bits,
+    /// and less than 11 bits for every other part of a frequency.
+    pub const MAX_BYTES: usize = 2 + 32 + 128 + 352;
+
+    /// The table for symbols that occur `counts` times: see [`normalize`].
+    ///
+    /// # Panics
+    /// As [`normalize`].
+    pub fn from_counts(counts: &[u32; 256], log: u8) -> Self {
+        Self { log, freqs: normalize(counts, log) }
+    }
+
+    /// The table log, 8 to 12.
+    pub fn log(&self) -> u8 {
+        self.log
+    }
+
+    /// The frequencies.
+    pub fn freqs(&self) -> &[u16; 256] {
+        &self.freqs
+    }
+
+    /// Present symbols in ascending order, as (symbol, frequency, sum of the frequencies below).
+    pub fn symbols(&self) -> impl Iterator<Item = (u8, u32, u32)> {
+        let mut cum = 0;
+        (0..=255).zip(self.freqs).filter(|&(_, freq)| freq > 0).map(move |(symbol, freq)| {
+            cum += u32::from(freq);
+            (symbol, u32::from(freq), cum - u32::from(freq))
+        })
+    }
+
+    /// Appends the table, an even number of bytes.
+    pub fn write(&self, out: &mut Vec<u8>) {
+        let start = out.len();
+        let classes = || self.symbols().map(|(_, freq, _)| freq.ilog2());
+        let base = classes().min().expect("two symbols are present");
+        let width = u32::BITS - (classes().max().expect("the same") - base).leading_zeros();
+
+        let mut masks = [0_u32; 8];
+        self.symbols().for_each(|(s, ..)| masks[usize::from(s) / 32] |= 1 << (s % 32));
+        let groups = (0..8).filter(|&g| masks[g] != 0).fold(0, |bits, g| bits | 1 << g);
+        out.extend([groups, (base | width << 4) as u8]);
+        masks.iter().filter(|&&mask| mask != 0).for_each(|mask| out.extend(mask.to_le_bytes()));
+
+        let mut bits = BitWriter { out, pending: 0, count: 0 };
+        classes().for_each(|class| bits.put(class - base, width));
+        self.symbols().for_each(|(_, freq, _)| bits.put(freq - (1 << freq.ilog2()), freq.ilog2()));
+        bits.finish();
+        if (out.len() - start) % 2 == 1 {
+            out.push(0);
+        }
+    }
+
+    /// Reads a table with table log `log` from the front of `bytes`; also returns its length in bytes.
+    ///
+    /// # Errors
+    /// [`BlockFault::Table`] if the bytes are no valid table or end inside it.
+    pub fn parse(bytes: &[u8], log: u8) -> Result<(Self, usize), BlockFault> {
+        parse(bytes, log).ok_or(BlockFault::Table)
+    }
+}
+
+fn parse(bytes: &[u8], log: u8) -> Option<(Table, usize)> {
+    if !(MIN_TABLE_LOG..=MAX_TABLE_LOG).contains(&log) {
+        return None;
+    }
+    let (&[groups, classes], mut rest) = bytes.split_first_chunk()?;
+    let (base, width) = (u32::from(classes & 15), u32::from(classes >> 4));
+    if base > 11 || width > 4 {
+        return None;
+    }
+
+    let mut symbols = [0_u8; 256];
+    let mut present = 0;
+    for group in (0..8).filter(|g| groups >> g & 1 == 1) {
+        let (mask, after) = rest.split_first_chunk()?;
+        let mask = u32::from_le_bytes(*mask);
+        if mask == 0 {
+            return None;
+        }
+        for bit in (0..32).filter(|bit| mask >> bit & 1 == 1) {
+            symbols[present] = 32 * group + bit;
+            present += 1;
+        }
+        rest = after;
+    }
+    let symbols = &symbols[..present];
+
+    let mut bits = BitReader { bytes: rest, pending: 0, count: 0 };
+    let mut freqs = [0_u16; 256];
+    for &symbol in symbols {
+        let class = base + bits.take(width)?;
+        if class > 11 || class >= u32::from(log) {
+            return None;
+        }
+        freqs[usize::from(symbol)] = 1 << class;
+    }
+    for &symbol in symbols {
+        let freq = &mut freqs[usize::from(symbol)];
+        *freq += bits.take(freq.ilog2())? as u16;
+    }
+    let mut rest = bits.finish()?;
+    if (bytes.len() - rest.len()) % 2 == 1 {
+        let (&pad, after) = rest.split_first()?;
+        rest = after;
+        if pad != 0 {
+            return None;
+        }
+    }
+    let sum: u32 = freqs.iter().map(|&freq| u32::from(freq)).sum();
+    (present >= 2 && sum == 1 << log).then_some((Table { log, freqs }, bytes.len() - rest.len()))
+}
+
+/// Writes bits, least significant first.
+struct BitWriter<'a> {
+    out: &'a mut Vec<u8>,
+    pending: u32,
+    count: u32,
+}
+
+impl BitWriter<'_> {
+    fn put(&mut self, value: u32, width: u32) {
+        self.pending |= value << self.count;
+        self.count += width;
+        while self.count >= 8 {
+            self.out.push(self.pending as u8);
+            self.pending >>= 8;
+            self.count -= 8;
+        }
+    }
+
+    fn finish(self) {
+        if self.count > 0 {
+            self.out.push(self.pending as u8);
+        }
+    }
+}
+
+/// Reads bits, least significant first.
+struct BitReader<'a> {
+    bytes: &'a [u8],
+    pending: u32,
+    count: u32,
+}
+
+impl<'a> BitReader<'a> {
+    fn take(&mut self, width: u32) -> Option<u32> {
+        while self.count < width {
+            let (&byte, rest) = self.bytes.split_first()?;
+            self.pending |= u32::from(byte) << self.count;
+            self.count += 8;
+            self.bytes = rest;
+        }
+        let value = self.pending & ((1 << width) - 1);
+        self.pending >>= width;
+        self.count -= width;
+        Some(value)
+    }
+
+    /// What follows the last byte that was begun, if that byte's unused bits are zero.
+    fn finish(self) -> Option<&'a [u8]> {
+        (self.pending == 0).then_some(self.bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table(pairs: &[(u8, u16)], log: u8) -> Table {
+        let mut freqs = [0; 256];
+        pairs.iter().for_each(|&(symbol, freq)| freqs[usize::from(symbol)] = freq);
+        Table { log, freqs }
+    }
+
+    fn written(table: &Table) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        table.write(&mut bytes);
+        bytes
+    }
+
+    /// Written by hand from the specification.
+    #[test]
+    fn the_bytes_are_those_of_the_specification() {
+        // Classes 7 and 6: base 6, width 1; class bits 1, 0, 0; rests 0 of 7 bits, 1 and 63 - 64 < 0 is not
+        // possible, so 128 + 65 + 63 would need class 5: take 128, 64 and 64.
+        let bytes = written(&table(&[(1, 128), (2, 64), (255, 64)], 8));
+        assert_eq!(
+            bytes,
+            [0x81, 0x16, 0b110, 0, 0, 0, 0, 0, 0, 0x80, 0b001, 0, 0, 0],
+            "3 class bits and 7 + 6 + 6 rest bits fill 22 bits: 3 bytes, one of padding"
+        );
+        // Equal classes: no class bits; 192 = 128 + 64.
+        let bytes = written(&table(&[(0, 255), (32, 1)], 8));
+        // Base 0, width 3 (classes 7 and 0): bits 111 000, then 1111111.
+        assert_eq!(bytes, [0x03, 0x30, 1, 0, 0, 0, 1, 0, 0, 0, 0b1100_0111, 0b0001_1111]);
+    }
+
+    #[test]
+    fn every_table_comes_back() {
+        let data: &[&[u8]] = &[
+            include_bytes!("../../tests/data/alice29.txt"),
+            include_bytes!("../../tests/data/ecoli.64k"),
+            include_bytes!("../../tests/data/helmet_color.bc7.96k"),
+            include_bytes!("../../tests/data/levitus_temp.96k"),
+            b"ab",
+            &[&[0; 4095][..], &[1]].concat(),
+        ];
+        for raw in data {
+            for log in 8..=12 {
+                let table = Table::from_counts(&super::super::histogram::histogram(raw), log);
+                let mut bytes = written(&table);
+                let length = bytes.len();
+                assert!(length % 2 == 0 && length <= Table::MAX_BYTES);
+                bytes.extend([0xff; 3]);
+                assert_eq!(Table::parse(&bytes, log), Ok((table, length)));
+            }
+        }
+    }
+
+    #[test]
+    fn damage_is_refused_or_yields_a_valid_table() {
+        let raw = include_bytes!("../../tests/data/alice29.txt");
+        let counts = super::super::histogram::histogram(raw);
+        for log in 8..=12 {
+            let bytes = written(&Table::from_counts(&counts, log));
+            for length in 0..bytes.len() {
+                assert!(Table::parse(&bytes[..length], log).is_err(), "cut to {length}");
+            }
+            for bit in 0..8 * bytes.len() {
+                let mut bytes = bytes.clone();
+                bytes[bit / 8] ^= 1 << (bit % 8);
+                if let Ok((table, _)) = Table::parse(&bytes, log) {
+                    assert_eq!(table.symbols().map(|(_, f, _)| f).sum::<u32>(), 1 << log);
+                    assert!(table.symbols().count() >= 2);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn each_rule_is_checked() {
+        let good = written(&table(&[(0, 255), (32, 1)], 8));
+        assert!(Table::parse(&good, 8).is_ok());
+        for (at, value, rule) in [
+            (0, 0x00, "no symbols"),
+            (0, 0x01, "one symbol"),
+            (1, 0x3c, "class base"),
+            (1, 0x50, "class width"),
+            (2, 0x00, "empty group"),
+            (10, 0b1100_1111, "class 8 at table log 8"),
+            (11, 0b0011_1111, "padding"),
+            (11, 0b0000_1111, "sum"),
+        ] {
+            let mut bytes = good.clone();
+            bytes[at] = value;
+            assert_eq!(Table::parse(&bytes, 8), Err(BlockFault::Table), "{rule}");
+        }
+        assert_eq!(Table::parse(&good, 7), Err(BlockFault::Table));
+        assert_eq!(Table::parse(&good, 13), Err(BlockFault::Table));
+        let padded = written(&table(&[(1, 128), (2, 64), (255, 64)], 8));
+        let mut bytes = padded.clone();
+        *bytes.last_mut().unwrap() = 1;
+        assert_eq!(Table::parse(&bytes, 8), Err(BlockFault::Table), "padding byte");
+    }
+}
