@@ -91,9 +91,10 @@ impl Drivers {
 
     /// Directories of the unpacked libraries.
     fn library_path(&self) -> OsString {
-        let lib = self.system().join("usr/lib");
-        let entries = fs::read_dir(&lib).into_iter().flatten().filter_map(|e| Some(e.ok()?.path()));
-        let triplets = entries.filter(|path| path.to_string_lossy().ends_with("-linux-gnu"));
+        let libs = ["usr/lib", "lib"].map(|lib| self.system().join(lib));
+        let entries = libs.iter().flat_map(|lib| fs::read_dir(lib).into_iter().flatten());
+        let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
+        let triplets = paths.filter(|path| path.to_string_lossy().ends_with("-linux-gnu"));
         env::join_paths(triplets).expect("cargo allows no ':' in its paths")
     }
 
