@@ -1,10 +1,10 @@
 //! Twin of `kernels/decode.comp`. On a bad stream it goes on with zero words, as the kernel does, so that the bytes
 //! are the same.
 
-use super::{half, push};
+use super::{half, push, symbols};
 use crate::{
     BlockFault,
-    coder::lanes::{LANES, STATE_MIN, body_len, symbols, take_seed},
+    coder::lanes::{LANES, STATE_MIN, body_len, take_seed},
     kernel::generated::{DecodeBlock, DecodePush},
 };
 

@@ -1,8 +1,8 @@
 //! Twin of `kernels/encode.comp`, with the entries that normalise made.
 
-use super::push;
+use super::{push, symbols};
 use crate::{
-    coder::lanes::{LANES, body_len, seeded_states, symbols},
+    coder::lanes::{LANES, body_len, seeded_states},
     format::BlockKind,
     kernel::{
         generated::{EncodeBlock, EncodeInfo, EncodePush},

@@ -12,6 +12,7 @@ mod parse;
 use bytemuck::Pod;
 
 use super::recording::{Binding, Command, Recording};
+use crate::coder::lanes::{LANES, STEPS, TILE};
 
 /// A kernel's twin. Takes the push constants and the bound ranges, in binding order.
 type Twin = fn(&[u8], &mut [&mut [u32]]);
@@ -80,6 +81,16 @@ fn push<T: Pod>(bytes: &[u8]) -> T {
 /// A buffer as an array of 16-bit words.
 fn half(words: &[u32], at: u32) -> u32 {
     words[at as usize / 2] >> (16 * (at % 2)) & 0xffff
+}
+
+/// The symbols of a body of `body` bytes in decoding order, as (lane, position).
+fn symbols(body: usize) -> impl DoubleEndedIterator<Item = (usize, usize)> {
+    (0..body.next_multiple_of(TILE))
+        .map(|i| {
+            let (tile, step, lane) = (i / TILE, i % TILE / LANES, i % LANES);
+            (lane, tile * TILE + lane * STEPS + step)
+        })
+        .filter(move |&(_, position)| position < body)
 }
 
 #[cfg(test)]
