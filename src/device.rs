@@ -1,4 +1,4 @@
-//! How a user names a device. Pure data: opening one is the Vulkan layer's work.
+//! What a device is to a user, and how to name one. Pure data: opening one is the Vulkan layer's work.
 
 use std::{fmt, str::FromStr};
 
@@ -33,6 +33,112 @@ pub enum DeviceSelector {
         /// Function.
         function: u32,
     },
+}
+
+impl DeviceSelector {
+    /// The selector in the environment variable `RANVIL_DEVICE`; `None` if it is unset or empty.
+    ///
+    /// # Errors
+    /// [`DeviceError::BadSelector`] if it names no device.
+    pub fn from_env() -> Result<Option<Self>, DeviceError> {
+        match std::env::var_os("RANVIL_DEVICE") {
+            Some(text) if !text.is_empty() => text.to_string_lossy().parse().map(Some),
+            _ => Ok(None),
+        }
+    }
+}
+
+/// A Vulkan device of this machine, as [`devices`](crate::devices) lists it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub struct DeviceInfo {
+    /// Position in the list; stable as long as the machine's drivers and devices are.
+    pub index: usize,
+    /// Name from the driver.
+    pub name: String,
+    /// What kind of hardware it is.
+    pub kind: DeviceKind,
+    /// PCI vendor identifier, or a Khronos one above 0xFFFF.
+    pub vendor_id: u32,
+    /// The vendor's name, if the identifier is a known one.
+    pub vendor: Option<&'static str>,
+    /// The vendor's identifier of the device.
+    pub device_id: u32,
+    /// The device's UUID: the same across processes and drivers' APIs.
+    pub uuid: [u8; 16],
+    /// Where it sits on the PCI bus, if the driver tells.
+    pub pci: Option<PciAddress>,
+    /// The driver's name.
+    pub driver: String,
+    /// The driver's version as its maker writes it.
+    pub driver_version: String,
+    /// Vulkan version: major, minor, patch.
+    pub api_version: (u32, u32, u32),
+    /// Invocations that run in lockstep.
+    pub subgroup: SubgroupSizes,
+    /// Bytes of memory local to the device.
+    pub memory_bytes: u64,
+    /// Whether it runs on the CPU; [`DeviceSelector::Auto`] never chooses such a device.
+    pub software: bool,
+    /// Whether this crate can use it, or else what it lacks.
+    pub usable: Result<(), String>,
+}
+
+/// Sizes of a device's subgroups.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub struct SubgroupSizes {
+    /// The smallest.
+    pub min: u32,
+    /// The largest.
+    pub max: u32,
+    /// What a shader gets that asks for none.
+    pub default: u32,
+}
+
+/// What kind of hardware a Vulkan device is.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[non_exhaustive]
+pub enum DeviceKind {
+    /// A GPU with its own memory.
+    Discrete,
+    /// A GPU that shares the CPU's memory.
+    Integrated,
+    /// A GPU as a virtual machine sees it.
+    Virtual,
+    /// The CPU, through a software driver.
+    Cpu,
+    /// None of these.
+    Other,
+}
+
+impl fmt::Display for DeviceKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Discrete => "discrete",
+            Self::Integrated => "integrated",
+            Self::Virtual => "virtual",
+            Self::Cpu => "cpu",
+            Self::Other => "other",
+        })
+    }
+}
+
+/// A place on the PCI bus. Prints as `domain:bus:device.function`, in hexadecimal.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[allow(missing_docs, reason = "PCI's own terms")]
+pub struct PciAddress {
+    pub domain: u32,
+    pub bus: u32,
+    pub device: u32,
+    pub function: u32,
+}
+
+impl fmt::Display for PciAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { domain, bus, device, function } = self;
+        write!(f, "{domain:04x}:{bus:02x}:{device:02x}.{function:x}")
+    }
 }
 
 impl FromStr for DeviceSelector {

@@ -217,6 +217,9 @@ pub enum DeviceError {
         /// The `VkResult`, readable.
         result: String,
     },
+    /// The Khronos validation layer was asked for (`RANVIL_VALIDATION=1`) and is missing, or it complained.
+    #[error("Vulkan validation: {0}")]
+    Validation(String),
     /// The device was lost while it worked.
     #[error("the Vulkan device was lost")]
     Lost,

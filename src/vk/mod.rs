@@ -1,1 +1,40 @@
 //! The Vulkan layer: the only place that names `ash`.
+//!
+//! `instance` loads Vulkan, `select` lists and chooses devices, `device` opens one, `quirks` knows what is wrong
+//! with it. `memory`, `pipeline`, `encoder`, `submit` and `timing` execute recordings; `accel` moves batches of
+//! blocks through them. Everything owns what it creates and destroys it when dropped; what it was created from is
+//! kept alive by an `Arc`.
+#![allow(unsafe_code)]
+
+mod instance;
+mod probe;
+mod quirks;
+mod select;
+
+use ash::vk;
+
+use crate::{device::DeviceInfo, error::DeviceError};
+
+/// The Vulkan devices of this machine, in the order of their indices.
+///
+/// # Errors
+/// [`DeviceError::NoLoader`] where no Vulkan is installed. A machine with a loader and no device gives an empty
+/// list.
+pub fn devices() -> Result<Vec<DeviceInfo>, DeviceError> {
+    let instance = instance::Instance::new()?;
+    Ok(probe::enumerate(&instance)?.into_iter().map(|found| found.info).collect())
+}
+
+/// Names the Vulkan function in an error.
+trait Named<T> {
+    fn named(self, call: &'static str) -> Result<T, DeviceError>;
+}
+
+impl<T> Named<T> for Result<T, vk::Result> {
+    fn named(self, call: &'static str) -> Result<T, DeviceError> {
+        self.map_err(|result| match result {
+            vk::Result::ERROR_DEVICE_LOST => DeviceError::Lost,
+            _ => DeviceError::Vulkan { call, result: format!("{result:?}") },
+        })
+    }
+}

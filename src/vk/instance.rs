@@ -1,0 +1,203 @@
+//! Loads Vulkan and holds the instance, with the validation layer if `RANVIL_VALIDATION=1` asks for it.
+
+use std::{
+    ffi::{CStr, c_void},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
+};
+
+use ash::{ext, khr, vk};
+
+use super::Named;
+use crate::error::DeviceError;
+
+/// What the crate asks of the loader and of a device.
+pub(super) const API_VERSION: u32 = vk::API_VERSION_1_2;
+
+const VALIDATION_LAYER: &CStr = c"VK_LAYER_KHRONOS_validation";
+
+/// A Vulkan instance.
+pub(crate) struct Instance {
+    pub raw: ash::Instance,
+    validation: Option<Validation>,
+}
+
+struct Validation {
+    functions: ext::debug_utils::Instance,
+    messenger: vk::DebugUtilsMessengerEXT,
+    messages: Arc<Messages>,
+}
+
+/// Warnings and errors from the validation layer; empty if it is off.
+#[derive(Default, Debug)]
+pub(crate) struct Messages(Mutex<Vec<String>>);
+
+impl Messages {
+    fn add(&self, text: String) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(text);
+    }
+
+    /// Fails with the messages since the last call, if there are any.
+    pub fn check(&self) -> Result<(), DeviceError> {
+        let mut messages = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if messages.is_empty() {
+            return Ok(());
+        }
+        Err(DeviceError::Validation(std::mem::take(&mut *messages).join("\n")))
+    }
+}
+
+/// The loader's functions. Loaded once: drivers do not all survive being unloaded.
+fn entry() -> Result<&'static ash::Entry, DeviceError> {
+    static ENTRY: OnceLock<Result<ash::Entry, String>> = OnceLock::new();
+    ENTRY
+        .get_or_init(|| {
+            // SAFETY: the library that the platform calls the Vulkan loader is trusted to be one, and it stays
+            // loaded as long as the process lives.
+            unsafe { ash::Entry::load() }.map_err(|error| error.to_string())
+        })
+        .as_ref()
+        .map_err(|text| DeviceError::NoLoader(text.clone()))
+}
+
+fn validation_wanted() -> bool {
+    std::env::var_os("RANVIL_VALIDATION").is_some_and(|value| value == "1")
+}
+
+impl Instance {
+    pub fn new() -> Result<Self, DeviceError> {
+        let entry = entry()?;
+        // SAFETY: `entry` holds the loader's functions.
+        let version = unsafe { entry.try_enumerate_instance_version() };
+        let version = version.named("vkEnumerateInstanceVersion")?.unwrap_or(vk::API_VERSION_1_0);
+        if version < API_VERSION {
+            return Err(DeviceError::Unsupported {
+                device: "the Vulkan loader".to_owned(),
+                missing: "Vulkan 1.2".to_owned(),
+            });
+        }
+
+        let validate = validation_wanted();
+        // SAFETY: as above.
+        let offered = unsafe { entry.enumerate_instance_extension_properties(None) }
+            .named("vkEnumerateInstanceExtensionProperties")?;
+        let mut extensions = Vec::new();
+        let mut layers = Vec::new();
+        let mut flags = vk::InstanceCreateFlags::empty();
+        // Lists drivers over other interfaces, such as MoltenVK, too.
+        if offers(&offered, khr::portability_enumeration::NAME) {
+            extensions.push(khr::portability_enumeration::NAME.as_ptr());
+            flags |= vk::InstanceCreateFlags::ENUMERATE_PORTABILITY_KHR;
+        }
+        if validate {
+            require_validation_layer(entry)?;
+            layers.push(VALIDATION_LAYER.as_ptr());
+            extensions.push(ext::debug_utils::NAME.as_ptr());
+            extensions.push(ext::validation_features::NAME.as_ptr());
+        }
+
+        let application = vk::ApplicationInfo::default()
+            .application_name(c"ranvil")
+            .engine_name(c"ranvil")
+            .api_version(API_VERSION);
+        let enabled = [
+            vk::ValidationFeatureEnableEXT::SYNCHRONIZATION_VALIDATION,
+            vk::ValidationFeatureEnableEXT::GPU_ASSISTED,
+            vk::ValidationFeatureEnableEXT::GPU_ASSISTED_RESERVE_BINDING_SLOT,
+        ];
+        let mut features =
+            vk::ValidationFeaturesEXT::default().enabled_validation_features(&enabled);
+        let mut create = vk::InstanceCreateInfo::default()
+            .flags(flags)
+            .application_info(&application)
+            .enabled_layer_names(&layers)
+            .enabled_extension_names(&extensions);
+        if validate {
+            create = create.push_next(&mut features);
+        }
+        // SAFETY: all that `create` points to outlives the call; layers and extensions have been enumerated.
+        let raw = unsafe { entry.create_instance(&create, None) }.named("vkCreateInstance")?;
+        let mut instance = Self { raw, validation: None };
+        if validate {
+            instance.validation = Some(Validation::new(entry, &instance.raw)?);
+        }
+        Ok(instance)
+    }
+
+    /// Where the validation layer's messages arrive, if it is on.
+    pub fn messages(&self) -> Option<&Arc<Messages>> {
+        self.validation.as_ref().map(|validation| &validation.messages)
+    }
+}
+
+impl Drop for Instance {
+    fn drop(&mut self) {
+        if let Some(validation) = &self.validation {
+            // SAFETY: created from this instance, and not used again.
+            unsafe {
+                validation.functions.destroy_debug_utils_messenger(validation.messenger, None);
+            }
+        }
+        // SAFETY: everything created from the instance holds it in an `Arc`, so it is gone by now.
+        unsafe { self.raw.destroy_instance(None) };
+    }
+}
+
+fn require_validation_layer(entry: &ash::Entry) -> Result<(), DeviceError> {
+    // SAFETY: `entry` holds the loader's functions.
+    let layers = unsafe { entry.enumerate_instance_layer_properties() }
+        .named("vkEnumerateInstanceLayerProperties")?;
+    let found = |layer: &vk::LayerProperties| layer.layer_name_as_c_str() == Ok(VALIDATION_LAYER);
+    if layers.iter().any(found) {
+        return Ok(());
+    }
+    Err(DeviceError::Validation(
+        "RANVIL_VALIDATION=1 is set but VK_LAYER_KHRONOS_validation is not installed \
+         (Debian: vulkan-validationlayers)"
+            .to_owned(),
+    ))
+}
+
+pub(super) fn offers(extensions: &[vk::ExtensionProperties], name: &CStr) -> bool {
+    extensions.iter().any(|extension| extension.extension_name_as_c_str() == Ok(name))
+}
+
+impl Validation {
+    fn new(entry: &ash::Entry, instance: &ash::Instance) -> Result<Self, DeviceError> {
+        let functions = ext::debug_utils::Instance::new(entry, instance);
+        let messages = Arc::new(Messages::default());
+        let create = vk::DebugUtilsMessengerCreateInfoEXT::default()
+            .message_severity(
+                vk::DebugUtilsMessageSeverityFlagsEXT::WARNING
+                    | vk::DebugUtilsMessageSeverityFlagsEXT::ERROR,
+            )
+            .message_type(
+                vk::DebugUtilsMessageTypeFlagsEXT::VALIDATION
+                    | vk::DebugUtilsMessageTypeFlagsEXT::PERFORMANCE,
+            )
+            .pfn_user_callback(Some(on_message))
+            .user_data(Arc::as_ptr(&messages).cast_mut().cast());
+        // SAFETY: `messages` lives in the value returned and is dropped after the messenger is destroyed.
+        let messenger = unsafe { functions.create_debug_utils_messenger(&create, None) }
+            .named("vkCreateDebugUtilsMessengerEXT")?;
+        Ok(Self { functions, messenger, messages })
+    }
+}
+
+unsafe extern "system" fn on_message(
+    _severity: vk::DebugUtilsMessageSeverityFlagsEXT,
+    _kind: vk::DebugUtilsMessageTypeFlagsEXT,
+    data: *const vk::DebugUtilsMessengerCallbackDataEXT<'_>,
+    user: *mut c_void,
+) -> vk::Bool32 {
+    // SAFETY: Vulkan passes a valid structure whose message is a C string, and the user data that the messenger
+    // was created with: a `Messages` that outlives it and is shared by reference only.
+    let (message, messages) = unsafe {
+        (
+            CStr::from_ptr((*data).p_message).to_string_lossy().into_owned(),
+            &*user.cast::<Messages>(),
+        )
+    };
+    log::error!("Vulkan validation: {message}");
+    messages.add(message);
+    vk::FALSE
+}

@@ -1,0 +1,306 @@
+//! Asks a physical device what it is and what it offers, without opening it.
+
+use ash::{amd, ext, khr, nv, vk};
+
+use super::{
+    Named,
+    instance::{API_VERSION, Instance, offers},
+    quirks::{Facts, Workarounds, workarounds},
+};
+use crate::{
+    device::{DeviceInfo, DeviceKind, PciAddress, SubgroupSizes},
+    error::DeviceError,
+};
+
+/// Invocations of the kernels' largest workgroups.
+const WORKGROUP_INVOCATIONS: u32 = 256;
+/// Shared memory that kernels may use, in bytes.
+const SHARED_BYTES: u32 = 32 << 10;
+/// Storage buffers that one kernel may bind.
+const STORAGE_BUFFERS: u32 = 8;
+
+/// A physical device and all that is known of it.
+pub(crate) struct Found {
+    pub physical: vk::PhysicalDevice,
+    pub info: DeviceInfo,
+    pub offer: Offer,
+}
+
+/// What a device offers to the kernels.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Offer {
+    pub limits: vk::PhysicalDeviceLimits,
+    /// Subgroup operations in compute shaders.
+    pub subgroup_operations: vk::SubgroupFeatureFlags,
+    /// Subgroup sizes that a pipeline can demand, if any.
+    pub size_control: Option<SizeControl>,
+    /// Storage buffers of 16-bit words.
+    pub storage16: bool,
+    /// The device is a translation layer and says so; the extension must then be enabled.
+    pub portability_subset: bool,
+    /// Pipelines can be asked for their compiled code's statistics.
+    pub executable_properties: bool,
+    /// Subgroups that the whole device holds at once, if it tells.
+    pub resident_subgroups: Option<u32>,
+    pub workarounds: Workarounds,
+    pub reasons: Vec<&'static str>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct SizeControl {
+    pub min: u32,
+    pub max: u32,
+    /// Full subgroups can be demanded too.
+    pub full: bool,
+}
+
+/// Every device of the instance, in the loader's order.
+pub(super) fn enumerate(instance: &Instance) -> Result<Vec<Found>, DeviceError> {
+    // SAFETY: the instance is valid as long as it is borrowed.
+    let physical =
+        unsafe { instance.raw.enumerate_physical_devices() }.named("vkEnumeratePhysicalDevices")?;
+    physical.into_iter().enumerate().map(|(index, device)| probe(instance, index, device)).collect()
+}
+
+fn probe(
+    instance: &Instance,
+    index: usize,
+    physical: vk::PhysicalDevice,
+) -> Result<Found, DeviceError> {
+    // SAFETY: the device comes from this instance.
+    let base = unsafe { instance.raw.get_physical_device_properties(physical) };
+    let mut info = basic_info(index, &base);
+    info.memory_bytes = local_memory(instance, physical);
+    if base.api_version < API_VERSION {
+        let (major, minor, _) = info.api_version;
+        info.usable = Err(format!("Vulkan 1.2 (its driver has {major}.{minor})"));
+        return Ok(Found { physical, info, offer: Offer::default() });
+    }
+    // SAFETY: as above.
+    let extensions = unsafe { instance.raw.enumerate_device_extension_properties(physical) }
+        .named("vkEnumerateDeviceExtensionProperties")?;
+    let offer = probe_properties(instance, physical, &extensions, &mut info);
+    info.usable = missing(&offer).map_or(Ok(()), Err);
+    Ok(Found { physical, info, offer })
+}
+
+/// Fills in what the extended properties tell, and collects the device's offer.
+fn probe_properties(
+    instance: &Instance,
+    physical: vk::PhysicalDevice,
+    extensions: &[vk::ExtensionProperties],
+    info: &mut DeviceInfo,
+) -> Offer {
+    let has = |name| offers(extensions, name);
+    let mut vulkan11 = vk::PhysicalDeviceVulkan11Properties::default();
+    let mut driver = vk::PhysicalDeviceDriverProperties::default();
+    let mut pci = vk::PhysicalDevicePCIBusInfoPropertiesEXT::default();
+    let mut sizes = vk::PhysicalDeviceSubgroupSizeControlPropertiesEXT::default();
+    let mut nvidia = vk::PhysicalDeviceShaderSMBuiltinsPropertiesNV::default();
+    let mut amd = vk::PhysicalDeviceShaderCorePropertiesAMD::default();
+    let mut properties =
+        vk::PhysicalDeviceProperties2::default().push_next(&mut vulkan11).push_next(&mut driver);
+    if has(ext::pci_bus_info::NAME) {
+        properties = properties.push_next(&mut pci);
+    }
+    if has(ext::subgroup_size_control::NAME) {
+        properties = properties.push_next(&mut sizes);
+    }
+    if has(nv::shader_sm_builtins::NAME) {
+        properties = properties.push_next(&mut nvidia);
+    }
+    if has(amd::shader_core_properties::NAME) {
+        properties = properties.push_next(&mut amd);
+    }
+    // SAFETY: the device has Vulkan 1.2, and each structure of the chain is of 1.2 or of an extension it offers.
+    unsafe { instance.raw.get_physical_device_properties2(physical, &mut properties) };
+    let limits = properties.properties.limits;
+
+    let mut vulkan11_features = vk::PhysicalDeviceVulkan11Features::default();
+    let mut size_features = vk::PhysicalDeviceSubgroupSizeControlFeaturesEXT::default();
+    let mut features = vk::PhysicalDeviceFeatures2::default().push_next(&mut vulkan11_features);
+    if has(ext::subgroup_size_control::NAME) {
+        features = features.push_next(&mut size_features);
+    }
+    // SAFETY: as above.
+    unsafe { instance.raw.get_physical_device_features2(physical, &mut features) };
+
+    let compute = vk::ShaderStageFlags::COMPUTE;
+    let default = vulkan11.subgroup_size;
+    let control = (size_features.subgroup_size_control == vk::TRUE
+        && sizes.required_subgroup_size_stages.contains(compute))
+    .then_some(SizeControl {
+        min: sizes.min_subgroup_size,
+        max: sizes.max_subgroup_size,
+        full: size_features.compute_full_subgroups == vk::TRUE,
+    });
+    let (min, max) = match sizes.min_subgroup_size {
+        0 => guessed_sizes(info.vendor_id, default),
+        min => (min, sizes.max_subgroup_size),
+    };
+    info.subgroup = SubgroupSizes { min, max, default };
+    info.uuid = vulkan11.device_uuid;
+    info.pci = has(ext::pci_bus_info::NAME).then_some(PciAddress {
+        domain: pci.pci_domain,
+        bus: pci.pci_bus,
+        device: pci.pci_device,
+        function: pci.pci_function,
+    });
+    info.driver = text(driver.driver_name_as_c_str());
+    let version = text(driver.driver_info_as_c_str());
+    if !version.is_empty() {
+        info.driver_version = version;
+    }
+    info.software |=
+        [vk::DriverId::MESA_LLVMPIPE, vk::DriverId::GOOGLE_SWIFTSHADER].contains(&driver.driver_id);
+
+    let (workarounds, reasons) = workarounds(&Facts {
+        name: &info.name,
+        driver: driver.driver_id,
+        driver_version: &info.driver_version,
+        subgroup_min: min,
+        subgroup_max: max,
+        subgroup_default: default,
+        subgroup_control: control.is_some(),
+    });
+    Offer {
+        limits,
+        subgroup_operations: if vulkan11.subgroup_supported_stages.contains(compute) {
+            vulkan11.subgroup_supported_operations
+        } else {
+            vk::SubgroupFeatureFlags::empty()
+        },
+        size_control: control,
+        storage16: vulkan11_features.storage_buffer16_bit_access == vk::TRUE,
+        portability_subset: has(khr::portability_subset::NAME),
+        executable_properties: has(khr::pipeline_executable_properties::NAME),
+        resident_subgroups: resident_subgroups(&nvidia, &amd),
+        workarounds,
+        reasons,
+    }
+}
+
+/// Sizes that a driver without size control may pick. Intel's compiles to 8, 16 or 32 as it sees fit.
+fn guessed_sizes(vendor: u32, default: u32) -> (u32, u32) {
+    const INTEL: u32 = 0x8086;
+    if vendor == INTEL { (8, 32) } else { (default, default) }
+}
+
+/// Both structures are zero where the device does not offer them.
+fn resident_subgroups(
+    nvidia: &vk::PhysicalDeviceShaderSMBuiltinsPropertiesNV<'_>,
+    amd: &vk::PhysicalDeviceShaderCorePropertiesAMD<'_>,
+) -> Option<u32> {
+    let nvidia = nvidia.shader_sm_count.saturating_mul(nvidia.shader_warps_per_sm);
+    let amd = [
+        amd.shader_engine_count,
+        amd.shader_arrays_per_engine_count,
+        amd.compute_units_per_shader_array,
+        amd.simd_per_compute_unit,
+        amd.wavefronts_per_simd,
+    ]
+    .into_iter()
+    .fold(1, u32::saturating_mul);
+    Some(nvidia.max(amd)).filter(|&count| count > 0)
+}
+
+/// The first thing that the kernels need and the device lacks.
+fn missing(offer: &Offer) -> Option<String> {
+    let limits = &offer.limits;
+    let needs = [
+        (
+            "invocations in a workgroup",
+            limits.max_compute_work_group_invocations,
+            WORKGROUP_INVOCATIONS,
+        ),
+        (
+            "invocations in a workgroup's x",
+            limits.max_compute_work_group_size[0],
+            WORKGROUP_INVOCATIONS,
+        ),
+        ("bytes of shared memory", limits.max_compute_shared_memory_size, SHARED_BYTES),
+        (
+            "storage buffers in a stage",
+            limits.max_per_stage_descriptor_storage_buffers,
+            STORAGE_BUFFERS,
+        ),
+    ];
+    if offer.workarounds.contains(Workarounds::NULL_DEVICE) {
+        return Some("hardware (it is a null device that runs nothing)".to_owned());
+    }
+    needs.into_iter().find_map(|(what, has, needed)| {
+        (has < needed).then(|| format!("{what}: {needed} are needed, it has {has}"))
+    })
+}
+
+fn basic_info(index: usize, base: &vk::PhysicalDeviceProperties) -> DeviceInfo {
+    let kind = match base.device_type {
+        vk::PhysicalDeviceType::DISCRETE_GPU => DeviceKind::Discrete,
+        vk::PhysicalDeviceType::INTEGRATED_GPU => DeviceKind::Integrated,
+        vk::PhysicalDeviceType::VIRTUAL_GPU => DeviceKind::Virtual,
+        vk::PhysicalDeviceType::CPU => DeviceKind::Cpu,
+        _ => DeviceKind::Other,
+    };
+    let version = base.api_version;
+    DeviceInfo {
+        index,
+        name: text(base.device_name_as_c_str()),
+        kind,
+        vendor_id: base.vendor_id,
+        vendor: vendor_name(base.vendor_id),
+        device_id: base.device_id,
+        uuid: [0; 16],
+        pci: None,
+        driver: String::new(),
+        driver_version: dotted(base.driver_version),
+        api_version: (
+            vk::api_version_major(version),
+            vk::api_version_minor(version),
+            vk::api_version_patch(version),
+        ),
+        subgroup: SubgroupSizes { min: 0, max: 0, default: 0 },
+        memory_bytes: 0,
+        software: kind == DeviceKind::Cpu,
+        usable: Ok(()),
+    }
+}
+
+/// A version in Vulkan's own packing; drivers with another one have a version text as well.
+fn dotted(version: u32) -> String {
+    let (major, minor) = (vk::api_version_major(version), vk::api_version_minor(version));
+    format!("{major}.{minor}.{}", vk::api_version_patch(version))
+}
+
+fn local_memory(instance: &Instance, physical: vk::PhysicalDevice) -> u64 {
+    // SAFETY: the device comes from this instance.
+    let memory = unsafe { instance.raw.get_physical_device_memory_properties(physical) };
+    let heaps = memory.memory_heaps_as_slice().iter();
+    heaps
+        .filter(|heap| heap.flags.contains(vk::MemoryHeapFlags::DEVICE_LOCAL))
+        .map(|heap| heap.size)
+        .max()
+        .unwrap_or(0)
+}
+
+fn text(field: Result<&std::ffi::CStr, std::ffi::FromBytesUntilNulError>) -> String {
+    field.map_or(String::new(), |text| text.to_string_lossy().into_owned())
+}
+
+fn vendor_name(id: u32) -> Option<&'static str> {
+    Some(match id {
+        0x1002 | 0x1022 => "AMD",
+        0x1010 => "Imagination",
+        0x106B => "Apple",
+        0x10DE => "NVIDIA",
+        0x13B5 => "Arm",
+        0x1414 => "Microsoft",
+        0x144D => "Samsung",
+        0x14E4 => "Broadcom",
+        0x1AE0 => "Google",
+        0x1AF4 => "Red Hat",
+        0x5143 => "Qualcomm",
+        0x8086 => "Intel",
+        0x10005 => "Mesa",
+        _ => return None,
+    })
+}
