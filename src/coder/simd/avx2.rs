@@ -194,18 +194,13 @@ fn decode_tile<const N: usize, const PARTIAL: bool>(
     let mut quads = [[_mm256_setzero_si256(); 4]; N];
     let mut at = [0; N];
     for step in 0..STEPS {
-        let mut slots = quads;
         for v in 0..4 {
             for n in 0..N {
-                let index = _mm256_and_si256(x[n][v], mask);
+                let old = x[n][v];
+                let index = _mm256_and_si256(old, mask);
                 // SAFETY: indices are at most 4095, in a table of 4096.
-                slots[n][v] =
+                let slot =
                     unsafe { _mm256_i32gather_epi32::<4>(table.slots.as_ptr().cast(), index) };
-            }
-        }
-        for v in 0..4 {
-            for n in 0..N {
-                let (slot, old) = (slots[n][v], x[n][v]);
                 quads[n][v] = _mm256_or_si256(
                     _mm256_srli_epi32::<8>(quads[n][v]),
                     _mm256_slli_epi32::<24>(slot),
