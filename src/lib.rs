@@ -22,9 +22,9 @@ pub use error::{BlockFault, DeviceError, Error, FrameFault, Result};
 pub use inspect::{ContentInfo, FrameInfo, FrameKind, inspect};
 pub use oneshot::{compress, decompress};
 pub use options::{CancelToken, Options, Pipeline, Progress, SegmentProfile, Simd};
-pub use vk::devices;
 pub use seek::SeekableReader;
 pub use stream::{Compressor, Decompressor};
+pub use vk::devices;
 
 #[doc(hidden)]
 pub use vk::testing;
