@@ -12,9 +12,7 @@ use std::{
 use crate::{
     device::DeviceSelector,
     error::{Error, Result},
-    format::{
-        MAX_BLOCK_LOG, MAX_TABLE_LOG, MIN_BLOCK_LOG, MIN_TABLE_LOG, PipelineId,
-    },
+    format::{MAX_BLOCK_LOG, MAX_TABLE_LOG, MIN_BLOCK_LOG, MIN_TABLE_LOG, PipelineId},
 };
 
 /// A model and a coder.
@@ -121,6 +119,10 @@ pub struct Progress {
     pub coded_bytes: u64,
     /// Blocks finished.
     pub blocks: u64,
+    /// Those of them that a device coded.
+    pub device_blocks: u64,
+    /// Those that a device failed on and the CPU coded instead.
+    pub retried_blocks: u64,
 }
 
 /// Cancels an operation from another thread: clone it, hand one clone to
