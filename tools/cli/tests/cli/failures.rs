@@ -1,6 +1,6 @@
 //! Damaged input, full disks, forbidden places: an error, no partial output, the source untouched.
 
-use crate::harness::{Done, Sandbox, noise, text};
+use crate::harness::{Sandbox, text};
 
 /// A frame's block records, as `docs/FORMAT.md` lays them out: offsets of their headers, of the end mark last.
 fn records(frame: &[u8]) -> Vec<usize> {
@@ -116,6 +116,7 @@ fn too_little_memory_is_an_error() {
 #[cfg(unix)]
 mod unix {
     use super::*;
+    use crate::harness::{Done, noise};
 
     /// `a` and nothing else is left.
     fn untouched(sandbox: &Sandbox, content: &[u8], done: &Done, texts: &[&str]) {
