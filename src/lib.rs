@@ -25,3 +25,6 @@ pub use options::{CancelToken, Options, Pipeline, Progress, SegmentProfile, Simd
 pub use seek::SeekableReader;
 pub use stream::{Compressor, Decompressor};
 pub use vk::devices;
+
+#[doc(hidden)]
+pub use vk::testing;

@@ -6,14 +6,31 @@
 //! kept alive by an `Arc`.
 #![allow(unsafe_code)]
 
+mod device;
+mod encoder;
+mod inspect;
 mod instance;
+mod memory;
+mod pipeline;
 mod probe;
 mod quirks;
 mod select;
+mod submit;
+pub mod testing;
+mod timing;
+
+use std::sync::Arc;
 
 use ash::vk;
 
-use crate::{device::DeviceInfo, error::DeviceError};
+use self::{
+    device::{Device, OpenOptions},
+    instance::Instance,
+};
+use crate::{
+    device::{DeviceInfo, DeviceSelector},
+    error::DeviceError,
+};
 
 /// The Vulkan devices of this machine, in the order of their indices.
 ///
@@ -21,8 +38,20 @@ use crate::{device::DeviceInfo, error::DeviceError};
 /// [`DeviceError::NoLoader`] where no Vulkan is installed. A machine with a loader and no device gives an empty
 /// list.
 pub fn devices() -> Result<Vec<DeviceInfo>, DeviceError> {
-    let instance = instance::Instance::new()?;
+    let instance = Instance::new()?;
     Ok(probe::enumerate(&instance)?.into_iter().map(|found| found.info).collect())
+}
+
+/// Opens the device that the selector means.
+fn open_device(
+    selector: &DeviceSelector,
+    options: OpenOptions,
+) -> Result<Arc<Device>, DeviceError> {
+    let instance = Instance::new()?;
+    let mut found = probe::enumerate(&instance)?;
+    let infos: Vec<DeviceInfo> = found.iter().map(|found| found.info.clone()).collect();
+    let index = select::resolve(selector, &infos)?;
+    Device::open(instance, found.swap_remove(index), options)
 }
 
 /// Names the Vulkan function in an error.
