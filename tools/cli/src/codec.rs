@@ -2,7 +2,7 @@
 
 use std::io::{self, Read, Write};
 
-use anyhow::{Context, Error, Result, bail};
+use anyhow::{Context, Error, Result, anyhow, bail};
 use ranvil::{DeviceSelector, Options};
 
 use crate::{
@@ -114,6 +114,10 @@ impl Failure {
         match self {
             Self::Read(error) => Error::new(error).context("cannot read"),
             Self::Write(error) => target.write_error(error),
+            Self::Codec(ranvil::Error::InvalidOption { name: "content size", .. }) => anyhow!(
+                "its size changed while it was read, or is not what the file system says; \
+                 through standard input it is taken as it comes"
+            ),
             Self::Codec(error) => error.into(),
         }
     }

@@ -166,8 +166,20 @@ mod unix {
             &done,
             &["ranvil: standard input: cannot write standard output: No space"],
         );
-        let done = sandbox.shell("$RANVIL --help > /dev/full; $RANVIL -l a > /dev/full");
-        assert_eq!(done.code, Some(1), "{}", done.stderr);
+        sandbox.ok(&["a"]);
+        let done = sandbox.shell("$RANVIL -l a.rvl > /dev/full");
+        done.expect(1, &["ranvil: cannot write standard output: No space left on device"]);
+    }
+
+    /// A file of /sys claims a size of 4096.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_file_that_lies_about_its_size() {
+        let sandbox = Sandbox::with("a", &text());
+        let file = "/sys/devices/system/cpu/online";
+        let done = sandbox.run(&[file, "-o", "b"]);
+        untouched(&sandbox, &text(), &done, &["its size changed", "standard input"]);
+        sandbox.shell(&format!("$RANVIL < {file} | $RANVIL -d | cmp - {file}")).expect(0, &[]);
     }
 
     /// Tests may run as root, who writes everywhere but there.

@@ -124,4 +124,5 @@ fn summaries_need_verbose_away_from_a_terminal() {
     sandbox.run(&["-tv", "a.rvl"]).expect(0, &["a.rvl: OK, 148.5 KiB"]);
     sandbox.run(&["-qf", "a"]).expect(0, &[]);
     assert_eq!(compress.stderr.lines().count(), 1);
+    sandbox.run(&["-vvf", "a"]).expect(0, &["ranvil: debug: ", "(148.5 KiB =>"]);
 }
