@@ -72,3 +72,11 @@ pub use options::{CancelToken, Options, Pipeline, Progress, SegmentProfile, Simd
 pub use seek::SeekableReader;
 pub use stream::{Compressor, Decompressor};
 pub use vk::devices;
+
+#[doc(hidden)]
+pub use vk::testing;
+
+/// The README's examples, compiled and run as tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

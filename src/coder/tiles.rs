@@ -97,16 +97,16 @@ fn finish(
     let mut padded = [0; 2 * WINDOW];
     let mut segment = segment;
     tiles.decode(table, [&mut segment]);
-    // At the end of the payload tiles go on in a copy with as much room after it as a tile may take.
-    let mut words_after = words_after as isize;
+    let own = segment.words.len().checked_sub(words_after).ok_or(BlockFault::Stream)?;
+    // Near the end of the payload tiles go on in a copy, with a window of zeros behind it.
     if !segment.body.is_empty() && segment.words.len() < WINDOW {
-        words_after += (padded.len() - segment.words.len()) as isize;
         padded[..segment.words.len()].copy_from_slice(segment.words);
         segment.words = &padded;
-        tiles.decode(table, [&mut segment]);
     }
+    let words = segment.words;
+    tiles.decode(table, [&mut segment]);
     if !segment.body.is_empty() {
-        // A whole tile is left only if the words have run out.
+        // A whole tile is left only if the words ran out.
         let symbols = segment.body.len();
         let window = segment.words.first_chunk().filter(|_| symbols < TILE);
         let window = window.ok_or(BlockFault::Stream)?;
@@ -115,7 +115,7 @@ fn finish(
         segment.body.copy_from_slice(&tile[..symbols]);
         segment.words = &segment.words[taken..];
     }
-    if segment.words.len() as isize == words_after {
+    if words.len() - segment.words.len() == own {
         Ok(segment.states)
     } else {
         Err(BlockFault::Stream)

@@ -6,14 +6,33 @@
 //! kept alive by an `Arc`.
 #![allow(unsafe_code)]
 
+mod accel;
+mod device;
+mod encoder;
+mod inspect;
 mod instance;
+mod memory;
+mod pipeline;
 mod probe;
 mod quirks;
 mod select;
+mod submit;
+pub mod testing;
+mod timing;
+
+use std::sync::Arc;
 
 use ash::vk;
 
-use crate::{device::DeviceInfo, error::DeviceError};
+pub(crate) use self::accel::VulkanAccelerator;
+use self::{
+    device::{Device, ForcedForm, OpenOptions},
+    instance::Instance,
+};
+use crate::{
+    device::{DeviceInfo, DeviceSelector},
+    error::DeviceError,
+};
 
 /// The Vulkan devices of this machine, in the order of their indices.
 ///
@@ -21,8 +40,34 @@ use crate::{device::DeviceInfo, error::DeviceError};
 /// [`DeviceError::NoLoader`] where no Vulkan is installed. A machine with a loader and no device gives an empty
 /// list.
 pub fn devices() -> Result<Vec<DeviceInfo>, DeviceError> {
-    let instance = instance::Instance::new()?;
+    let instance = Instance::new()?;
     Ok(probe::enumerate(&instance)?.into_iter().map(|found| found.info).collect())
+}
+
+/// Opens the device that the selector means, for coding blocks. Staging takes at most `budget` bytes of host memory,
+/// or what one block of 1 MiB needs if that is more: [`staging_bytes`](crate::engine::accel::Accelerator::staging_bytes)
+/// tells. [`DeviceSelector::Auto`] is the best hardware device.
+///
+/// # Errors
+/// The device does not exist, is ambiguous, lacks something, or has no memory left.
+pub(crate) fn open(
+    selector: &DeviceSelector,
+    budget: u64,
+) -> Result<VulkanAccelerator, DeviceError> {
+    let options = OpenOptions { form: ForcedForm::from_env()?, ..OpenOptions::default() };
+    VulkanAccelerator::new(open_device(selector, options)?, budget)
+}
+
+/// Opens the device that the selector means.
+fn open_device(
+    selector: &DeviceSelector,
+    options: OpenOptions,
+) -> Result<Arc<Device>, DeviceError> {
+    let instance = Instance::new()?;
+    let mut found = probe::enumerate(&instance)?;
+    let infos: Vec<DeviceInfo> = found.iter().map(|found| found.info.clone()).collect();
+    let index = select::resolve(selector, &infos)?;
+    Device::open(instance, found.swap_remove(index), options)
 }
 
 /// Names the Vulkan function in an error.

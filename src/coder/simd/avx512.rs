@@ -153,18 +153,13 @@ fn decode_tile<const N: usize, const PARTIAL: bool>(
     let mut quads = [[_mm512_setzero_si512(); 2]; N];
     let mut at = [0; N];
     for step in 0..STEPS {
-        let mut slots = quads;
-        for n in 0..N {
-            for half in 0..2 {
-                let index = _mm512_and_si512(x[n][half], mask);
-                // SAFETY: indices are at most 4095, in a table of 4096.
-                slots[n][half] =
-                    unsafe { _mm512_i32gather_epi32::<4>(index, table.slots.as_ptr().cast()) };
-            }
-        }
         for half in 0..2 {
             for n in 0..N {
-                let (slot, old) = (slots[n][half], x[n][half]);
+                let old = x[n][half];
+                let index = _mm512_and_si512(old, mask);
+                // SAFETY: indices are at most 4095, in a table of 4096.
+                let slot =
+                    unsafe { _mm512_i32gather_epi32::<4>(index, table.slots.as_ptr().cast()) };
                 quads[n][half] = _mm512_shrdi_epi32::<8>(quads[n][half], slot);
                 let bias = _mm512_and_si512(_mm512_srli_epi32::<8>(slot), _mm512_set1_epi32(0xfff));
                 let scaled =

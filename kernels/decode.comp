@@ -1,0 +1,223 @@
+#version 450
+// Decodes the segments of a block. One workgroup a block, so that its segments share one decode table.
+//
+// variant: subgroup32.16bit SUBGROUP=32 STREAMS=2 WORKGROUP=256 STORAGE16=1
+// variant: subgroup32 SUBGROUP=32 STREAMS=2 WORKGROUP=256
+// variant: subgroup64.16bit SUBGROUP=64 STREAMS=2 WORKGROUP=256 STORAGE16=1
+// variant: subgroup64 SUBGROUP=64 STREAMS=2 WORKGROUP=256
+// variant: subgroup16.16bit SUBGROUP=16 STREAMS=1 WORKGROUP=256 STORAGE16=1
+// variant: subgroup16 SUBGROUP=16 STREAMS=1 WORKGROUP=256
+// variant: subgroup8.16bit SUBGROUP=8 STREAMS=1 WORKGROUP=128 STORAGE16=1
+// variant: subgroup8 SUBGROUP=8 STREAMS=1 WORKGROUP=128
+// variant: subgroup4 SUBGROUP=4 STREAMS=1 WORKGROUP=64
+// variant: shared SHARED=1 STREAMS=1 WORKGROUP=64
+
+#ifdef STORAGE16
+#extension GL_EXT_shader_16bit_storage : require
+#define WORD uint16_t
+#else
+#define WORD uint
+#endif
+#include "lanes.glsl"
+
+// The largest table log of the batch.
+layout(constant_id = 1) const uint MAX_TABLE_LOG = 12u;
+
+#include "decode.glsl"
+
+layout(push_constant) uniform DecodePush {
+    uint segment_log;
+};
+layout(std430, binding = 0) readonly buffer Blocks { DecodeBlock blocks[]; };
+layout(std430, binding = 1) readonly buffer Payload { WORD payload[]; };
+layout(std430, binding = 2) readonly buffer Tables { uint tables[]; };
+layout(std430, binding = 3) readonly buffer Streams { uint streams[]; };
+layout(std430, binding = 4) buffer Status { uint status[]; };
+layout(std430, binding = 5) writeonly buffer Raw { uint raw[]; };
+
+// A slot of the table: f << 20 | (slot - cum) << 8 | symbol.
+shared uint table[1u << MAX_TABLE_LOG];
+shared uint cums[256];
+// The last bytes of each segment in work: at most 127 symbols of a partial tile and 64 seed bytes.
+#define TAIL_WORDS 48u
+shared uint tails[GROUPS * STREAMS * TAIL_WORDS];
+// The first fault: segment << 8 | number of the check << 4 | fault.
+shared uint first_fault;
+
+uint table_log;
+
+uint payload_word(uint i) {
+#ifdef STORAGE16
+    return uint(payload[i]);
+#else
+    return bitfieldExtract(payload[i >> 1], int(i << 4 & 16u), 16);
+#endif
+}
+
+// The symbol of slot i is the last whose cum is not above i.
+void build_table(uint block) {
+    for (uint s = gl_LocalInvocationIndex; s < 256u; s += gl_WorkGroupSize.x) cums[s] = tables[256u * block + s];
+    barrier();
+    for (uint slot = gl_LocalInvocationIndex; slot < 1u << table_log; slot += gl_WorkGroupSize.x) {
+        uint symbol = 0u;
+        [[unroll]] for (uint step = 128u; step > 0u; step /= 2u) {
+            if (cums[symbol + step] >> 16 <= slot) symbol += step;
+        }
+        uint cum_f = cums[symbol];
+        table[slot] = cum_f << 20 | (slot - (cum_f >> 16)) << 8 | symbol;
+    }
+    barrier();
+}
+
+// One segment in work.
+struct Stream {
+    uint x[LANES];
+    // The next word and the end of the words.
+    uint p, end;
+    // Bytes of the segment and whole tiles of its body; 0 if there is no such segment.
+    uint size, tiles;
+};
+
+// Decodes a symbol on each live lane into the low byte of its quad's next place (step s). With `checked` false all
+// lanes are live and the stream holds all words that they can take; else no word past the end is read.
+void decode_step(const bool checked, uint s, bool live[LANES], inout Stream stream, inout uint quad[LANES]) {
+    bool need[LANES];
+    [[unroll]] for (uint j = 0u; j < LANES; j++) {
+        uint x = stream.x[j];
+        uint entry = table[x & ((1u << table_log) - 1u)];
+        x = (entry >> 20) * (x >> table_log) + (entry >> 8 & 0xfffu);
+        if (!checked) {
+            quad[j] = quad[j] >> 8 | entry << 24;
+            stream.x[j] = x;
+            need[j] = x < 0x10000u;
+        } else {
+            quad[j] |= live[j] ? (entry & 0xffu) << 8u * s : 0u;
+            stream.x[j] = live[j] ? x : stream.x[j];
+            need[j] = live[j] && x < 0x10000u;
+        }
+    }
+    uint at[LANES];
+    claim(stream.p, need, at);
+    [[unroll]] for (uint j = 0u; j < LANES; j++) {
+        if (need[j]) {
+            uint word = !checked || at[j] < stream.end ? payload_word(at[j]) : 0u;
+            stream.x[j] = stream.x[j] << 16 | word;
+        }
+    }
+}
+
+void decode_tile(const bool checked, bool live[STREAMS], inout Stream streams[STREAMS], out uint quads[STREAMS][LANES]) {
+    [[unroll]] for (uint k = 0u; k < STREAMS; k++) {
+        [[unroll]] for (uint j = 0u; j < LANES; j++) quads[k][j] = 0u;
+    }
+    [[unroll]] for (uint s = 0u; s < 4u; s++) {
+        [[unroll]] for (uint k = 0u; k < STREAMS; k++) {
+            bool lanes[LANES];
+            [[unroll]] for (uint j = 0u; j < LANES; j++) lanes[j] = live[k];
+            decode_step(checked, s, lanes, streams[k], quads[k]);
+        }
+    }
+}
+
+void check(bool good, uint segment, uint number, uint fault) {
+    if (!good) atomicMin(first_fault, segment << 8 | number << 4 | fault);
+}
+
+Stream open(DecodeBlock block, uint segment) {
+    Stream stream;
+    uint begin = min(segment << segment_log, block.raw_size);
+    stream.size = min(block.raw_size - begin, 1u << segment_log);
+    stream.tiles = (max(stream.size, 64u) - 64u) / TILE;
+    stream.p = 0u;
+    stream.end = 0u;
+    [[unroll]] for (uint j = 0u; j < LANES; j++) stream.x[j] = 0x10000u;
+    if (stream.size > 0u) {
+        uint own = block.streams + segment;
+        stream.p = streams[own] + 64u;
+        stream.end = streams[own + 1u];
+        [[unroll]] for (uint j = 0u; j < LANES; j++) {
+            uint at = stream.p - 64u + 2u * lane(j);
+            stream.x[j] = payload_word(at) | payload_word(at + 1u) << 16;
+            check(stream.x[j] >= 0x10000u, segment, 0u, FAULT_FINAL_STATE);
+        }
+    }
+    return stream;
+}
+
+// Decodes what is past the last whole tile into `tail` and checks how the segment ends.
+void close(uint segment, uint tail, inout Stream stream) {
+    uint rest = max(stream.size, 64u) - 64u - TILE * stream.tiles;
+    uint quad[LANES];
+    [[unroll]] for (uint j = 0u; j < LANES; j++) quad[j] = 0u;
+    [[unroll]] for (uint s = 0u; s < 4u; s++) {
+        bool live[LANES];
+        [[unroll]] for (uint j = 0u; j < LANES; j++) live[j] = 4u * lane(j) + s < rest;
+        decode_step(true, s, live, stream, quad);
+    }
+    // Seed bytes of this segment; there are fewer than 64 only in a segment that short.
+    uint seeds = min(stream.size, 64u);
+    [[unroll]] for (uint j = 0u; j < LANES; j++) {
+        uint seed = stream.x[j] & 0xffffu;
+        uint at = rest + 2u * lane(j);
+        if (quad[j] != 0u) atomicOr(tails[tail + lane(j)], quad[j]);
+        atomicOr(tails[tail + at / 4u], seed << 8u * (at % 4u));
+        if (at % 4u == 3u) atomicOr(tails[tail + at / 4u + 1u], seed >> 8);
+        if (stream.size > 0u) {
+            uint kept = min(max(seeds, 2u * lane(j)) - 2u * lane(j), 2u);
+            check(stream.p == stream.end, segment, 1u, FAULT_STREAM);
+            check(stream.x[j] >> 16 == 1u, segment, 2u, FAULT_FINAL_STATE);
+            check(seed >> 8u * kept == 0u, segment, 2u, FAULT_FINAL_STATE);
+        }
+    }
+}
+
+void main() {
+    DecodeBlock block = blocks[gl_WorkGroupID.x];
+    if (status[gl_WorkGroupID.x] != 0u) return;
+    table_log = min(block.table_log, MAX_TABLE_LOG);
+    if (gl_LocalInvocationIndex == 0u) first_fault = NO_FAULT;
+    build_table(gl_WorkGroupID.x);
+
+    uint segments = (block.raw_size + (1u << segment_log) - 1u) >> segment_log;
+    for (uint base = 0u; base < segments; base += GROUPS * STREAMS) {
+        uint segment = base + group() * STREAMS;
+        Stream streams[STREAMS];
+        [[unroll]] for (uint k = 0u; k < STREAMS; k++) streams[k] = open(block, segment + k);
+
+        // Only the last segment of a block is short: none is longer than the first of those in step.
+        uint first = min((base + first_group_in_step() * STREAMS) << segment_log, block.raw_size);
+        uint most = (max(min(block.raw_size - first, 1u << segment_log), 64u) - 64u) / TILE;
+        for (uint tile = 0u; tile < most; tile++) {
+            bool live[STREAMS];
+            bool safe = true;
+            [[unroll]] for (uint k = 0u; k < STREAMS; k++) {
+                live[k] = tile < streams[k].tiles;
+                safe = safe && live[k] && streams[k].p + TILE <= streams[k].end;
+            }
+            uint quads[STREAMS][LANES];
+#ifdef SUBGROUP
+            if (all_groups(safe)) decode_tile(false, live, streams, quads);
+            else
+#endif
+            decode_tile(true, live, streams, quads);
+            [[unroll]] for (uint k = 0u; k < STREAMS; k++) {
+                if (!live[k]) continue;
+                uint out_at = block.raw + ((segment + k) << segment_log) / 4u + tile * (TILE / 4u);
+                [[unroll]] for (uint j = 0u; j < LANES; j++) raw[out_at + lane(j)] = quads[k][j];
+            }
+        }
+
+        uint tail = group() * STREAMS * TAIL_WORDS;
+        for (uint i = lane(0u); i < STREAMS * TAIL_WORDS; i += WIDTH) tails[tail + i] = 0u;
+        barrier();
+        [[unroll]] for (uint k = 0u; k < STREAMS; k++) close(segment + k, tail + k * TAIL_WORDS, streams[k]);
+        barrier();
+        [[unroll]] for (uint k = 0u; k < STREAMS; k++) {
+            uint bytes = streams[k].size - TILE * streams[k].tiles;
+            uint out_at = block.raw + ((segment + k) << segment_log) / 4u + streams[k].tiles * (TILE / 4u);
+            for (uint i = lane(0u); i < (bytes + 3u) / 4u; i += WIDTH) raw[out_at + i] = tails[tail + k * TAIL_WORDS + i];
+        }
+        barrier();
+    }
+    if (gl_LocalInvocationIndex == 0u) status[gl_WorkGroupID.x] = first_fault == NO_FAULT ? 0u : first_fault & 15u;
+}

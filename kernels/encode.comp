@@ -1,0 +1,212 @@
+#version 450
+// Encodes the segments of a block. One workgroup a block. Symbols are taken backward and words are emitted backward,
+// from the end of each segment's space, so that the stream reads forward.
+//
+// variant: subgroup32 SUBGROUP=32 STREAMS=2 WORKGROUP=256
+// variant: subgroup64 SUBGROUP=64 STREAMS=2 WORKGROUP=256
+// variant: subgroup16 SUBGROUP=16 STREAMS=1 WORKGROUP=256
+// variant: subgroup8 SUBGROUP=8 STREAMS=1 WORKGROUP=128
+// variant: subgroup4 SUBGROUP=4 STREAMS=1 WORKGROUP=64
+// variant: shared SHARED=1 STREAMS=1 WORKGROUP=64
+
+#include "lanes.glsl"
+#include "encode.glsl"
+
+layout(push_constant) uniform EncodePush {
+    uint segment_log;
+};
+layout(std430, binding = 0) readonly buffer Blocks { EncodeBlock blocks[]; };
+layout(std430, binding = 1) readonly buffer Raw { uint raw[]; };
+layout(std430, binding = 2) readonly buffer Infos { EncodeInfo infos[]; };
+layout(std430, binding = 3) readonly buffer Entries { uint entries[]; };
+// Words of each segment's stream, initial states not counted.
+layout(std430, binding = 4) writeonly buffer Counts { uint counts[]; };
+// The streams, each at the end of its space; two words in a u32.
+layout(std430, binding = 5) writeonly buffer Scratch { uint scratch[]; };
+
+// Entries of normalise.comp.
+shared uvec2 table[256];
+// Words not yet written out: fewer than 64 are left over, and a tile adds at most 128.
+#define RING 256u
+shared uint rings[GROUPS * STREAMS * RING];
+
+uint table_log;
+
+// One segment in work.
+struct Stream {
+    uint x[LANES];
+    // Positions in its space in words: the last word emitted, and the last one written out.
+    uint p, written;
+    uint ring;
+    uint space;
+    // Bytes of the segment and whole tiles of its body; 0 if there is no such segment.
+    uint size, tiles;
+};
+
+// Encodes a symbol on each live lane; with `checked` false all are live.
+void encode_step(const bool checked, bool live[LANES], uint symbol[LANES], inout Stream stream) {
+    uvec2 entry[LANES];
+    bool need[LANES];
+    [[unroll]] for (uint j = 0u; j < LANES; j++) {
+        entry[j] = table[symbol[j]];
+        need[j] = stream.x[j] >> (32u - table_log) >= entry[j].y >> 20;
+        if (checked) need[j] = need[j] && live[j];
+    }
+    uint at[LANES];
+    claim_back(stream.p, need, at);
+    [[unroll]] for (uint j = 0u; j < LANES; j++) {
+        uint x = stream.x[j];
+        if (need[j]) {
+            rings[stream.ring + at[j] % RING] = x & 0xffffu;
+            x >>= 16;
+        }
+        uint high, low;
+        umulExtended(x + (entry[j].y & 1u), entry[j].x, high, low);
+        uint quotient = high >> (entry[j].y >> 4 & 15u);
+        x += (entry[j].y >> 8 & 0xfffu) + quotient * ((1u << table_log) - (entry[j].y >> 20));
+        if (!checked || live[j]) stream.x[j] = x;
+    }
+}
+
+// Writes out the words of positions written - 64 to written - 1, those before p as zero.
+void write_out(inout Stream stream) {
+    stream.written -= 64u;
+    [[unroll]] for (uint j = 0u; j < LANES; j++) {
+        uint at = stream.written + 2u * lane(j);
+        uint low = at >= stream.p ? rings[stream.ring + at % RING] : 0u;
+        uint high = at + 1u >= stream.p ? rings[stream.ring + at % RING + 1u] : 0u;
+        scratch[stream.space + at / 2u] = low | high << 16;
+    }
+}
+
+void write_out_whole(inout Stream streams[STREAMS]) {
+    group_barrier();
+    [[unroll]] for (uint k = 0u; k < STREAMS; k++) {
+        [[unroll]] for (uint i = 0u; i < 2u; i++) {
+            if (streams[k].written - streams[k].p >= 64u) write_out(streams[k]);
+        }
+    }
+    group_barrier();
+}
+
+uint raw_byte(uint word, uint i) { return raw[word + i / 4u] >> 8u * (i % 4u) & 0xffu; }
+
+Stream open(EncodeBlock block, uint segment, uint ring) {
+    Stream stream;
+    stream.size = segment_size(block, segment, segment_log);
+    stream.tiles = (max(stream.size, 64u) - 64u) / TILE;
+    stream.space = segment_scratch(block, segment, segment_log);
+    stream.p = stream_space(stream.size);
+    stream.written = stream.p;
+    stream.ring = ring;
+    uint word = block.raw + (segment << segment_log) / 4u;
+    uint body = max(stream.size, 64u) - 64u;
+    [[unroll]] for (uint j = 0u; j < LANES; j++) {
+        uint at = body + 2u * lane(j);
+        stream.x[j] = 0x10000u;
+        if (at < stream.size) stream.x[j] |= raw_byte(word, at);
+        if (at + 1u < stream.size) stream.x[j] |= raw_byte(word, at + 1u) << 8;
+    }
+    return stream;
+}
+
+// The symbols past the last whole tile.
+void encode_rest(EncodeBlock block, uint segment, inout Stream stream) {
+    uint rest = max(stream.size, 64u) - 64u - TILE * stream.tiles;
+    uint word = block.raw + (segment << segment_log) / 4u + stream.tiles * (TILE / 4u);
+    uint quad[LANES];
+    [[unroll]] for (uint j = 0u; j < LANES; j++) quad[j] = 4u * lane(j) < rest ? raw[word + lane(j)] : 0u;
+    [[unroll]] for (int s = 3; s >= 0; s--) {
+        bool live[LANES];
+        uint symbol[LANES];
+        [[unroll]] for (uint j = 0u; j < LANES; j++) {
+            live[j] = 4u * lane(j) + uint(s) < rest;
+            symbol[j] = quad[j] >> 8 * s & 0xffu;
+        }
+        encode_step(true, live, symbol, stream);
+    }
+}
+
+void encode_tile(const bool checked, bool live[STREAMS], uint quads[STREAMS][LANES], inout Stream streams[STREAMS]) {
+    [[unroll]] for (int s = 3; s >= 0; s--) {
+        [[unroll]] for (uint k = 0u; k < STREAMS; k++) {
+            bool lanes[LANES];
+            uint symbol[LANES];
+            [[unroll]] for (uint j = 0u; j < LANES; j++) {
+                lanes[j] = live[k];
+                symbol[j] = quads[k][j] >> 8 * s & 0xffu;
+            }
+            encode_step(checked, lanes, symbol, streams[k]);
+        }
+    }
+}
+
+// The initial states as 64 more words, and whatever the ring still holds.
+void close(EncodeBlock block, uint segment, inout Stream streams[STREAMS]) {
+    [[unroll]] for (uint k = 0u; k < STREAMS; k++) {
+        if (streams[k].size == 0u) continue;
+        if (lane(0u) == 0u) {
+            uint count = stream_space(streams[k].size) - streams[k].p;
+            counts[block.segment + segment + k] = count;
+        }
+        streams[k].p -= 64u;
+        [[unroll]] for (uint j = 0u; j < LANES; j++) {
+            uint at = streams[k].p + 2u * lane(j);
+            rings[streams[k].ring + at % RING] = streams[k].x[j] & 0xffffu;
+            rings[streams[k].ring + (at + 1u) % RING] = streams[k].x[j] >> 16;
+        }
+    }
+    write_out_whole(streams);
+    [[unroll]] for (uint k = 0u; k < STREAMS; k++) {
+        if (streams[k].written > streams[k].p) write_out(streams[k]);
+    }
+    group_barrier();
+}
+
+void main() {
+    EncodeBlock block = blocks[gl_WorkGroupID.x];
+    EncodeInfo info = infos[gl_WorkGroupID.x];
+    if (info.kind != KIND_CODED) return;
+    table_log = info.table_log;
+    for (uint i = gl_LocalInvocationIndex; i < 256u; i += gl_WorkGroupSize.x) {
+        uint at = 512u * gl_WorkGroupID.x + 2u * i;
+        table[i] = uvec2(entries[at], entries[at + 1u]);
+    }
+    barrier();
+
+    uint segments = (block.raw_size + (1u << segment_log) - 1u) >> segment_log;
+    for (uint base = 0u; base < segments; base += GROUPS * STREAMS) {
+        uint segment = base + group() * STREAMS;
+        Stream streams[STREAMS];
+        [[unroll]] for (uint k = 0u; k < STREAMS; k++) {
+            streams[k] = open(block, segment + k, (group() * STREAMS + k) * RING);
+            encode_rest(block, segment + k, streams[k]);
+        }
+        write_out_whole(streams);
+
+        // Only the last segment of a block is short: none is longer than the first of those in work. All groups go as
+        // often through the barriers, since lavapipe takes a subgroup's barrier for the workgroup's.
+        uint most = (max(segment_size(block, base, segment_log), 64u) - 64u) / TILE;
+        for (uint tile = most; tile-- > 0u;) {
+            bool live[STREAMS];
+            bool all_live = true;
+            bool none_live = true;
+            uint quads[STREAMS][LANES];
+            [[unroll]] for (uint k = 0u; k < STREAMS; k++) {
+                live[k] = tile < streams[k].tiles;
+                all_live = all_live && live[k];
+                none_live = none_live && !live[k];
+                uint word = block.raw + ((segment + k) << segment_log) / 4u + tile * (TILE / 4u);
+                [[unroll]] for (uint j = 0u; j < LANES; j++) quads[k][j] = live[k] ? raw[word + lane(j)] : 0u;
+            }
+#ifdef SUBGROUP
+            if (all_groups(all_live)) encode_tile(false, live, quads, streams);
+            else if (!all_groups(none_live)) encode_tile(true, live, quads, streams);
+#else
+            encode_tile(true, live, quads, streams);
+#endif
+            write_out_whole(streams);
+        }
+        close(block, segment, streams);
+    }
+}

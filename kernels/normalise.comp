@@ -1,0 +1,182 @@
+#version 450
+// Makes each block's coding table: frequencies from counts, the table as written, and the encoder's entries. One
+// workgroup a block; invocation t has the symbols 4 t to 4 t + 3. The arithmetic is coder::normalize's.
+
+#extension GL_EXT_control_flow_attributes : require
+#define SCAN_SIZE 64u
+layout(local_size_x = 64) in;
+
+#include "encode.glsl"
+#include "scan.glsl"
+
+layout(push_constant) uniform NormalisePush {
+    // 0: the rule of docs/DECISIONS.md.
+    uint forced_log;
+};
+layout(std430, binding = 0) readonly buffer Blocks { EncodeBlock blocks[]; };
+layout(std430, binding = 1) readonly buffer Histograms { uint histograms[]; };
+layout(std430, binding = 2) writeonly buffer Infos { EncodeInfo infos[]; };
+layout(std430, binding = 3) writeonly buffer Tables { uint tables[]; };
+// Two words a symbol: see `entry`.
+layout(std430, binding = 4) writeonly buffer Entries { uint entries[]; };
+
+// Used in turn, so that one pair is cleared while the other is in use.
+shared uint best_key[2];
+shared uint best_symbol[2];
+shared uint masks[8];
+shared uint least_class;
+shared uint most_class;
+shared uint table[TABLE_WORDS];
+
+// Adds or takes single slots where it costs least, until the frequencies add up to 2^K.
+void adjust(uint h[4], inout uint f[4], uint sum, uint target) {
+    uint own = gl_LocalInvocationIndex;
+    for (uint turn = 0u; sum != target; turn ^= 1u) {
+        bool grow = sum < target;
+        uint key = 0u;
+        uint symbol = 0u;
+        [[unroll]] for (uint i = 0u; i < 4u; i++) {
+            // The largest key wins, the lowest symbol among equals; 0 cannot take part.
+            uint candidate = 0u;
+            if (grow && h[i] > 0u) candidate = (h[i] << 11) / (2u * f[i] + 1u) + 1u;
+            if (!grow && f[i] > 1u) candidate = ~((h[i] << 11) / (2u * f[i] - 1u));
+            if (candidate > key) {
+                key = candidate;
+                symbol = 4u * own + i;
+            }
+        }
+        atomicMax(best_key[turn], key);
+        barrier();
+        if (key > 0u && key == best_key[turn]) atomicMin(best_symbol[turn], symbol);
+        if (own == 0u) {
+            best_key[turn ^ 1u] = 0u;
+            best_symbol[turn ^ 1u] = 256u;
+        }
+        barrier();
+        uint winner = best_symbol[turn];
+        [[unroll]] for (uint i = 0u; i < 4u; i++) {
+            if (winner == 4u * own + i) f[i] = grow ? f[i] + 1u : f[i] - 1u;
+        }
+        sum = grow ? sum + 1u : sum - 1u;
+    }
+}
+
+void put(uint at, uint value) {
+    atomicOr(table[at >> 5], value << (at & 31u));
+    if ((at & 31u) != 0u) atomicOr(table[(at >> 5) + 1u], value >> (32u - (at & 31u)));
+}
+
+// Writes the table into `table` and returns its size in bytes.
+uint serialise(uint f[4]) {
+    uint own = gl_LocalInvocationIndex;
+    uint present = 0u;
+    uint class_bits = 0u;
+    [[unroll]] for (uint i = 0u; i < 4u; i++) {
+        if (f[i] == 0u) continue;
+        uint class_of = uint(findMSB(f[i]));
+        present |= 1u << i;
+        class_bits += class_of;
+        atomicMin(least_class, class_of);
+        atomicMax(most_class, class_of);
+    }
+    atomicOr(masks[own / 8u], present << 4u * (own % 8u));
+    uint symbols, rest_bits;
+    uint rank = exclusive_sum(bitCount(present), symbols);
+    uint rest_at = exclusive_sum(class_bits, rest_bits);
+
+    uint base = least_class;
+    uint width = uint(findMSB(most_class - base) + 1);
+    uint groups = 0u;
+    for (uint g = 0u; g < 8u; g++) groups |= uint(masks[g] != 0u) << g;
+    if (own == 0u) put(0u, groups | base << 8 | width << 12);
+    if (own < 8u && masks[own] != 0u) put(16u + 32u * bitCount(groups & ((1u << own) - 1u)), masks[own]);
+    uint classes_at = 16u + 32u * bitCount(groups);
+    rest_at += classes_at + symbols * width;
+    [[unroll]] for (uint i = 0u; i < 4u; i++) {
+        if (f[i] == 0u) continue;
+        uint class_of = uint(findMSB(f[i]));
+        put(classes_at + rank * width, class_of - base);
+        put(rest_at, f[i] - (1u << class_of));
+        rank++;
+        rest_at += class_of;
+    }
+    barrier();
+    return (classes_at + symbols * width + rest_bits + 15u) / 16u * 2u;
+}
+
+// Division of a state x < 2^32 - 1 by f as umulhi(x + a, m) >> s, with s = floor(log2 f): either m = ceil(2^(32 + s) / f)
+// and a = 0 or m = floor(2^(32 + s) / f) and a = 1 is exact, since their errors add up to f < 2^(s + 1) and an error of
+// at most 2^s is harmless (Granlund and Montgomery 1994; Robison 2005). For f = 2^s, m = 2^32 - 1 and a = 1 is.
+// Words of an entry: m, and f << 20 | cum << 8 | s << 4 | a.
+uvec2 entry(uint f, uint cum) {
+    uint s = uint(findMSB(f));
+    if (f == 1u << s) return uvec2(~0u, f << 20 | cum << 8 | s << 4 | 1u);
+    // 2^(32 + s) / f in two digits of 16 bits.
+    uint high = (1u << s + 16u) / f;
+    uint rest = (1u << s + 16u) % f;
+    uint m = high << 16 | (rest << 16) / f;
+    rest = (rest << 16) % f;
+    bool up = f - rest <= 1u << s;
+    return uvec2(up ? m + 1u : m, f << 20 | cum << 8 | s << 4 | (up ? 0u : 1u));
+}
+
+void main() {
+    uint own = gl_LocalInvocationIndex;
+    uint number = gl_WorkGroupID.x;
+    if (own < 2u) {
+        best_key[own] = 0u;
+        best_symbol[own] = 256u;
+    }
+    if (own < 8u) masks[own] = 0u;
+    if (own == 0u) {
+        least_class = 32u;
+        most_class = 0u;
+    }
+    for (uint i = own; i < TABLE_WORDS; i += SCAN_SIZE) table[i] = 0u;
+
+    EncodeBlock block = blocks[number];
+    uint h[4] = uint[4](0u, 0u, 0u, 0u);
+    for (uint chunk = 0u; chunk < chunk_count(block); chunk++) {
+        uint at = 256u * (block.chunk + chunk) + 4u * own;
+        [[unroll]] for (uint i = 0u; i < 4u; i++) h[i] += histograms[at + i];
+    }
+    uint size = block.raw_size;
+    uint present = 0u;
+    uint rare = 0u;
+    [[unroll]] for (uint i = 0u; i < 4u; i++) {
+        present += h[i] > 0u ? 1u : 0u;
+        rare += h[i] > 0u && h[i] << 11 < size ? 1u : 0u;
+    }
+    uint counts;
+    exclusive_sum(present << 16 | rare, counts);
+    if (counts >> 16 < 2u) {
+        if (own == 0u) infos[number] = EncodeInfo(KIND_SINGLE, 0u, 0u);
+        return;
+    }
+    uint table_log = forced_log != 0u ? forced_log : (counts & 0xffffu) >= 24u ? 12u : 11u;
+
+    uint f[4];
+    uint own_sum = 0u;
+    [[unroll]] for (uint i = 0u; i < 4u; i++) {
+        // No overflow: no count is the whole block, at most 2^20.
+        uint scaled = h[i] << table_log;
+        f[i] = scaled / size + (2u * (scaled % size) >= size ? 1u : 0u);
+        if (h[i] > 0u) f[i] = max(f[i], 1u);
+        own_sum += f[i];
+    }
+    uint sum;
+    exclusive_sum(own_sum, sum);
+    adjust(h, f, sum, 1u << table_log);
+
+    uint cum = exclusive_sum(f[0] + f[1] + f[2] + f[3], sum);
+    [[unroll]] for (uint i = 0u; i < 4u; i++) {
+        uvec2 words = f[i] > 0u ? entry(f[i], cum) : uvec2(0u);
+        uint at = 512u * number + 2u * (4u * own + i);
+        entries[at] = words.x;
+        entries[at + 1u] = words.y;
+        cum += f[i];
+    }
+    uint table_size = serialise(f);
+    if (own == 0u) infos[number] = EncodeInfo(KIND_CODED, table_log, table_size);
+    for (uint i = own; i < TABLE_WORDS; i += SCAN_SIZE) tables[TABLE_WORDS * number + i] = table[i];
+}

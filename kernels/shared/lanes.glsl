@@ -1,0 +1,131 @@
+// The lane skeleton: the 32 lanes of a segment spread over WIDTH invocations (a group), LANES of them in each.
+// Lane j * WIDTH + i is the j-th of invocation i, so that loads and stores stay coalesced. A group works on
+// STREAMS segments at once.
+//
+// Subgroup form: ballots tell lanes of each other. Shared form: masks in shared memory, with a barrier a step, so
+// all groups of a workgroup walk in step.
+
+#ifdef SUBGROUP
+#extension GL_KHR_shader_subgroup_basic : require
+#extension GL_KHR_shader_subgroup_ballot : require
+#endif
+#extension GL_EXT_control_flow_attributes : require
+
+#ifdef SUBGROUP
+#ifndef WIDTH
+#if SUBGROUP > 32
+#define WIDTH 32
+#else
+#define WIDTH SUBGROUP
+#endif
+#endif
+// Groups that walk in step, whose loops must be as long as each other's.
+#define GROUPS_IN_STEP (SUBGROUP / WIDTH)
+#else
+#define WIDTH 4
+#define GROUPS_IN_STEP GROUPS
+#endif
+
+layout(local_size_x = WORKGROUP, local_size_x_id = 0) in;
+
+#define LANES (32 / WIDTH)
+#define GROUPS (gl_WorkGroupSize.x / WIDTH)
+#define TILE 128u
+
+#ifdef SUBGROUP
+#define INVOCATION (gl_SubgroupID * SUBGROUP + gl_SubgroupInvocationID)
+#else
+#define INVOCATION gl_LocalInvocationIndex
+#endif
+
+// This invocation's group, and the first group of those that it walks in step with.
+uint group() { return INVOCATION / WIDTH; }
+uint first_group_in_step() { return group() / GROUPS_IN_STEP * GROUPS_IN_STEP; }
+// The lane that this invocation's j-th is.
+uint lane(uint j) { return j * WIDTH + INVOCATION % WIDTH; }
+
+#ifdef SUBGROUP
+
+// The group's part of a ballot, in its low WIDTH bits.
+uint group_ballot(bool value) {
+    uvec4 ballot = subgroupBallot(value);
+#if WIDTH == SUBGROUP
+    return ballot.x;
+#elif WIDTH == 32
+    return gl_SubgroupInvocationID < 32u ? ballot.x : ballot.y;
+#else
+    return bitfieldExtract(ballot.x, int(gl_SubgroupInvocationID / WIDTH * WIDTH), WIDTH);
+#endif
+}
+
+// Whether a condition that each group agrees on holds in all groups of the subgroup.
+bool all_groups(bool value) {
+#if WIDTH == SUBGROUP
+    return value;
+#else
+    uvec4 ballot = subgroupBallot(!value);
+    return (ballot.x | ballot.y) == 0u;
+#endif
+}
+
+uint below() { return (1u << (INVOCATION % WIDTH)) - 1u; }
+
+// Gives each lane in need the next word of a stream, in lane order; p is the stream's next word.
+void claim(inout uint p, bool need[LANES], out uint at[LANES]) {
+    [[unroll]] for (uint j = 0u; j < LANES; j++) {
+        uint ballot = group_ballot(need[j]);
+        at[j] = p + bitCount(ballot & below());
+        p += bitCount(ballot);
+    }
+}
+
+// The same from the end: p is the word after the stream's next free one.
+void claim_back(inout uint p, bool need[LANES], out uint at[LANES]) {
+    [[unroll]] for (int j = LANES - 1; j >= 0; j--) {
+        uint ballot = group_ballot(need[j]);
+        p -= bitCount(ballot);
+        at[j] = p + bitCount(ballot & below());
+    }
+}
+
+// Orders shared-memory accesses of a group.
+void group_barrier() {
+    subgroupMemoryBarrierShared();
+    subgroupBarrier();
+}
+
+#else
+
+// Two sets of masks, used in turn: nobody overwrites a set before everybody has read it and met at a barrier.
+shared uint lane_masks[2u * gl_WorkGroupSize.x];
+uint mask_set = 0u;
+
+// The mask of all lanes of the group in need. Called in uniform control flow.
+uint group_mask(bool need[LANES]) {
+    uint own = 0u;
+    [[unroll]] for (uint j = 0u; j < LANES; j++) own |= need[j] ? 1u << lane(j) : 0u;
+    uint base = mask_set * gl_WorkGroupSize.x;
+    mask_set ^= 1u;
+    lane_masks[base + INVOCATION] = own;
+    barrier();
+    uint mask = 0u;
+    [[unroll]] for (uint i = 0u; i < WIDTH; i++) mask |= lane_masks[base + group() * WIDTH + i];
+    return mask;
+}
+
+void claim(inout uint p, bool need[LANES], out uint at[LANES]) {
+    uint mask = group_mask(need);
+    [[unroll]] for (uint j = 0u; j < LANES; j++) at[j] = p + bitCount(mask & ((1u << lane(j)) - 1u));
+    p += bitCount(mask);
+}
+
+void claim_back(inout uint p, bool need[LANES], out uint at[LANES]) {
+    uint mask = group_mask(need);
+    p -= bitCount(mask);
+    [[unroll]] for (uint j = 0u; j < LANES; j++) at[j] = p + bitCount(mask & ((1u << lane(j)) - 1u));
+}
+
+// All groups walk in step: this is a barrier of the workgroup.
+void group_barrier() { barrier(); }
+
+#endif

@@ -1,0 +1,137 @@
+//! Decoding a batch: parse, decode.
+
+use std::ops::Range;
+
+use super::{MAX_BLOCKS, MAX_RAW_BYTES, check_limits, dispatch, words};
+use crate::kernel::{
+    generated::{DecodeBlock, DecodePush, ParsePush},
+    recording::{BufferDesc, BufferId, Recording, Role},
+};
+
+/// A block of kind coded, as its header describes it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct CodedBlock {
+    /// Bytes of its payload; less than `raw_size`.
+    pub coded_size: u32,
+    /// Bytes that it decodes to, 1 to 1 MiB.
+    pub raw_size: u32,
+    /// Its table log, 8 to 12.
+    pub table_log: u8,
+}
+
+/// How to decode a batch.
+///
+/// The host uploads [`blocks`](Self::blocks) to [`BLOCKS`](Self::BLOCKS) and each payload to its range of
+/// [`PAYLOAD`](Self::PAYLOAD), runs the recording, and finds a status word a block in [`STATUS`](Self::STATUS): 0, or
+/// the discriminant of a [`BlockFault`](crate::BlockFault). The raw bytes of blocks without a fault are at their
+/// ranges of [`RAW`](Self::RAW).
+#[derive(Clone, PartialEq, Debug)]
+pub struct DecodePlan {
+    /// What to run.
+    pub recording: Recording,
+    /// The content of `BLOCKS`.
+    pub blocks: Vec<DecodeBlock>,
+}
+
+impl DecodePlan {
+    /// Upload: a [`DecodeBlock`] a block.
+    pub const BLOCKS: BufferId = BufferId(0);
+    /// Upload: the payloads, each from a multiple of 4 bytes.
+    pub const PAYLOAD: BufferId = BufferId(1);
+    /// Device: 256 frequencies a block.
+    pub const TABLES: BufferId = BufferId(2);
+    /// Device: where segments begin.
+    pub const STREAMS: BufferId = BufferId(3);
+    /// Download: a status word a block.
+    pub const STATUS: BufferId = BufferId(4);
+    /// Download: the raw bytes, each block from a multiple of 4 bytes, zeros between blocks.
+    pub const RAW: BufferId = BufferId(5);
+
+    /// Plans a batch of blocks with segments of `2^segment_log` bytes.
+    ///
+    /// # Panics
+    /// If the batch is empty, exceeds [`MAX_BLOCKS`] or [`MAX_RAW_BYTES`], or if a block's header fields are not what
+    /// [`CodedBlock`] says.
+    pub fn new(coded: &[CodedBlock], segment_log: u8) -> Self {
+        let raw_bytes: usize = coded.iter().map(|block| block.raw_size as usize).sum();
+        check_limits(coded.len(), raw_bytes, segment_log);
+        let mut next = DecodeBlock::default();
+        let mut blocks = Vec::with_capacity(coded.len());
+        let mut max_log = 11;
+        for &CodedBlock { coded_size, raw_size, table_log } in coded {
+            assert!(
+                coded_size < raw_size && raw_size <= 1 << 20,
+                "{coded_size} of {raw_size} bytes"
+            );
+            assert!((8..=12).contains(&table_log), "table log {table_log}");
+            blocks.push(DecodeBlock { coded_size, raw_size, table_log: table_log.into(), ..next });
+            next.payload += coded_size.div_ceil(4);
+            next.raw += raw_size.div_ceil(4);
+            next.streams += raw_size.div_ceil(1 << segment_log) + 1;
+            max_log = max_log.max(table_log);
+        }
+
+        let count = coded.len() as u32;
+        let mut recording = Recording {
+            buffers: buffers(
+                coded.len(),
+                next.payload.into(),
+                next.streams.into(),
+                next.raw.into(),
+            ),
+            commands: Vec::new(),
+        };
+        let segment_log = segment_log.into();
+        dispatch(
+            &mut recording,
+            "parse",
+            count,
+            &ParsePush { segment_log },
+            &[],
+            &[Self::BLOCKS, Self::PAYLOAD, Self::TABLES, Self::STREAMS, Self::STATUS],
+        );
+        // A table of log 11 takes half the shared memory, so twice as many workgroups run at once.
+        dispatch(
+            &mut recording,
+            "decode",
+            count,
+            &DecodePush { segment_log },
+            &[(1, max_log.into())],
+            &[Self::BLOCKS, Self::PAYLOAD, Self::TABLES, Self::STREAMS, Self::STATUS, Self::RAW],
+        );
+        Self { recording, blocks }
+    }
+
+    /// Sizes of the buffers that serve every batch of at most so many blocks and raw bytes.
+    pub fn capacity(blocks: usize, raw_bytes: usize) -> Vec<BufferDesc> {
+        let (blocks, raw_bytes) = (blocks.min(MAX_BLOCKS), raw_bytes.min(MAX_RAW_BYTES));
+        let bytes = (raw_bytes / 4 + blocks) as u64;
+        buffers(blocks, bytes, (raw_bytes / 4096 + 2 * blocks) as u64, bytes)
+    }
+
+    /// Where block `number`'s payload goes in `PAYLOAD`, in bytes.
+    pub fn payload_range(&self, number: usize) -> Range<usize> {
+        let block = &self.blocks[number];
+        let start = 4 * block.payload as usize;
+        start..start + block.coded_size as usize
+    }
+
+    /// Where block `number`'s raw bytes are in `RAW`, in bytes.
+    pub fn raw_range(&self, number: usize) -> Range<usize> {
+        let block = &self.blocks[number];
+        let start = 4 * block.raw as usize;
+        start..start + block.raw_size as usize
+    }
+}
+
+fn buffers(blocks: usize, payload: u64, streams: u64, raw: u64) -> Vec<BufferDesc> {
+    let count = blocks as u64;
+    vec![
+        words("blocks", count * size_of::<DecodeBlock>() as u64 / 4, Role::Upload),
+        words("payload", payload, Role::Upload),
+        words("tables", 256 * count, Role::Device),
+        words("streams", streams, Role::Device),
+        words("status", count, Role::Download),
+        words("raw", raw, Role::Download),
+    ]
+}

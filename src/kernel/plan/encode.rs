@@ -1,0 +1,233 @@
+//! Encoding a batch: histogram, normalise, encode, layout, pack.
+
+use std::ops::Range;
+
+use super::{MAX_BLOCKS, MAX_RAW_BYTES, check_limits, dispatch, words};
+use crate::{
+    block::BlockParams,
+    kernel::{
+        generated::{
+            EncodeBlock, EncodeInfo, EncodePush, EncodeResult, HistogramPush, LayoutPush,
+            NormalisePush, PackPush,
+        },
+        recording::{BufferDesc, BufferId, Recording, Role},
+    },
+};
+
+/// Bytes that the 64 invocations of the kernel `histogram` count, 252 each, before their counters could overflow.
+const CHUNK_BYTES: u32 = 64 * 252;
+/// Words (32 bits) that a block's serialised table may take.
+pub(crate) const TABLE_WORDS: usize = 132;
+
+/// How to encode a batch.
+///
+/// The host uploads [`blocks`](Self::blocks) to [`BLOCKS`](Self::BLOCKS), [`pieces`](Self::pieces) to
+/// [`PIECES`](Self::PIECES) and the raw bytes of each block to its range of [`RAW`](Self::RAW), runs the recording,
+/// and finds an [`EncodeResult`] a block in [`RESULTS`](Self::RESULTS). The payloads of blocks of kind coded lie end
+/// to end in [`PAYLOAD`](Self::PAYLOAD), each from word `payload` on; a single value's payload is its first raw byte,
+/// a stored block's is the block.
+#[derive(Clone, PartialEq, Debug)]
+pub struct EncodePlan {
+    /// What to run.
+    pub recording: Recording,
+    /// The content of `BLOCKS`.
+    pub blocks: Vec<EncodeBlock>,
+    /// The content of `PIECES`.
+    pub pieces: Vec<u32>,
+}
+
+impl EncodePlan {
+    /// Upload: an [`EncodeBlock`] a block.
+    pub const BLOCKS: BufferId = BufferId(0);
+    /// Upload: the block's number for each histogram chunk, then for each segment.
+    pub const PIECES: BufferId = BufferId(1);
+    /// Upload: the raw bytes, each block from a multiple of 4 bytes.
+    pub const RAW: BufferId = BufferId(2);
+    /// Device: 256 counts a chunk.
+    pub const HISTOGRAMS: BufferId = BufferId(3);
+    /// Device: an [`EncodeInfo`] a block.
+    pub const INFOS: BufferId = BufferId(4);
+    /// Device: the serialised tables.
+    pub const TABLES: BufferId = BufferId(5);
+    /// Device: the encoder's tables.
+    pub const ENTRIES: BufferId = BufferId(6);
+    /// Device: words of each segment's stream.
+    pub const COUNTS: BufferId = BufferId(7);
+    /// Device: the streams.
+    pub const SCRATCH: BufferId = BufferId(8);
+    /// Device: where each segment goes.
+    pub const PLACES: BufferId = BufferId(9);
+    /// Download: an [`EncodeResult`] a block.
+    pub const RESULTS: BufferId = BufferId(10);
+    /// Download: the payloads of coded blocks, end to end.
+    pub const PAYLOAD: BufferId = BufferId(11);
+
+    /// Plans a batch of blocks of the given sizes in bytes.
+    ///
+    /// # Panics
+    /// If the batch is empty, exceeds [`MAX_BLOCKS`] or [`MAX_RAW_BYTES`], if a block is empty or larger than 1 MiB, or
+    /// if the parameters are out of range.
+    pub fn new(raw_sizes: &[u32], params: &BlockParams) -> Self {
+        let raw_bytes = raw_sizes.iter().map(|&size| size as usize).sum();
+        check_limits(raw_sizes.len(), raw_bytes, params.segment_log);
+        assert!(params.table_log.is_none_or(|log| (8..=12).contains(&log)), "{params:?}");
+        let mut next = EncodeBlock::default();
+        let mut blocks = Vec::with_capacity(raw_sizes.len());
+        let (mut chunk_blocks, mut segment_blocks) = (Vec::new(), Vec::new());
+        for (&raw_size, number) in raw_sizes.iter().zip(0..) {
+            assert!((1..=1 << 20).contains(&raw_size), "a block of {raw_size} bytes");
+            blocks.push(EncodeBlock { raw_size, ..next });
+            next.raw += raw_size.div_ceil(4);
+            next.segment += raw_size.div_ceil(1 << params.segment_log);
+            next.chunk += raw_size.div_ceil(CHUNK_BYTES);
+            next.scratch += block_space(raw_size, params.segment_log);
+            chunk_blocks.resize(next.chunk as usize, number);
+            segment_blocks.resize(next.segment as usize, number);
+        }
+        let pieces = [chunk_blocks, segment_blocks].concat();
+        let recording =
+            Recording { buffers: buffers(raw_sizes.len() as u64, &next), commands: Vec::new() };
+        let mut plan = Self { recording, blocks, pieces };
+        plan.record(&next, params);
+        plan
+    }
+
+    /// Records the kernels; `total` holds what all blocks together take.
+    fn record(&mut self, total: &EncodeBlock, params: &BlockParams) {
+        let block_count = self.blocks.len() as u32;
+        let segment_log = params.segment_log.into();
+        let forced_log = params.table_log.map_or(0, u32::from);
+        let recording = &mut self.recording;
+        dispatch(
+            recording,
+            "histogram",
+            total.chunk,
+            &HistogramPush { chunks: total.chunk },
+            &[],
+            &[Self::BLOCKS, Self::PIECES, Self::RAW, Self::HISTOGRAMS],
+        );
+        dispatch(
+            recording,
+            "normalise",
+            block_count,
+            &NormalisePush { forced_log },
+            &[],
+            &[Self::BLOCKS, Self::HISTOGRAMS, Self::INFOS, Self::TABLES, Self::ENTRIES],
+        );
+        dispatch(
+            recording,
+            "encode",
+            block_count,
+            &EncodePush { segment_log },
+            &[],
+            &[Self::BLOCKS, Self::RAW, Self::INFOS, Self::ENTRIES, Self::COUNTS, Self::SCRATCH],
+        );
+        dispatch(
+            recording,
+            "layout",
+            1,
+            &LayoutPush { block_count, segment_log },
+            &[],
+            &[Self::BLOCKS, Self::INFOS, Self::COUNTS, Self::PLACES, Self::RESULTS],
+        );
+        dispatch(
+            recording,
+            "pack",
+            total.segment,
+            &PackPush { segment_count: total.segment, segment_pieces: total.chunk, segment_log },
+            &[],
+            &[
+                Self::BLOCKS,
+                Self::PIECES,
+                Self::INFOS,
+                Self::TABLES,
+                Self::COUNTS,
+                Self::SCRATCH,
+                Self::PLACES,
+                Self::RESULTS,
+                Self::PAYLOAD,
+            ],
+        );
+    }
+
+    /// Sizes of the buffers that serve every batch of at most so many blocks and raw bytes.
+    pub fn capacity(blocks: usize, raw_bytes: usize) -> Vec<BufferDesc> {
+        let (blocks, raw_bytes) =
+            (blocks.min(MAX_BLOCKS) as u32, raw_bytes.min(MAX_RAW_BYTES) as u32);
+        let segment = raw_bytes / 4096 + blocks;
+        let total = EncodeBlock {
+            raw: raw_bytes / 4 + blocks,
+            raw_size: 0,
+            // 13 bits a symbol, and at most 128 words (16 bits) of states and rounding a segment.
+            scratch: raw_bytes / 32 * 13 + 13 + 64 * segment,
+            segment,
+            chunk: raw_bytes / CHUNK_BYTES + blocks,
+        };
+        buffers(blocks.into(), &total)
+    }
+
+    /// Where block `number`'s raw bytes go in `RAW`, in bytes.
+    pub fn raw_range(&self, number: usize) -> Range<usize> {
+        let block = &self.blocks[number];
+        let start = 4 * block.raw as usize;
+        start..start + block.raw_size as usize
+    }
+}
+
+/// 16-bit words of space for a segment's stream; `stream_space` of `kernels/shared/encode.glsl` says why.
+pub(crate) fn stream_space(size: u32) -> u32 {
+    64 + (size * 13 / 16).next_multiple_of(64)
+}
+
+/// Words (32 bits) of space for the streams of a block.
+fn block_space(raw_size: u32, segment_log: u8) -> u32 {
+    let segment = 1 << segment_log;
+    let last = raw_size % segment;
+    let last = if last > 0 { stream_space(last) } else { 0 };
+    (raw_size / segment * stream_space(segment) + last) / 2
+}
+
+fn buffers(blocks: u64, total: &EncodeBlock) -> Vec<BufferDesc> {
+    let structs = |size: usize| blocks * size as u64 / 4;
+    let EncodeBlock { raw, scratch, segment, chunk, .. } = *total;
+    let (raw, segment, chunk) = (u64::from(raw), u64::from(segment), u64::from(chunk));
+    vec![
+        words("blocks", structs(size_of::<EncodeBlock>()), Role::Upload),
+        words("pieces", chunk + segment, Role::Upload),
+        words("raw", raw, Role::Upload),
+        words("histograms", 256 * chunk, Role::Device),
+        words("infos", structs(size_of::<EncodeInfo>()), Role::Device),
+        words("tables", TABLE_WORDS as u64 * blocks, Role::Device),
+        words("entries", 512 * blocks, Role::Device),
+        words("counts", segment, Role::Device),
+        words("scratch", scratch.into(), Role::Device),
+        words("places", segment, Role::Device),
+        words("results", structs(size_of::<EncodeResult>()), Role::Download),
+        words("payload", raw, Role::Download),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn capacity_serves_every_batch_within_it() {
+        for (sizes, segment_log) in [
+            (vec![1; 100], 12),
+            (vec![262_144; 16], 14),
+            (vec![4096; 200], 12),
+            (vec![65, 262_144, 1, 4097, 16_129, 131_071], 12),
+            (vec![1 << 20, 5, 1 << 20], 16),
+        ] {
+            let raw_bytes = sizes.iter().map(|&size| size as usize).sum();
+            let capacity = EncodePlan::capacity(sizes.len(), raw_bytes);
+            let plan = EncodePlan::new(&sizes, &BlockParams { segment_log, table_log: None });
+            for (limit, used) in capacity.iter().zip(&plan.recording.buffers) {
+                assert_eq!((limit.name, limit.role), (used.name, used.role));
+                assert!(used.size <= limit.size, "{used:?} is more than {limit:?}");
+            }
+        }
+        EncodePlan::capacity(MAX_BLOCKS, MAX_RAW_BYTES);
+    }
+}

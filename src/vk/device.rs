@@ -1,0 +1,286 @@
+//! An open device: its queues and what the kernels may use on it.
+
+use std::sync::Arc;
+
+use ash::{ext, khr, vk};
+
+use super::{
+    Named,
+    instance::{Instance, Messages},
+    probe::{Found, Offer},
+    quirks::Workarounds,
+};
+use crate::{device::DeviceInfo, error::DeviceError};
+
+/// How a device is opened.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct OpenOptions {
+    /// Forces a form of the kernels.
+    pub form: Option<ForcedForm>,
+    /// For inspecting compiled pipelines: enables their statistics, and takes a null device too.
+    pub inspect_pipelines: bool,
+}
+
+/// A form of the kernels, as `RANVIL_KERNEL_FORM` forces it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum ForcedForm {
+    Shared,
+    Subgroup,
+}
+
+impl ForcedForm {
+    /// What `RANVIL_KERNEL_FORM` says, if anything.
+    pub fn from_env() -> Result<Option<Self>, DeviceError> {
+        match std::env::var("RANVIL_KERNEL_FORM").as_deref() {
+            Ok("shared") => Ok(Some(Self::Shared)),
+            Ok("subgroup") => Ok(Some(Self::Subgroup)),
+            Err(std::env::VarError::NotPresent) | Ok("") => Ok(None),
+            _ => Err(DeviceError::Unsupported {
+                device: "RANVIL_KERNEL_FORM".to_owned(),
+                missing: "a known value: it must be shared or subgroup".to_owned(),
+            }),
+        }
+    }
+}
+
+/// A logical device. Its queues are used by one thread at a time: whoever owns the executor.
+pub(crate) struct Device {
+    pub raw: ash::Device,
+    pub info: DeviceInfo,
+    pub offer: Offer,
+    pub memory: vk::PhysicalDeviceMemoryProperties,
+    pub compute: ComputeQueue,
+    /// Queues that copy while the compute queue computes, if there are any.
+    pub transfer: Option<TransferQueues>,
+    /// The subgroup size that kernels run at; `None` means their shared-memory form.
+    pub subgroup: Option<u32>,
+    /// Statistics of pipelines, if they were asked for.
+    pub executables: Option<khr::pipeline_executable_properties::Device>,
+    pub physical: vk::PhysicalDevice,
+    pub instance: Instance,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ComputeQueue {
+    pub raw: vk::Queue,
+    pub family: u32,
+    /// Valid bits of a timestamp; 0 if the queue has none.
+    pub timestamp_bits: u32,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct TransferQueues {
+    pub family: u32,
+    pub upload: vk::Queue,
+    /// The same as `upload` if the family has but one queue.
+    pub download: vk::Queue,
+}
+
+impl Device {
+    pub fn open(
+        instance: Instance,
+        found: Found,
+        options: OpenOptions,
+    ) -> Result<Arc<Self>, DeviceError> {
+        let Found { physical, info, offer } = found;
+        let null = offer.workarounds.contains(Workarounds::NULL_DEVICE);
+        if let Err(missing) = &info.usable
+            && !(options.inspect_pipelines && null)
+        {
+            return Err(unsupported(&info, missing.clone()));
+        }
+        if offer.workarounds.contains(Workarounds::WARN) {
+            log::warn!("{} ({}): {}", info.name, info.driver_version, offer.reasons.join("; "));
+        }
+        let subgroup = choose_subgroup(&info, &offer, options.form)?;
+        let families = Families::choose(&instance, physical, &info)?;
+        let raw = create(&instance, physical, &offer, &families, options)?;
+        // SAFETY: the queues were asked for when the device was created; the instance is valid.
+        let (queue, memory) = unsafe {
+            (
+                |family, index| raw.get_device_queue(family, index),
+                instance.raw.get_physical_device_memory_properties(physical),
+            )
+        };
+        let compute = ComputeQueue {
+            raw: queue(families.compute, 0),
+            family: families.compute,
+            timestamp_bits: families.timestamp_bits,
+        };
+        let transfer = families.transfer.map(|(family, count)| TransferQueues {
+            family,
+            upload: queue(family, 0),
+            download: queue(family, count - 1),
+        });
+        let executables = (options.inspect_pipelines && offer.executable_properties)
+            .then(|| khr::pipeline_executable_properties::Device::new(&instance.raw, &raw));
+        log::debug!("opened {} with subgroups of {subgroup:?}, transfer {transfer:?}", info.name);
+        Ok(Arc::new(Self {
+            raw,
+            info,
+            offer,
+            memory,
+            compute,
+            transfer,
+            subgroup,
+            executables,
+            physical,
+            instance,
+        }))
+    }
+
+    /// Where the validation layer's messages arrive, if it is on.
+    pub fn messages(&self) -> Option<&Arc<Messages>> {
+        self.instance.messages()
+    }
+
+    /// The families whose queues share every buffer; one if there is no transfer queue.
+    pub fn families(&self) -> Vec<u32> {
+        let transfer = self.transfer.map(|transfer| transfer.family);
+        std::iter::once(self.compute.family).chain(transfer).collect()
+    }
+
+    /// Whether memory is one: the host writes to and reads from what kernels use.
+    pub fn unified_memory(&self) -> bool {
+        let heaps = self.memory.memory_heaps_as_slice();
+        heaps.iter().all(|heap| heap.flags.contains(vk::MemoryHeapFlags::DEVICE_LOCAL))
+    }
+
+    /// Waits until the device does nothing. Not for the hot path.
+    pub fn wait_idle(&self) {
+        // SAFETY: the caller's thread is the only one that submits. A lost device is idle as well.
+        let _ = unsafe { self.raw.device_wait_idle() };
+    }
+}
+
+impl Drop for Device {
+    fn drop(&mut self) {
+        // SAFETY: everything created from the device holds it in an `Arc`, so it is gone by now; what submits work
+        // has waited for it.
+        unsafe { self.raw.destroy_device(None) };
+    }
+}
+
+fn unsupported(info: &DeviceInfo, missing: String) -> DeviceError {
+    DeviceError::Unsupported { device: info.name.clone(), missing }
+}
+
+/// The subgroup size for the kernels: one lane per invocation first, then two segments side by side, then
+/// several lanes per invocation.
+fn choose_subgroup(
+    info: &DeviceInfo,
+    offer: &Offer,
+    forced: Option<ForcedForm>,
+) -> Result<Option<u32>, DeviceError> {
+    const PREFERRED: [u32; 5] = [32, 64, 16, 8, 4];
+    let needed = vk::SubgroupFeatureFlags::BASIC | vk::SubgroupFeatureFlags::BALLOT;
+    let size = PREFERRED.into_iter().find(|&size| match &offer.size_control {
+        Some(control) => (control.min..=control.max).contains(&size),
+        None => size == info.subgroup.default,
+    });
+    let shared = !offer.subgroup_operations.contains(needed)
+        || offer.workarounds.contains(Workarounds::SHARED_FORM);
+    match (forced, size) {
+        (Some(ForcedForm::Shared), _) => Ok(None),
+        (Some(ForcedForm::Subgroup), Some(size)) if !shared => Ok(Some(size)),
+        (Some(ForcedForm::Subgroup), _) => Err(unsupported(
+            info,
+            "subgroup ballots at a known size, which RANVIL_KERNEL_FORM=subgroup asks for"
+                .to_owned(),
+        )),
+        (None, size) => Ok(size.filter(|_| !shared)),
+    }
+}
+
+/// Queue families, by index.
+struct Families {
+    compute: u32,
+    timestamp_bits: u32,
+    /// A family that only copies, and how many of its queues to take.
+    transfer: Option<(u32, u32)>,
+}
+
+impl Families {
+    /// Prefers a compute family without graphics, whose work runs beside a desktop's.
+    fn choose(
+        instance: &Instance,
+        physical: vk::PhysicalDevice,
+        info: &DeviceInfo,
+    ) -> Result<Self, DeviceError> {
+        use vk::QueueFlags as Q;
+        // SAFETY: the physical device comes from this instance.
+        let families =
+            unsafe { instance.raw.get_physical_device_queue_family_properties(physical) };
+        let families = || (0_u32..).zip(&families).filter(|(_, family)| family.queue_count > 0);
+        let compute = families()
+            .filter(|(_, family)| family.queue_flags.contains(Q::COMPUTE))
+            .min_by_key(|(_, family)| {
+                (family.timestamp_valid_bits == 0, family.queue_flags.contains(Q::GRAPHICS))
+            });
+        let Some((compute, properties)) = compute else {
+            return Err(unsupported(info, "a compute queue".to_owned()));
+        };
+        let transfer = families()
+            .filter(|(_, family)| {
+                family.queue_flags.contains(Q::TRANSFER)
+                    && !family.queue_flags.intersects(Q::GRAPHICS | Q::COMPUTE)
+            })
+            // Families that also decode video copy more slowly.
+            .min_by_key(|(_, family)| family.queue_flags.as_raw().count_ones());
+        Ok(Self {
+            compute,
+            timestamp_bits: properties.timestamp_valid_bits,
+            transfer: transfer.map(|(index, family)| (index, family.queue_count.min(2))),
+        })
+    }
+}
+
+fn create(
+    instance: &Instance,
+    physical: vk::PhysicalDevice,
+    offer: &Offer,
+    families: &Families,
+    options: OpenOptions,
+) -> Result<ash::Device, DeviceError> {
+    let priorities = [1.0; 2];
+    let mut queues = vec![
+        vk::DeviceQueueCreateInfo::default()
+            .queue_family_index(families.compute)
+            .queue_priorities(&priorities[..1]),
+    ];
+    if let Some((family, count)) = families.transfer {
+        queues.push(
+            vk::DeviceQueueCreateInfo::default()
+                .queue_family_index(family)
+                .queue_priorities(&priorities[..count as usize]),
+        );
+    }
+
+    let mut extensions = Vec::new();
+    let mut vulkan11 =
+        vk::PhysicalDeviceVulkan11Features::default().storage_buffer16_bit_access(offer.storage16);
+    let mut vulkan12 = vk::PhysicalDeviceVulkan12Features::default().timeline_semaphore(true);
+    let mut control = vk::PhysicalDeviceSubgroupSizeControlFeaturesEXT::default();
+    let mut executables = vk::PhysicalDevicePipelineExecutablePropertiesFeaturesKHR::default()
+        .pipeline_executable_info(true);
+    let mut create = vk::DeviceCreateInfo::default()
+        .queue_create_infos(&queues)
+        .push_next(&mut vulkan11)
+        .push_next(&mut vulkan12);
+    if let Some(size_control) = offer.size_control {
+        extensions.push(ext::subgroup_size_control::NAME.as_ptr());
+        control = control.subgroup_size_control(true).compute_full_subgroups(size_control.full);
+        create = create.push_next(&mut control);
+    }
+    if offer.portability_subset {
+        extensions.push(khr::portability_subset::NAME.as_ptr());
+    }
+    if options.inspect_pipelines && offer.executable_properties {
+        extensions.push(khr::pipeline_executable_properties::NAME.as_ptr());
+        create = create.push_next(&mut executables);
+    }
+    let create = create.enabled_extension_names(&extensions);
+    // SAFETY: the physical device comes from this instance; it offers each queue, feature and extension named,
+    // timeline semaphores being part of Vulkan 1.2; what `create` points to outlives the call.
+    unsafe { instance.raw.create_device(physical, &create, None) }.named("vkCreateDevice")
+}

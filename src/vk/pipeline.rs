@@ -1,0 +1,205 @@
+//! Compute pipelines: the variant of a kernel that fits the device, created once for each specialisation.
+
+use std::{collections::HashMap, sync::Arc};
+
+use ash::vk;
+
+use super::{Named, device::Device};
+use crate::{
+    error::DeviceError,
+    kernel::{self, Form, KernelDesc, Variant},
+};
+
+/// Every pipeline of a device that has been used so far.
+pub(crate) struct Pipelines {
+    layouts: HashMap<&'static str, Layout>,
+    pipelines: HashMap<(&'static str, Vec<(u32, u32)>), Pipeline>,
+    device: Arc<Device>,
+}
+
+/// A kernel ready to be dispatched.
+#[derive(Clone, Copy)]
+pub(crate) struct Pipeline {
+    pub raw: vk::Pipeline,
+    pub layout: Layout,
+    pub kernel: &'static KernelDesc,
+}
+
+#[derive(Clone, Copy)]
+pub(crate) struct Layout {
+    pub pipeline: vk::PipelineLayout,
+    pub set: vk::DescriptorSetLayout,
+}
+
+impl Pipelines {
+    pub fn new(device: Arc<Device>) -> Self {
+        Self { layouts: HashMap::new(), pipelines: HashMap::new(), device }
+    }
+
+    /// The kernel's pipeline with these specialisation constants.
+    pub fn get(
+        &mut self,
+        name: &'static str,
+        spec: &[(u32, u32)],
+    ) -> Result<Pipeline, DeviceError> {
+        if let Some(&pipeline) = self.pipelines.get(&(name, spec.to_vec())) {
+            return Ok(pipeline);
+        }
+        let kernel = kernel::find(name).expect("recordings name kernels of this build");
+        let variant = choose_variant(kernel, &self.device)?;
+        let subgroup = match variant.form {
+            Form::Subgroup(size) => Some(size),
+            Form::Any | Form::Shared => None,
+        };
+        let flags = vk::PipelineCreateFlags::empty();
+        let pipeline = self.create(kernel, variant, spec, subgroup, flags)?;
+        self.pipelines.insert((name, spec.to_vec()), pipeline);
+        Ok(pipeline)
+    }
+
+    /// Creates a pipeline of any variant, at a subgroup size if one is given; the caller destroys it.
+    pub fn create(
+        &mut self,
+        kernel: &'static KernelDesc,
+        variant: &Variant,
+        spec: &[(u32, u32)],
+        subgroup: Option<u32>,
+        flags: vk::PipelineCreateFlags,
+    ) -> Result<Pipeline, DeviceError> {
+        let layout = self.layout(kernel)?;
+        let device = &self.device;
+        let module = vk::ShaderModuleCreateInfo::default().code(variant.spirv);
+        // SAFETY: the code was validated when it was compiled, and the variant was chosen for this device.
+        let module = unsafe { device.raw.create_shader_module(&module, None) }
+            .named("vkCreateShaderModule")?;
+        let (entries, data) = specialisation(spec);
+        let specialisation = vk::SpecializationInfo::default().map_entries(&entries).data(&data);
+        let mut size = vk::PipelineShaderStageRequiredSubgroupSizeCreateInfoEXT::default();
+        let mut stage = vk::PipelineShaderStageCreateInfo::default()
+            .stage(vk::ShaderStageFlags::COMPUTE)
+            .module(module)
+            .name(c"main")
+            .specialization_info(&specialisation);
+        if let (Some(subgroup), Some(control)) = (subgroup, device.offer.size_control) {
+            size = size.required_subgroup_size(subgroup);
+            stage = stage.push_next(&mut size);
+            if control.full && variant.workgroup[0].is_multiple_of(subgroup) {
+                stage = stage.flags(vk::PipelineShaderStageCreateFlags::REQUIRE_FULL_SUBGROUPS_EXT);
+            }
+        }
+        let create = vk::ComputePipelineCreateInfo::default()
+            .flags(flags)
+            .stage(stage)
+            .layout(layout.pipeline);
+        // SAFETY: module and layout belong to this device, and what `create` points to outlives the call.
+        let created = unsafe {
+            let created =
+                device.raw.create_compute_pipelines(vk::PipelineCache::null(), &[create], None);
+            device.raw.destroy_shader_module(module, None);
+            created
+        };
+        let raw = created.map_err(|(_, result)| result).named("vkCreateComputePipelines")?[0];
+        Ok(Pipeline { raw, layout, kernel })
+    }
+
+    fn layout(&mut self, kernel: &'static KernelDesc) -> Result<Layout, DeviceError> {
+        if let Some(&layout) = self.layouts.get(kernel.name) {
+            return Ok(layout);
+        }
+        let bindings: Vec<_> = kernel
+            .bindings
+            .iter()
+            .map(|binding| {
+                vk::DescriptorSetLayoutBinding::default()
+                    .binding(binding.binding)
+                    .descriptor_type(vk::DescriptorType::STORAGE_BUFFER)
+                    .descriptor_count(1)
+                    .stage_flags(vk::ShaderStageFlags::COMPUTE)
+            })
+            .collect();
+        let create = vk::DescriptorSetLayoutCreateInfo::default().bindings(&bindings);
+        // SAFETY: a valid description; what it points to outlives the call.
+        let set = unsafe { self.device.raw.create_descriptor_set_layout(&create, None) }
+            .named("vkCreateDescriptorSetLayout")?;
+        let sets = [set];
+        let push = [vk::PushConstantRange::default()
+            .stage_flags(vk::ShaderStageFlags::COMPUTE)
+            .size(kernel.push_bytes)];
+        let mut create = vk::PipelineLayoutCreateInfo::default().set_layouts(&sets);
+        if kernel.push_bytes > 0 {
+            create = create.push_constant_ranges(&push);
+        }
+        // SAFETY: as above; the set layout is destroyed at once if this fails.
+        let pipeline = unsafe {
+            self.device.raw.create_pipeline_layout(&create, None).inspect_err(|_| {
+                self.device.raw.destroy_descriptor_set_layout(set, None);
+            })
+        }
+        .named("vkCreatePipelineLayout")?;
+        let layout = Layout { pipeline, set };
+        self.layouts.insert(kernel.name, layout);
+        Ok(layout)
+    }
+}
+
+impl Drop for Pipelines {
+    fn drop(&mut self) {
+        let device = &self.device.raw;
+        // SAFETY: all of these belong to the device, and the executor that owns them waits for its work first.
+        unsafe {
+            for pipeline in self.pipelines.values() {
+                device.destroy_pipeline(pipeline.raw, None);
+            }
+            for layout in self.layouts.values() {
+                device.destroy_pipeline_layout(layout.pipeline, None);
+                device.destroy_descriptor_set_layout(layout.set, None);
+            }
+        }
+    }
+}
+
+/// The best variant that the device can run: at its subgroup size before without subgroups, with 16-bit storage
+/// before without.
+pub(crate) fn choose_variant(
+    kernel: &'static KernelDesc,
+    device: &Device,
+) -> Result<&'static Variant, DeviceError> {
+    let rank = |variant: &&Variant| {
+        let form = match variant.form {
+            Form::Subgroup(_) => 0,
+            Form::Any => 1,
+            Form::Shared => 2,
+        };
+        (form, !variant.storage16)
+    };
+    let fits = |variant: &&Variant| {
+        runs(variant, device)
+            && match variant.form {
+                Form::Subgroup(size) => device.subgroup == Some(size),
+                Form::Any | Form::Shared => true,
+            }
+    };
+    kernel.variants.iter().filter(fits).min_by_key(rank).ok_or_else(|| DeviceError::Unsupported {
+        device: device.info.name.clone(),
+        missing: format!("what any variant of the kernel {} needs", kernel.name),
+    })
+}
+
+/// Whether the device has the limits and features that the variant uses, its subgroup size apart.
+pub(crate) fn runs(variant: &Variant, device: &Device) -> bool {
+    let limits = &device.offer.limits;
+    let invocations: u32 = variant.workgroup.iter().product();
+    (!variant.storage16 || device.offer.storage16)
+        && variant.shared_bytes <= limits.max_compute_shared_memory_size
+        && invocations <= limits.max_compute_work_group_invocations
+        && variant.workgroup[0] <= limits.max_compute_work_group_size[0]
+}
+
+fn specialisation(spec: &[(u32, u32)]) -> (Vec<vk::SpecializationMapEntry>, Vec<u8>) {
+    let entries = spec.iter().enumerate().map(|(index, &(id, _))| vk::SpecializationMapEntry {
+        constant_id: id,
+        offset: 4 * index as u32,
+        size: 4,
+    });
+    (entries.collect(), spec.iter().flat_map(|(_, value)| value.to_ne_bytes()).collect())
+}

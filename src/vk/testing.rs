@@ -1,0 +1,208 @@
+//! What integration tests and benchmarks need of the device layer. Not part of the public API.
+
+use std::sync::Arc;
+
+use super::{
+    accel::VulkanAccelerator,
+    device::{Device, ForcedForm, OpenOptions},
+    instance::Messages,
+    memory::Memory,
+    pipeline::Pipelines,
+    submit::Slot,
+};
+pub use super::{
+    inspect::{Compiled, compile_all},
+    timing::CommandTime,
+};
+use crate::{
+    block::{BlockParams, Encoded},
+    device::{DeviceInfo, DeviceSelector},
+    engine::accel::{Accelerator, Done, Job, Outcome, Work},
+    error::{BlockFault, DeviceError},
+    format::BlockKind,
+    kernel::{Binding, BufferDesc, BufferId, Command, Recording, Role},
+};
+
+/// A device on which recordings run, one at a time.
+pub struct Gpu {
+    slot: Slot,
+    pipelines: Pipelines,
+    memory: Arc<Memory>,
+}
+
+/// Messages of the validation layer, readable after everything else is gone.
+pub struct ValidationLog(Option<Arc<Messages>>);
+
+impl ValidationLog {
+    /// Fails with the messages since the last call, if there are any.
+    pub fn check(&self) -> Result<(), DeviceError> {
+        self.0.as_ref().map_or(Ok(()), |messages| messages.check())
+    }
+}
+
+impl Gpu {
+    /// Opens a device, `RANVIL_KERNEL_FORM` and `RANVIL_VALIDATION` considered.
+    pub fn open(selector: &DeviceSelector) -> Result<Self, DeviceError> {
+        let options = OpenOptions { form: ForcedForm::from_env()?, ..OpenOptions::default() };
+        let memory = Memory::new(super::open_device(selector, options)?)?;
+        Ok(Self {
+            slot: Slot::new(&memory)?,
+            pipelines: Pipelines::new(Arc::clone(&memory.device)),
+            memory,
+        })
+    }
+
+    fn device(&self) -> &Device {
+        &self.memory.device
+    }
+
+    /// What the device is.
+    pub fn info(&self) -> &DeviceInfo {
+        &self.device().info
+    }
+
+    /// The subgroup size that kernels run at; `None` is their shared-memory form.
+    pub fn subgroup(&self) -> Option<u32> {
+        self.device().subgroup
+    }
+
+    /// The validation layer's messages.
+    pub fn validation_log(&self) -> ValidationLog {
+        ValidationLog(self.device().messages().cloned())
+    }
+
+    /// Runs a recording over buffers with these contents, whatever their roles, and reads them all back.
+    pub fn replay(
+        &mut self,
+        recording: &Recording,
+        buffers: &mut [Vec<u32>],
+    ) -> Result<(), DeviceError> {
+        let whole = host_visible(recording);
+        self.slot.reserve(&whole.buffers)?;
+        let count = buffers.len();
+        for (index, words) in buffers.iter().enumerate() {
+            let bytes: &[u8] = bytemuck::cast_slice(words);
+            self.slot.upload(BufferId((count + index) as u32))[..bytes.len()]
+                .copy_from_slice(bytes);
+        }
+        let all: Vec<BufferId> = (0..count as u32).map(BufferId).collect();
+        self.slot.run(&mut self.pipelines, &whole, &all)?;
+        self.slot.wait()?;
+        for (id, words) in all.into_iter().zip(buffers) {
+            let bytes: &mut [u8] = bytemuck::cast_slice_mut(words);
+            bytes.copy_from_slice(&self.slot.download(id)[..bytes.len()]);
+        }
+        self.device().messages().map_or(Ok(()), |messages| messages.check())
+    }
+}
+
+/// The accelerator as the engine uses it.
+pub struct Blocks(VulkanAccelerator);
+
+/// A block to be decoded.
+#[derive(Clone, Debug)]
+#[allow(missing_docs, reason = "fields of a block header and its payload")]
+pub struct CodedBlock {
+    pub kind: BlockKind,
+    pub table_log: u8,
+    pub segment_log: u8,
+    pub raw_size: u32,
+    pub payload: Vec<u8>,
+}
+
+impl Blocks {
+    /// Opens a device with a staging ring of at most so many bytes.
+    pub fn open(selector: &DeviceSelector, budget: u64) -> Result<Self, DeviceError> {
+        Ok(Self(super::open(selector, budget)?))
+    }
+
+    /// The validation layer's messages.
+    pub fn validation_log(&self) -> ValidationLog {
+        ValidationLog(self.0.device().messages().cloned())
+    }
+
+    /// Encodes blocks with the same parameters.
+    pub fn encode(
+        &mut self,
+        blocks: &[&[u8]],
+        params: BlockParams,
+    ) -> Result<Vec<(Encoded, Vec<u8>)>, DeviceError> {
+        let works = blocks.iter().map(|raw| Work::Encode {
+            raw: raw.to_vec(),
+            payload: Vec::new(),
+            params,
+        });
+        let done = self.run(works)?.into_iter();
+        Ok(done
+            .map(|done| match (done.outcome, done.work) {
+                (Ok(Outcome::Encoded(encoded)), Work::Encode { payload, .. }) => (encoded, payload),
+                other => panic!("an encode job came back as {other:?}"),
+            })
+            .collect())
+    }
+
+    /// Decodes blocks with the same segment size.
+    pub fn decode(
+        &mut self,
+        blocks: &[CodedBlock],
+    ) -> Result<Vec<Result<Vec<u8>, BlockFault>>, DeviceError> {
+        let works = blocks.iter().cloned().map(|block| Work::Decode {
+            payload: block.payload,
+            raw: vec![0xEE; 3],
+            kind: block.kind,
+            table_log: block.table_log,
+            segment_log: block.segment_log,
+            raw_size: block.raw_size,
+        });
+        let done = self.run(works)?.into_iter();
+        Ok(done
+            .map(|done| match (done.outcome, done.work) {
+                (Ok(Outcome::Decoded), Work::Decode { raw, .. }) => Ok(raw),
+                (Err(fault), _) => Err(fault),
+                other => panic!("a decode job came back as {other:?}"),
+            })
+            .collect())
+    }
+
+    /// All jobs in batches as large and as many at once as the accelerator takes.
+    fn run(&mut self, works: impl Iterator<Item = Work>) -> Result<Vec<Done>, DeviceError> {
+        let size = |work: &Work| match work {
+            Work::Encode { raw, .. } => raw.len(),
+            Work::Decode { raw_size, .. } => *raw_size as usize,
+        };
+        let limit = self.0.batch_limit();
+        let mut works = (0..).zip(works).map(|(id, work)| Job { id, work }).peekable();
+        let mut done = Vec::new();
+        while works.peek().is_some() || self.0.batches_in_flight() > 0 {
+            if works.peek().is_none() || self.0.batches_in_flight() == self.0.slots() {
+                done.extend(self.0.poll(true).map_err(|(error, _)| error)?);
+                continue;
+            }
+            let (mut batch, mut bytes) = (Vec::new(), 0);
+            while let Some(job) = works.next_if(|job| {
+                batch.len() < limit.blocks && bytes + size(&job.work) <= limit.raw_bytes
+            }) {
+                bytes += size(&job.work);
+                batch.push(job);
+            }
+            self.0.submit(batch).map_err(|(error, _)| error)?;
+        }
+        assert!(done.iter().zip(0..).all(|(done, id)| done.id == id), "jobs come back in order");
+        Ok(done)
+    }
+}
+
+/// The recording with every buffer as Download, preceded by copies from as many Upload buffers.
+fn host_visible(recording: &Recording) -> Recording {
+    let count = recording.buffers.len();
+    let with_role =
+        |role| recording.buffers.iter().map(move |desc| BufferDesc { role, ..desc.clone() });
+    let copies = recording.buffers.iter().enumerate().map(|(index, desc)| Command::Copy {
+        from: Binding { buffer: BufferId((count + index) as u32), offset: 0, size: desc.size },
+        to: (BufferId(index as u32), 0),
+    });
+    Recording {
+        buffers: with_role(Role::Download).chain(with_role(Role::Upload)).collect(),
+        commands: copies.chain(recording.commands.iter().cloned()).collect(),
+    }
+}

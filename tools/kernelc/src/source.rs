@@ -1,0 +1,145 @@
+//! Kernel sources on disk: which files there are, and the variants that a file declares.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use crate::{Error, Result};
+
+/// How a variant lets lanes know of each other; mirrored by `ranvil::kernel::Form`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Form {
+    Any,
+    Subgroup(u32),
+    Shared,
+}
+
+/// One variant as declared.
+#[derive(Debug)]
+pub struct Declared {
+    pub name: String,
+    pub macros: Vec<(String, String)>,
+    pub form: Form,
+    pub storage16: bool,
+}
+
+/// The variants that `text` declares, or the one plain variant.
+pub fn variants(kernel: &str, text: &str) -> Result<Vec<Declared>> {
+    let declared = text
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("// variant:"))
+        .map(|line| variant(kernel, line))
+        .collect::<Result<Vec<_>>>()?;
+    if declared.is_empty() { Ok(vec![variant(kernel, "any")?]) } else { Ok(declared) }
+}
+
+fn variant(kernel: &str, line: &str) -> Result<Declared> {
+    let mut words = line.split_whitespace();
+    let name = words.next().ok_or_else(|| Error(format!("{kernel}: a variant has no name")))?;
+    let macros: Vec<(String, String)> = words
+        .map(|word| word.split_once('=').map(|(key, value)| (key.to_owned(), value.to_owned())))
+        .collect::<Option<_>>()
+        .ok_or_else(|| Error(format!("{kernel}: variant {name}: macros are KEY=VALUE")))?;
+    let value = |key| macros.iter().find(|(k, _)| k == key).map(|(_, value)| value.as_str());
+    let form = match (value("SUBGROUP"), value("SHARED")) {
+        (None, None) => Form::Any,
+        (None, Some("1")) => Form::Shared,
+        (Some(size), None) => match size.parse() {
+            Ok(size @ (4 | 8 | 16 | 32 | 64)) => Form::Subgroup(size),
+            _ => {
+                return Err(Error(format!(
+                    "{kernel}: variant {name}: SUBGROUP is 4, 8, 16, 32 or 64"
+                )));
+            }
+        },
+        _ => {
+            return Err(Error(format!(
+                "{kernel}: variant {name}: SUBGROUP=n or SHARED=1, not both"
+            )));
+        }
+    };
+    let storage16 = value("STORAGE16").is_some();
+    Ok(Declared { name: name.to_owned(), form, storage16, macros })
+}
+
+/// The `.comp` files of a directory, sorted by name.
+pub fn comp_files(kernels: &Path) -> Result<Vec<PathBuf>> {
+    files(kernels, "comp")
+}
+
+/// Everything that decides what the kernels compile to, sorted by name within each directory.
+///
+/// # Errors
+/// A directory cannot be read.
+pub fn source_files(kernels: &Path) -> Result<Vec<PathBuf>> {
+    let mut all = comp_files(kernels)?;
+    all.extend(files(&kernels.join("shared"), "glsl")?);
+    Ok(all)
+}
+
+/// FNV-1a (64 bits) over the names and contents of [`source_files`]; carriage returns do not count.
+///
+/// # Errors
+/// A file cannot be read.
+pub fn checksum(kernels: &Path) -> Result<u64> {
+    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+    for path in source_files(kernels)? {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        for byte in name.into_bytes().into_iter().chain(read(&path)?.into_bytes()) {
+            if byte != b'\r' {
+                hash = (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3);
+            }
+        }
+    }
+    Ok(hash)
+}
+
+/// A source file's text.
+pub fn read(path: &Path) -> Result<String> {
+    fs::read_to_string(path).map_err(|e| Error::io("cannot read", path, &e))
+}
+
+fn files(directory: &Path, extension: &str) -> Result<Vec<PathBuf>> {
+    let unreadable = |e| Error::io("cannot read", directory, &e);
+    let mut found = Vec::new();
+    for entry in fs::read_dir(directory).map_err(unreadable)? {
+        let path = entry.map_err(unreadable)?.path();
+        if path.extension().is_some_and(|e| e == extension) {
+            found.push(path);
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn variants_are_read_from_comments() {
+        let text =
+            "#version 450\n// variant: a SUBGROUP=8 STORAGE16=1 N=2\n// variant: b SHARED=1\n";
+        let read = variants("k", text).unwrap();
+        assert_eq!(
+            (read[0].name.as_str(), read[0].form, read[0].storage16),
+            ("a", Form::Subgroup(8), true)
+        );
+        assert_eq!(read[0].macros[2], ("N".to_owned(), "2".to_owned()));
+        assert_eq!((read[1].form, read[1].storage16), (Form::Shared, false));
+        assert_eq!(variants("k", "void main() {}").unwrap()[0].form, Form::Any);
+    }
+
+    #[test]
+    fn malformed_variants_are_refused() {
+        for line in [
+            "// variant:",
+            "// variant: a SUBGROUP=7",
+            "// variant: a X",
+            "// variant: a SUBGROUP=8 SHARED=1",
+        ] {
+            assert!(variants("k", line).is_err(), "{line} was accepted");
+        }
+    }
+}

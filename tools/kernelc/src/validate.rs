@@ -1,0 +1,48 @@
+//! The limits that every kernel keeps, so that it runs on the least capable device that the library supports.
+
+use rspirv::spirv::Capability;
+
+use crate::{Error, Result, reflect::Facts, source::Form};
+
+/// `maxComputeWorkGroupInvocations` of SwiftShader.
+const MAX_INVOCATIONS: u32 = 256;
+/// `maxComputeSharedMemorySize` of SwiftShader and lavapipe.
+const MAX_SHARED_BYTES: u32 = 32 << 10;
+
+/// Checks the limits at the default specialisation.
+pub fn check(place: &str, form: Form, storage16: bool, spirv: &[u32], facts: &Facts) -> Result<()> {
+    let fail = |what: String| Err(Error(format!("{place}: {what}")));
+    let version = spirv.get(1).copied().unwrap_or(0);
+    if !(0x0001_0300..=0x0001_0500).contains(&version) {
+        return fail(format!("SPIR-V version {version:#010x} is not 1.3 to 1.5"));
+    }
+    let invocations: u32 = facts.workgroup.iter().product();
+    if invocations > MAX_INVOCATIONS {
+        return fail(format!("{invocations} invocations are more than {MAX_INVOCATIONS}"));
+    }
+    if facts.shared_bytes > MAX_SHARED_BYTES {
+        return fail(format!(
+            "{} bytes of shared memory are more than {MAX_SHARED_BYTES}",
+            facts.shared_bytes
+        ));
+    }
+    if let Form::Subgroup(size) = form
+        && (!invocations.is_multiple_of(size) || facts.workgroup[0] != invocations)
+    {
+        return fail(format!("{invocations} invocations are not whole subgroups of {size}"));
+    }
+    for &capability in &facts.capabilities {
+        let allowed = match capability {
+            Capability::Shader => true,
+            Capability::GroupNonUniform | Capability::GroupNonUniformBallot => {
+                matches!(form, Form::Subgroup(_))
+            }
+            Capability::StorageBuffer16BitAccess => storage16,
+            _ => false,
+        };
+        if !allowed {
+            return fail(format!("the capability {capability:?} is not declared for this variant"));
+        }
+    }
+    Ok(())
+}
