@@ -66,15 +66,21 @@ pub enum Error {
         /// What is wrong and what would be right.
         reason: String,
     },
-    /// The memory limit does not hold even one block in flight, or the system has no more memory.
+    /// The memory limit does not hold even one block in flight.
     #[error(
-        "{needed} bytes are needed but the memory limit is {limit} bytes: raise the limit or use smaller blocks"
+        "{needed} bytes are needed but the memory limit is {limit} bytes: raise the limit or change the block size"
     )]
     MemoryLimit {
         /// Bytes that the operation needs.
         needed: u64,
         /// Bytes that the options allow.
         limit: u64,
+    },
+    /// The system has no memory for the result.
+    #[error("no memory for a result of {needed} bytes: decompress it as a stream")]
+    OutOfMemory {
+        /// Size of the result so far.
+        needed: u64,
     },
     /// The raw content is larger than the options allow.
     #[error("the decompressed content exceeds the output limit of {limit} bytes")]
@@ -235,9 +241,9 @@ impl From<Error> for io::Error {
                 io::ErrorKind::Unsupported
             }
             Error::InvalidOption { .. } => io::ErrorKind::InvalidInput,
-            Error::MemoryLimit { .. } => io::ErrorKind::OutOfMemory,
-            Error::Device(_) | Error::Internal(_) => io::ErrorKind::Other,
-            Error::Cancelled => io::ErrorKind::Interrupted,
+            Error::MemoryLimit { .. } | Error::OutOfMemory { .. } => io::ErrorKind::OutOfMemory,
+            // Not `Interrupted`: `io::copy` and others would try again for ever.
+            Error::Device(_) | Error::Internal(_) | Error::Cancelled => io::ErrorKind::Other,
         };
         io::Error::new(kind, error)
     }
@@ -250,6 +256,29 @@ impl Error {
         match error.downcast::<Error>() {
             Ok(inner) => inner,
             Err(error) => Error::Io(error),
+        }
+    }
+
+    /// The same error once more, for an adapter that failed and is used again.
+    pub(crate) fn again(&self) -> Self {
+        use Error::*;
+        match self {
+            Io(error) => Io(io::Error::new(error.kind(), error.to_string())),
+            NotAFrame { offset, found } => NotAFrame { offset: *offset, found: *found },
+            UnsupportedVersion(version) => UnsupportedVersion(*version),
+            UnsupportedPipeline(id) => UnsupportedPipeline(*id),
+            CorruptFrame { offset, reason } => CorruptFrame { offset: *offset, reason: *reason },
+            CorruptBlock { block, offset, reason } => {
+                CorruptBlock { block: *block, offset: *offset, reason: *reason }
+            }
+            Truncated { offset, inside } => Truncated { offset: *offset, inside },
+            InvalidOption { name, reason } => InvalidOption { name, reason: reason.clone() },
+            MemoryLimit { needed, limit } => MemoryLimit { needed: *needed, limit: *limit },
+            OutOfMemory { needed } => OutOfMemory { needed: *needed },
+            OutputLimit { limit } => OutputLimit { limit: *limit },
+            Device(error) => Device(error.clone()),
+            Cancelled => Cancelled,
+            Internal(message) => Internal(message.clone()),
         }
     }
 }

@@ -119,6 +119,10 @@ pub struct Progress {
     pub coded_bytes: u64,
     /// Blocks finished.
     pub blocks: u64,
+    /// Those of them that a device coded.
+    pub device_blocks: u64,
+    /// Those that a device failed on and the CPU coded instead.
+    pub retried_blocks: u64,
 }
 
 /// Cancels an operation from another thread: clone it, hand one clone to

@@ -19,16 +19,6 @@ pub fn body_len(length: usize) -> usize {
     length.saturating_sub(SEED_BYTES)
 }
 
-/// The symbols of a body of `body` bytes in decoding order, as (lane, position).
-pub fn symbols(body: usize) -> impl DoubleEndedIterator<Item = (usize, usize)> {
-    (0..body.div_ceil(TILE) * TILE)
-        .map(|i| {
-            let (tile, step, lane) = (i / TILE, i % TILE / LANES, i % LANES);
-            (lane, tile * TILE + lane * STEPS + step)
-        })
-        .filter(move |&(_, position)| position < body)
-}
-
 /// The states from which the encoder starts: the seed's bytes above 2^16.
 pub fn seeded_states(seed: &[u8]) -> [u32; LANES] {
     let mut padded = [0; SEED_BYTES];
@@ -49,4 +39,9 @@ pub fn take_seed(states: &[u32; LANES], seed: &mut [u8]) -> Option<()> {
     let (bytes, padding) = padded.split_at(seed.len());
     seed.copy_from_slice(bytes);
     (bad == 0 && padding.iter().all(|&byte| byte == 0)).then_some(())
+}
+
+/// The longest stream of a segment of `length` bytes, in bytes: a word for every symbol, whole tiles.
+pub const fn stream_bound(length: usize) -> usize {
+    STATE_BYTES + 2 * length.saturating_sub(SEED_BYTES).next_multiple_of(TILE)
 }

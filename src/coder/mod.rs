@@ -4,8 +4,12 @@
 pub mod histogram;
 pub mod lanes;
 pub mod normalize;
+mod portable;
 pub mod rans;
+#[cfg(target_arch = "x86_64")]
+mod simd;
 pub mod table;
+mod tiles;
 
 pub use crate::block::{BlockParams, Encoded};
 use crate::{
@@ -14,14 +18,90 @@ use crate::{
     options::Simd,
 };
 use histogram::histogram;
-use rans::{DecodeTable, EncodeTable, stream_bound};
+use lanes::{STATE_BYTES, stream_bound};
+use portable::Portable;
+use rans::{DecodeTable, EncodeTable};
 use table::Table;
+use tiles::Coded;
+
+/// An implementation of the segment coder.
+#[derive(Clone, Copy, Debug)]
+enum Instructions {
+    Scalar,
+    Portable(Portable),
+    #[cfg(target_arch = "x86_64")]
+    Avx2(simd::Avx2),
+    #[cfg(target_arch = "x86_64")]
+    Avx512(simd::Avx512),
+}
+
+impl Instructions {
+    /// `None` if the processor lacks them.
+    fn new(simd: Simd) -> Option<Self> {
+        match simd {
+            Simd::Auto => Simd::available().into_iter().next_back().and_then(Self::new),
+            Simd::Scalar => Some(Self::Scalar),
+            Simd::Portable => Some(Self::Portable(Portable)),
+            #[cfg(target_arch = "x86_64")]
+            Simd::Avx2 => simd::Avx2::new().map(Self::Avx2),
+            #[cfg(target_arch = "x86_64")]
+            Simd::Avx512 => simd::Avx512::new().map(Self::Avx512),
+            #[cfg(not(target_arch = "x86_64"))]
+            Simd::Avx2 | Simd::Avx512 => None,
+        }
+    }
+
+    /// Encodes segments, each into the end of its buffer; returns where the streams begin.
+    fn encode<const N: usize>(
+        self,
+        table: &EncodeTable,
+        segments: [(&[u8], &mut [u8]); N],
+    ) -> [usize; N] {
+        match self {
+            Self::Scalar => segments.map(|(raw, out)| rans::encode_segment(table, raw, out)),
+            Self::Portable(tiles) => tiles::encode_segments(tiles, table, segments),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2(tiles) => tiles::encode_segments(tiles, table, segments),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512(tiles) => tiles::encode_segments(tiles, table, segments),
+        }
+    }
+
+    /// Decodes segments; the fault is that of the first bad one.
+    fn decode<const N: usize>(
+        self,
+        table: &DecodeTable,
+        segments: [Coded<'_>; N],
+    ) -> Result<(), BlockFault> {
+        match self {
+            Self::Scalar => {
+                segments.into_iter().try_for_each(|Coded { stream, word_bytes, raw }| {
+                    rans::decode_segment(table, &stream[..STATE_BYTES + word_bytes], raw)
+                })
+            }
+            Self::Portable(tiles) => tiles::decode_segments(tiles, table, segments),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2(tiles) => tiles::decode_segments(tiles, table, segments),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512(tiles) => tiles::decode_segments(tiles, table, segments),
+        }
+    }
+}
+
+impl Simd {
+    /// What this processor has, the fastest last.
+    pub fn available() -> Vec<Self> {
+        let all = [Self::Scalar, Self::Portable, Self::Avx2, Self::Avx512];
+        all.into_iter().filter(|&simd| Instructions::new(simd).is_some()).collect()
+    }
+}
 
 /// Encodes and decodes blocks on one thread. It owns its scratch memory, so once warm it does not allocate.
 #[derive(Debug)]
 pub struct Codec {
+    instructions: Instructions,
     decode_table: DecodeTable,
-    scratch: Vec<u8>,
+    scratch: [Vec<u8>; 2],
 }
 
 impl Codec {
@@ -30,17 +110,16 @@ impl Codec {
     /// # Errors
     /// [`Error::InvalidOption`] if the processor lacks them.
     pub fn new(simd: Simd) -> Result<Self> {
-        match simd {
-            Simd::Auto | Simd::Scalar => {}
-            _ => {
-                return Err(Error::InvalidOption {
-                    name: "simd",
-                    reason: format!("this processor has no {simd:?}: use Auto"),
-                });
-            }
-        }
+        let instructions = Instructions::new(simd).ok_or_else(|| Error::InvalidOption {
+            name: "simd",
+            reason: format!("this processor has no {simd:?}; it has {:?}", Simd::available()),
+        })?;
         let flat = Table::from_counts(&[1; 256], MIN_TABLE_LOG);
-        Ok(Self { decode_table: DecodeTable::new(&flat), scratch: Vec::new() })
+        Ok(Self {
+            instructions,
+            decode_table: DecodeTable::new(&flat),
+            scratch: Default::default(),
+        })
     }
 
     /// Encodes a block of 1 byte to 1 MiB into `payload`, which is cleared first and left empty if the block is
@@ -59,34 +138,56 @@ impl Codec {
         }
         let table_log = params.table_log.unwrap_or_else(|| table::choose_log(&counts));
         let table = Table::from_counts(&counts, table_log);
-        self.encode_segments(raw, 1 << params.segment_log, &table, payload);
+        self.encode_with(&table, raw, params.segment_log, payload);
         if payload.is_empty() { stored } else { Encoded { kind: BlockKind::Coded, table_log } }
     }
 
-    /// Fills `payload`, or leaves it empty if it would not be smaller than the block.
-    fn encode_segments(
+    /// Encodes a block with a table that has all its symbols; leaves `payload` empty if it would not be smaller than
+    /// the block.
+    ///
+    /// # Panics
+    /// May panic if a symbol is not in the table or the segment log is not 12 to 16.
+    pub fn encode_with(
         &mut self,
-        raw: &[u8],
-        segment: usize,
         table: &Table,
+        raw: &[u8],
+        segment_log: u8,
         payload: &mut Vec<u8>,
     ) {
+        let segment = 1 << segment_log;
+        payload.clear();
         payload.resize(2 * raw.len().div_ceil(segment), 0);
         table.write(payload);
         let table = EncodeTable::new(table);
         let bound = stream_bound(segment.min(raw.len()));
-        if self.scratch.len() < bound {
-            self.scratch.resize(bound, 0);
-        }
-        for (number, segment) in raw.chunks(segment).enumerate() {
-            let start = rans::encode_segment(&table, segment, &mut self.scratch);
-            let stream = &self.scratch[start..];
-            let words = ((stream.len() - lanes::STATE_BYTES) / 2) as u16;
-            payload[2 * number..2 * number + 2].copy_from_slice(&words.to_le_bytes());
-            if payload.len() + stream.len() >= raw.len() {
+        let [a, b] = self.scratch.each_mut().map(|room| {
+            if room.len() < bound {
+                room.resize(bound, 0);
+            }
+            &mut room[..]
+        });
+        let mut segments = raw.chunks(segment);
+        let mut number = 0;
+        let mut append = |stream: &[u8]| {
+            let words = (stream.len() - STATE_BYTES) / 2;
+            payload[2 * number..2 * number + 2].copy_from_slice(&(words as u16).to_le_bytes());
+            payload.extend_from_slice(stream);
+            number += 1;
+            payload.len()
+        };
+        while let Some(first) = segments.next() {
+            let length = if let Some(second) = segments.next() {
+                let [i, j] =
+                    self.instructions.encode(&table, [(first, &mut *a), (second, &mut *b)]);
+                append(&a[i..]);
+                append(&b[j..])
+            } else {
+                let [i] = self.instructions.encode(&table, [(first, &mut *a)]);
+                append(&a[i..])
+            };
+            if length >= raw.len() {
                 return payload.clear();
             }
-            payload.extend_from_slice(stream);
         }
     }
 
@@ -131,15 +232,23 @@ impl Codec {
         let (table, length) = Table::parse(rest, table_log)?;
         self.decode_table.fill(&table);
         let mut streams = &rest[length..];
-        for (count, raw) in counts.chunks_exact(2).zip(raw.chunks_mut(segment)) {
-            let words = usize::from(u16::from_le_bytes([count[0], count[1]]));
-            let (stream, after) = streams
-                .split_at_checked(lanes::STATE_BYTES + 2 * words)
-                .ok_or(BlockFault::SegmentSizes)?;
-            rans::decode_segment(&self.decode_table, stream, raw)?;
-            streams = after;
+        let word_bytes =
+            counts.as_chunks().0.iter().map(|&n| 2 * usize::from(u16::from_le_bytes(n)));
+        if word_bytes.clone().map(|bytes| STATE_BYTES + bytes).sum::<usize>() != streams.len() {
+            return Err(BlockFault::SegmentSizes);
         }
-        if streams.is_empty() { Ok(()) } else { Err(BlockFault::SegmentSizes) }
+        let mut segments = word_bytes.zip(raw.chunks_mut(segment)).map(|(word_bytes, raw)| {
+            let stream = streams;
+            streams = &streams[STATE_BYTES + word_bytes..];
+            Coded { stream, word_bytes, raw }
+        });
+        while let Some(first) = segments.next() {
+            match segments.next() {
+                Some(second) => self.instructions.decode(&self.decode_table, [first, second])?,
+                None => self.instructions.decode(&self.decode_table, [first])?,
+            }
+        }
+        Ok(())
     }
 }
 
@@ -149,31 +258,38 @@ mod tests {
 
     #[test]
     fn real_files_come_back() {
-        let mut codec = Codec::new(Simd::Scalar).unwrap();
+        let mut reference = Codec::new(Simd::Scalar).unwrap();
+        let mut expected = Vec::new();
         let mut payload = Vec::new();
-        for raw in [
-            &include_bytes!("../../tests/data/alice29.txt")[..],
-            include_bytes!("../../tests/data/ecoli.64k"),
-            include_bytes!("../../tests/data/levitus_temp.96k"),
-            &[7; 1000],
-            b"x",
-            b"xy",
-        ] {
-            for segment_log in 12..=16 {
-                for table_log in [None, Some(8), Some(9), Some(10), Some(11), Some(12)] {
-                    let params = BlockParams { segment_log, table_log };
-                    let encoded = codec.encode(raw, &params, &mut payload);
-                    let payload = if encoded.kind == BlockKind::Stored { raw } else { &payload };
-                    let mut back = vec![0; raw.len()];
-                    let done = codec.decode(
-                        payload,
-                        encoded.kind,
-                        encoded.table_log,
-                        segment_log,
-                        &mut back,
-                    );
-                    assert_eq!(done, Ok(()));
-                    assert!(back == raw);
+        for simd in Simd::available() {
+            let mut codec = Codec::new(simd).unwrap();
+            for raw in [
+                &include_bytes!("../../tests/data/alice29.txt")[..],
+                include_bytes!("../../tests/data/ecoli.64k"),
+                include_bytes!("../../tests/data/levitus_temp.96k"),
+                &[7; 1000],
+                b"x",
+                b"xy",
+            ] {
+                for segment_log in 12..=16 {
+                    for table_log in [None, Some(8), Some(9), Some(10), Some(11), Some(12)] {
+                        let params = BlockParams { segment_log, table_log };
+                        let encoded = codec.encode(raw, &params, &mut payload);
+                        reference.encode(raw, &params, &mut expected);
+                        assert!(payload == expected, "{simd:?} {params:?} {}", raw.len());
+                        let payload =
+                            if encoded.kind == BlockKind::Stored { raw } else { &payload };
+                        let mut back = vec![0; raw.len()];
+                        let done = codec.decode(
+                            payload,
+                            encoded.kind,
+                            encoded.table_log,
+                            segment_log,
+                            &mut back,
+                        );
+                        assert_eq!(done, Ok(()));
+                        assert!(back == raw);
+                    }
                 }
             }
         }

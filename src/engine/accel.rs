@@ -34,6 +34,15 @@ pub(crate) enum Work {
     },
 }
 
+impl Work {
+    /// The buffer of raw bytes.
+    pub fn into_raw(self) -> Vec<u8> {
+        match self {
+            Self::Encode { raw, .. } | Self::Decode { raw, .. } => raw,
+        }
+    }
+}
+
 /// A finished job. CRC-32C is the engine's work, not the accelerator's.
 #[derive(Debug)]
 pub(crate) struct Done {

@@ -1,6 +1,20 @@
 //! The frame format as pure bytes: no I/O, no allocation that the input controls. `docs/FORMAT.md` is its
 //! specification.
 
+mod footer;
+mod frame;
+mod header;
+mod record;
+mod skippable;
+#[cfg(test)]
+mod tests;
+
+pub use footer::{FOOTER_MAGIC, Footer, IndexEntry};
+pub(crate) use frame::{FrameReader, FrameWriter, entry};
+pub use header::{FrameHeader, MAGIC, VERSION};
+pub use record::{BlockHeader, RECORD_HEADER_SIZE, Record, padding, record_size};
+pub use skippable::{SKIPPABLE_MAGIC, SkippableHeader};
+
 /// Smallest block: 4 KiB.
 pub const MIN_BLOCK_LOG: u8 = 12;
 /// Largest block: 1 MiB.
@@ -25,6 +39,12 @@ impl PipelineId {
             ["stored", "rans", "fse", "huff", "lzr", "lzf", "lzh", "lzseqr", "lzseqf", "deflate"];
         NAMES.get(usize::from(self.0)).copied()
     }
+
+    /// Whether the header of a coded block may hold this table log. A pipeline that this build does not have may
+    /// have one table per block or not.
+    pub(crate) fn takes_table_log(self, log: u8) -> bool {
+        (MIN_TABLE_LOG..=MAX_TABLE_LOG).contains(&log) || self != Self(1) && log == 0
+    }
 }
 
 impl std::fmt::Display for PipelineId {
@@ -46,4 +66,16 @@ pub enum BlockKind {
     Single = 1,
     /// Lane streams behind a table.
     Coded = 2,
+}
+
+fn field_u16(bytes: &[u8], at: usize) -> u16 {
+    u16::from_le_bytes([bytes[at], bytes[at + 1]])
+}
+
+fn field_u32(bytes: &[u8], at: usize) -> u32 {
+    u32::from_le_bytes(bytes[at..at + 4].try_into().expect("four bytes"))
+}
+
+fn field_u64(bytes: &[u8], at: usize) -> u64 {
+    u64::from_le_bytes(bytes[at..at + 8].try_into().expect("eight bytes"))
 }

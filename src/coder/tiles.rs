@@ -1,0 +1,172 @@
+//! Segments by whole tiles: what the portable and the SIMD coders have in common. An implementation supplies the
+//! work on tiles ([`Tiles`]); here is everything around it, which needs no instruction of its own.
+
+use super::{
+    lanes::{LANES, STATE_BYTES, STATE_MIN, TILE, body_len, seeded_states, take_seed},
+    rans::{DecodeTable, EncodeTable},
+};
+use crate::error::BlockFault;
+
+/// Bytes of words that a tile takes or yields at most: a word for each symbol.
+pub(super) const WINDOW: usize = 2 * TILE;
+
+/// rANS on whole tiles of `N` segments at once. Two are faster than one: each waits for its own
+/// loads and multiplications only.
+pub(super) trait Tiles: Copy {
+    /// Decodes tiles as long as every segment has one left and a window of words.
+    fn decode<const N: usize>(self, table: &DecodeTable, segments: [&mut Decoding<'_>; N]);
+
+    /// Decodes the `symbols` first symbols (in segment order) of a tile; returns how many bytes of words they took.
+    fn decode_partial(
+        self,
+        table: &DecodeTable,
+        states: &mut [u32; LANES],
+        words: &[u8; WINDOW],
+        tile: &mut [u8; TILE],
+        symbols: usize,
+    ) -> usize;
+
+    /// Encodes tiles, last to first, as long as every segment has one left.
+    fn encode<const N: usize>(self, table: &EncodeTable, segments: [&mut Encoding<'_>; N]);
+
+    /// Encodes the `symbols` first symbols (in segment order) of a tile; returns how many bytes at the end of `room`
+    /// the words fill.
+    fn encode_partial(
+        self,
+        table: &EncodeTable,
+        states: &mut [u32; LANES],
+        room: &mut [u8; WINDOW],
+        tile: &[u8; TILE],
+        symbols: usize,
+    ) -> usize;
+}
+
+/// A segment that is being decoded.
+pub(super) struct Decoding<'a> {
+    pub states: [u32; LANES],
+    /// From the next word to the end of the payload: other segments follow this one's words. Reading into them is
+    /// found out at the end and costs no check on the way.
+    pub words: &'a [u8],
+    /// What is not yet decoded of the body.
+    pub body: &'a mut [u8],
+}
+
+/// Where a segment's stream lies in the payload and where its raw bytes go.
+pub(super) struct Coded<'a> {
+    /// From the first initial state to the end of the payload.
+    pub stream: &'a [u8],
+    /// Bytes of the segment's own words.
+    pub word_bytes: usize,
+    pub raw: &'a mut [u8],
+}
+
+/// Decodes `N` segments together. The fault is that of the first bad segment.
+pub(super) fn decode_segments<const N: usize>(
+    tiles: impl Tiles,
+    table: &DecodeTable,
+    segments: [Coded<'_>; N],
+) -> Result<(), BlockFault> {
+    let mut segments = segments.map(|Coded { stream, word_bytes, raw }| {
+        let (body, seed) = raw.split_at_mut(body_len(raw.len()));
+        let (initial, words) = stream.split_at(STATE_BYTES);
+        let mut states = [0; LANES];
+        for (state, bytes) in states.iter_mut().zip(initial.chunks_exact(4)) {
+            *state = u32::from_le_bytes(bytes.try_into().expect("chunks of 4"));
+        }
+        let valid = states.iter().all(|&state| state >= STATE_MIN);
+        (Decoding { states, words, body }, seed, words.len() - word_bytes, valid)
+    });
+    tiles.decode(table, segments.each_mut().map(|(segment, ..)| segment));
+    for (segment, seed, words_after, valid) in segments {
+        if !valid {
+            return Err(BlockFault::FinalState);
+        }
+        let states = finish(tiles, table, segment, words_after)?;
+        take_seed(&states, seed).ok_or(BlockFault::FinalState)?;
+    }
+    Ok(())
+}
+
+/// Decodes what is left of a segment, after whose words `words_after` bytes of payload follow.
+fn finish(
+    tiles: impl Tiles,
+    table: &DecodeTable,
+    segment: Decoding<'_>,
+    words_after: usize,
+) -> Result<[u32; LANES], BlockFault> {
+    let mut padded = [0; 2 * WINDOW];
+    let mut segment = segment;
+    tiles.decode(table, [&mut segment]);
+    // At the end of the payload tiles go on in a copy with as much room after it as a tile may take.
+    let mut words_after = words_after as isize;
+    if !segment.body.is_empty() && segment.words.len() < WINDOW {
+        words_after += (padded.len() - segment.words.len()) as isize;
+        padded[..segment.words.len()].copy_from_slice(segment.words);
+        segment.words = &padded;
+        tiles.decode(table, [&mut segment]);
+    }
+    if !segment.body.is_empty() {
+        // A whole tile is left only if the words have run out.
+        let symbols = segment.body.len();
+        let window = segment.words.first_chunk().filter(|_| symbols < TILE);
+        let window = window.ok_or(BlockFault::Stream)?;
+        let mut tile = [0; TILE];
+        let taken = tiles.decode_partial(table, &mut segment.states, window, &mut tile, symbols);
+        segment.body.copy_from_slice(&tile[..symbols]);
+        segment.words = &segment.words[taken..];
+    }
+    if segment.words.len() as isize == words_after {
+        Ok(segment.states)
+    } else {
+        Err(BlockFault::Stream)
+    }
+}
+
+/// A segment that is being encoded.
+pub(super) struct Encoding<'a> {
+    pub states: [u32; LANES],
+    /// What is not yet encoded of the body.
+    pub body: &'a [u8],
+    /// Room for words, filled from its end.
+    pub room: &'a mut [u8],
+}
+
+/// Encodes `N` segments together, each into the end of its buffer, which holds at least
+/// [`stream_bound`](super::lanes::stream_bound) of its length; returns where the streams begin.
+pub(super) fn encode_segments<const N: usize>(
+    tiles: impl Tiles,
+    table: &EncodeTable,
+    segments: [(&[u8], &mut [u8]); N],
+) -> [usize; N] {
+    let mut segments = segments.map(|(raw, room)| {
+        let (body, seed) = raw.split_at(body_len(raw.len()));
+        let mut segment = Encoding { states: seeded_states(seed), body, room };
+        let (whole, partial) = body.as_chunks::<TILE>();
+        if !partial.is_empty() {
+            let mut tile = [0; TILE];
+            tile[..partial.len()].copy_from_slice(partial);
+            let room = segment.room.last_chunk_mut().expect("room for whole tiles");
+            let taken =
+                tiles.encode_partial(table, &mut segment.states, room, &tile, partial.len());
+            segment.room = shorten(segment.room, taken);
+            segment.body = whole.as_flattened();
+        }
+        segment
+    });
+    tiles.encode(table, segments.each_mut());
+    segments.map(|mut segment| {
+        tiles.encode(table, [&mut segment]);
+        debug_assert!(segment.body.is_empty());
+        let start = segment.room.len() - STATE_BYTES;
+        for (bytes, state) in segment.room[start..].chunks_exact_mut(4).zip(segment.states) {
+            bytes.copy_from_slice(&state.to_le_bytes());
+        }
+        start
+    })
+}
+
+/// `bytes` without its last `count`.
+pub(super) fn shorten(bytes: &mut [u8], count: usize) -> &mut [u8] {
+    let length = bytes.len() - count;
+    &mut bytes[..length]
+}

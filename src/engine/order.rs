@@ -1,0 +1,39 @@
+//! Puts finished blocks back into the order of submission.
+
+use std::collections::VecDeque;
+
+use crate::engine::task::Finished;
+
+/// Blocks that wait for an earlier one. It is never longer than there are blocks in flight.
+#[derive(Default)]
+pub(super) struct Reorder {
+    /// The number of the block that is due.
+    due: u64,
+    /// The due block and its successors, where they have finished.
+    waiting: VecDeque<Option<Finished>>,
+}
+
+impl Reorder {
+    /// The number of the block that is due: as many have been taken.
+    pub fn due(&self) -> u64 {
+        self.due
+    }
+
+    /// Adds a block, which must not be one that was taken or added before.
+    pub fn insert(&mut self, block: Finished) {
+        let place = (block.id - self.due) as usize;
+        if self.waiting.len() <= place {
+            self.waiting.resize_with(place + 1, || None);
+        }
+        debug_assert!(self.waiting[place].is_none(), "block {} came twice", block.id);
+        self.waiting[place] = Some(block);
+    }
+
+    /// Takes the block that is due, if it has finished.
+    pub fn pop(&mut self) -> Option<Finished> {
+        let block = self.waiting.front_mut()?.take()?;
+        self.waiting.pop_front();
+        self.due += 1;
+        Some(block)
+    }
+}

@@ -1,0 +1,57 @@
+//! Who codes the blocks: the first form. An explicit choice is obeyed; `Auto` adds a device to large content.
+
+use std::env;
+
+use crate::{
+    DeviceSelector, Options,
+    engine::accel::Accelerator,
+    error::{DeviceError, Result},
+};
+
+/// Names the device where the options do not.
+const VARIABLE: &str = "RANVIL_DEVICE";
+/// Content below this size does not repay starting a device.
+pub(super) const LARGE: u64 = 64 << 20;
+
+/// Where blocks go.
+pub(crate) enum Route {
+    /// CPU workers only.
+    Cpu,
+    /// CPU workers, and a device beside them once the content is large.
+    Auto,
+    /// The device only.
+    Device(Box<dyn Accelerator>),
+}
+
+impl Route {
+    /// What the options and the environment say. An explicit device is opened.
+    ///
+    /// # Errors
+    /// The environment's choice cannot be parsed, or the device cannot be opened.
+    pub fn choose(options: &Options) -> Result<Self> {
+        let selector = match (&options.device, env::var(VARIABLE)) {
+            (Some(selector), _) => selector.clone(),
+            (None, Ok(text)) if !text.is_empty() => text.parse()?,
+            _ => DeviceSelector::Auto,
+        };
+        Ok(match selector {
+            DeviceSelector::Cpu => Self::Cpu,
+            DeviceSelector::Auto => Self::Auto,
+            explicit => Self::Device(open(&explicit)?),
+        })
+    }
+}
+
+/// The device that `Auto` may use: hardware, never a software implementation.
+pub(super) fn open_hardware() -> Option<Box<dyn Accelerator>> {
+    open(&DeviceSelector::Auto)
+        .inspect_err(|error| log::debug!("no device beside the CPU: {error}"))
+        .ok()
+}
+
+fn open(selector: &DeviceSelector) -> Result<Box<dyn Accelerator>, DeviceError> {
+    Err(DeviceError::NotFound {
+        selector: selector.to_string(),
+        available: "this build cannot use devices".to_owned(),
+    })
+}

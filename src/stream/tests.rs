@@ -1,0 +1,109 @@
+//! The adapters over a device that misbehaves. (Those over the CPU are tested from outside, in `tests/`.)
+
+use std::io::{Read, Write};
+
+use super::{Compressor, Decompressor};
+use crate::{
+    BlockFault, Error, Options, Progress, Result,
+    engine::{
+        Route,
+        tests::{Fake, Trouble},
+    },
+};
+
+const ALICE: &[u8] = include_bytes!("../../tests/data/alice29.txt");
+
+fn options() -> Options {
+    Options::new().block_size(4096).unwrap().threads(2)
+}
+
+fn device(trouble: Trouble) -> Route {
+    Route::Device(Box::new(Fake::new(trouble, 3, 2).0))
+}
+
+fn compress(trouble: Trouble) -> Result<(Vec<u8>, Progress)> {
+    let mut compressor = Compressor::new(&options(), Vec::new(), device(trouble))?;
+    compressor.write_all(ALICE).map_err(Error::from_io)?;
+    compressor.flush().map_err(Error::from_io)?;
+    let progress = compressor.progress();
+    Ok((compressor.finish()?, progress))
+}
+
+fn decompress(coded: &[u8], trouble: Trouble) -> Result<(Vec<u8>, Progress)> {
+    let mut decompressor = Decompressor::new(&options(), coded, device(trouble));
+    let mut raw = Vec::new();
+    decompressor.read_to_end(&mut raw).map_err(Error::from_io)?;
+    Ok((raw, decompressor.progress()))
+}
+
+#[test]
+fn bytes_do_not_depend_on_the_device_or_its_troubles() {
+    let expected = options().compressor(Vec::new()).and_then(|mut compressor| {
+        compressor.write_all(ALICE).map_err(Error::from_io)?;
+        compressor.finish()
+    });
+    let expected = expected.unwrap();
+    for trouble in [
+        Trouble::None,
+        Trouble::Backward,
+        Trouble::RefuseSubmit(2),
+        Trouble::LoseAtPoll(3),
+        Trouble::Slow(1),
+    ] {
+        let (coded, progress) = compress(trouble).unwrap();
+        assert!(coded == expected, "{trouble:?}");
+        let blocks = ALICE.len().div_ceil(4096) as u64;
+        assert_eq!((progress.blocks, progress.raw_bytes), (blocks, ALICE.len() as u64));
+        let failed = matches!(trouble, Trouble::RefuseSubmit(_) | Trouble::LoseAtPoll(_));
+        assert_eq!(progress.retried_blocks > 0, failed, "{trouble:?}");
+        assert_eq!(progress.device_blocks == blocks, !failed, "{trouble:?}");
+
+        let (raw, progress) = decompress(&coded, trouble).unwrap();
+        assert!(raw == ALICE, "{trouble:?}");
+        assert_eq!((progress.blocks, progress.coded_bytes), (blocks, coded.len() as u64));
+        assert_eq!(progress.retried_blocks > 0, failed, "{trouble:?}");
+        assert_eq!(progress.device_blocks == blocks, !failed, "{trouble:?}");
+    }
+}
+
+#[test]
+fn a_fault_that_the_device_finds_is_reported_with_its_block() {
+    let coded = options().compress(ALICE).unwrap();
+    match decompress(&coded, Trouble::Fault) {
+        Err(Error::CorruptBlock { block: 0, offset: 24, reason: BlockFault::Stream }) => {}
+        other => panic!("{:?}", other.map(|_| ())),
+    }
+}
+
+#[test]
+fn a_checksum_is_verified_behind_the_device_as_well() {
+    let mut coded = options().compress(ALICE).unwrap();
+    // The last byte of the first payload belongs to the last segment's words or states.
+    let size = u32::from_le_bytes(coded[32..36].try_into().unwrap()) as usize;
+    coded[24 + 16 + size - 1] ^= 0x10;
+    match decompress(&coded, Trouble::None) {
+        Err(Error::CorruptBlock { block: 0, offset: 24, .. }) => {}
+        other => panic!("{:?}", other.map(|_| ())),
+    }
+}
+
+#[test]
+fn a_device_layer_that_panics_is_an_error_that_stays() {
+    let mut compressor = Compressor::new(&options(), Vec::new(), device(Trouble::Panic)).unwrap();
+    let mut failed = || match compressor.write_all(ALICE).and_then(|()| compressor.flush()) {
+        Err(error) => matches!(Error::from_io(error), Error::Internal(m) if m.contains("driver")),
+        Ok(()) => false,
+    };
+    assert!(failed() && failed());
+    assert!(matches!(compressor.finish(), Err(Error::Internal(_))));
+}
+
+#[test]
+fn adapters_are_send() {
+    fn send<T: Send>() {}
+    send::<Compressor<Vec<u8>>>();
+    send::<Decompressor<&[u8]>>();
+    send::<crate::SeekableReader<std::fs::File>>();
+    send::<Options>();
+    send::<Error>();
+}

@@ -1,0 +1,281 @@
+//! Compression as a `Write` adapter.
+
+use std::{
+    fmt,
+    io::{self, Write},
+};
+
+use crate::{
+    Options, Pipeline, Progress,
+    block::BlockParams,
+    engine::{Buffers, Config, Engine, Finished, Outcome, Route, Side, Work},
+    error::{Error, Result},
+    format::{BlockHeader, BlockKind, FrameHeader, FrameWriter, IndexEntry, entry, padding},
+    stream::{Failure, output::Output},
+};
+
+/// Compresses what is written to it into one frame.
+///
+/// [`finish`](Self::finish) ends the frame. Dropping a compressor without it leaves the frame unfinished, which
+/// every reader reports as [`Error::Truncated`]; there is no implicit finish, as its errors would be lost.
+///
+/// [`flush`](Write::flush) ends the current block early and writes out everything so far, so that the reader can
+/// decode it; frequent flushes cost size.
+///
+/// After an error, every further call returns that error again.
+///
+/// ```
+/// use std::io::Write;
+///
+/// let mut compressor = ranvil::Options::new().compressor(Vec::new())?;
+/// for line in 0..1000 {
+///     writeln!(compressor, "line {line}")?;
+/// }
+/// let coded = compressor.finish()?;
+/// assert!(coded.len() < 5000);
+/// # Ok::<(), ranvil::Error>(())
+/// ```
+pub struct Compressor<W> {
+    out: Output<W>,
+    engine: Engine,
+    options: Options,
+    header: FrameHeader,
+    frame: FrameWriter,
+    /// The frame's index so far, if it is to have one, as bytes.
+    index: Vec<u8>,
+    /// The block being filled.
+    current: Option<Buffers>,
+    /// Raw bytes taken in.
+    taken: u64,
+    progress: Progress,
+    failure: Failure,
+}
+
+impl Options {
+    /// A compressor that writes one frame to `inner`. It writes large pieces: `inner` needs no buffer.
+    ///
+    /// # Errors
+    /// An impossible option, device or memory limit. Nothing has been written then.
+    pub fn compressor<W: Write>(&self, inner: W) -> Result<Compressor<W>> {
+        Compressor::new(self, inner, Route::choose(self)?)
+    }
+}
+
+impl<W: Write> Compressor<W> {
+    pub(super) fn new(options: &Options, inner: W, route: Route) -> Result<Self> {
+        let header = FrameHeader {
+            pipeline: options.pipeline.id(),
+            block_log: options.block_log,
+            segment_log: options.segment.segment_log().min(options.block_log),
+            content_size: options.content_size,
+            indexed: options.index,
+        };
+        let config = Config {
+            block_size: header.block_size(),
+            coded: options.pipeline != Pipeline::Stored,
+            verifies: false,
+            reserve: if options.index { options.memory_limit / 16 } else { 0 },
+        };
+        let mut engine = Engine::new(options, route, config)?;
+        engine.expect_content(options.content_size.unwrap_or(0))?;
+        Ok(Self {
+            out: Output::new(inner),
+            engine,
+            options: options.clone(),
+            header,
+            frame: FrameWriter::new(),
+            index: Vec::new(),
+            current: None,
+            taken: 0,
+            progress: Progress::default(),
+            failure: Failure::default(),
+        })
+    }
+
+    /// Ends the frame, flushes the writer and returns it.
+    ///
+    /// # Errors
+    /// Those of writing, and [`Error::InvalidOption`] if fewer bytes were written than
+    /// [`Options::content_size`] announced.
+    pub fn finish(mut self) -> Result<W> {
+        self.failure.check()?;
+        self.end_frame()?;
+        Ok(self.out.into_inner())
+    }
+
+    fn end_frame(&mut self) -> Result<()> {
+        if self.header.content_size.is_some_and(|size| size != self.taken) {
+            return Err(self.wrong_content_size());
+        }
+        self.flush_blocks()?;
+        self.out.put(&self.frame.end_mark())?;
+        self.out.put(&self.index)?;
+        self.out.put(&self.frame.footer(self.header.indexed))?;
+        self.out.flush()?;
+        Ok(())
+    }
+
+    fn wrong_content_size(&self) -> Error {
+        let announced = self.header.content_size.unwrap_or(0);
+        let reason = format!("{announced} bytes were announced, another number was written");
+        Error::InvalidOption { name: "content size", reason }
+    }
+
+    /// Takes all of `raw` in.
+    fn take(&mut self, mut raw: &[u8]) -> Result<()> {
+        self.engine.check_cancelled()?;
+        let after = self.taken.saturating_add(raw.len() as u64);
+        if self.header.content_size.is_some_and(|size| size < after) {
+            return Err(self.wrong_content_size());
+        }
+        while !raw.is_empty() {
+            let mut block = match self.current.take() {
+                Some(block) => block,
+                None => self.free_buffers()?,
+            };
+            let room = self.header.block_size() as usize - block.raw.len();
+            let (now, later) = raw.split_at(room.min(raw.len()));
+            append(&mut block.raw, now, self.header.block_size() as usize);
+            self.taken += now.len() as u64;
+            raw = later;
+            let full = now.len() == room;
+            self.current = Some(block);
+            if full {
+                self.submit()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Empty buffers for a block. Writes out what has finished, and waits for it if there are no others.
+    fn free_buffers(&mut self) -> Result<Buffers> {
+        self.engine.expect_content(self.taken)?;
+        while let Some(block) = self.engine.next(false)? {
+            self.write_block(block)?;
+        }
+        loop {
+            if let Some(mut buffers) = self.engine.acquire() {
+                buffers.raw.clear();
+                return Ok(buffers);
+            }
+            let block = self.engine.next(true)?;
+            self.write_block(block.expect("all buffers are in flight"))?;
+        }
+    }
+
+    /// Hands the current block to the engine, if there is one.
+    fn submit(&mut self) -> Result<()> {
+        let Some(Buffers { raw, payload }) = self.current.take() else { return Ok(()) };
+        let params =
+            BlockParams { segment_log: self.header.segment_log, table_log: self.options.table_log };
+        self.engine.submit(Work::Encode { raw, payload, params })
+    }
+
+    /// Ends the current block and writes everything so far.
+    fn flush_blocks(&mut self) -> Result<()> {
+        self.engine.check_cancelled()?;
+        self.submit()?;
+        while let Some(block) = self.engine.next(true)? {
+            self.write_block(block)?;
+        }
+        self.write_header()?;
+        Ok(())
+    }
+
+    fn write_header(&mut self) -> io::Result<()> {
+        if self.out.offset == 0 { self.out.put(&self.header.encode()) } else { Ok(()) }
+    }
+
+    fn write_block(&mut self, block: Finished) -> Result<()> {
+        self.write_header()?;
+        let (raw, payload, encoded) = match (&block.work, &block.outcome) {
+            (Work::Encode { raw, payload, .. }, Ok(Outcome::Encoded(encoded))) => {
+                (raw, payload, encoded)
+            }
+            _ => return Err(Error::Internal("a block was not encoded".to_owned())),
+        };
+        let payload = if encoded.kind == BlockKind::Stored { raw } else { payload };
+        let header = BlockHeader {
+            kind: encoded.kind,
+            table_log: encoded.table_log,
+            raw_size: raw.len() as u32,
+            coded_size: payload.len() as u32,
+            crc: block.crc,
+        };
+        self.out.put(&self.frame.block(&header))?;
+        self.out.put(payload)?;
+        self.out.put(&[0; 3][..padding(header.coded_size)])?;
+        if self.header.indexed {
+            self.extend_index(&entry(&header))?;
+        }
+        self.progress.blocks += 1;
+        self.progress.raw_bytes += u64::from(header.raw_size);
+        self.progress.device_blocks += u64::from(block.side == Side::Device);
+        self.progress.retried_blocks += u64::from(block.side == Side::Retried);
+        self.engine.recycle(block.work);
+        if let Some(report) = &self.options.progress {
+            report(self.progress());
+        }
+        Ok(())
+    }
+
+    fn extend_index(&mut self, entry: &IndexEntry) -> Result<()> {
+        // A growing vector may briefly take three times its length.
+        let needed = 3 * (self.index.len() + IndexEntry::SIZE) as u64;
+        let limit = self.engine.spare_memory();
+        if needed > limit {
+            return Err(Error::MemoryLimit {
+                needed: self.options.memory_limit - limit + needed,
+                limit: self.options.memory_limit,
+            });
+        }
+        self.index.extend_from_slice(&entry.encode());
+        Ok(())
+    }
+}
+
+impl<W> Compressor<W> {
+    /// The writer.
+    pub fn get_ref(&self) -> &W {
+        self.out.get_ref()
+    }
+
+    /// How far the compression has come: blocks that have been written.
+    pub fn progress(&self) -> Progress {
+        Progress { coded_bytes: self.out.offset, ..self.progress }
+    }
+}
+
+/// Appends to a block, which never takes more memory than a whole one.
+fn append(block: &mut Vec<u8>, bytes: &[u8], block_size: usize) {
+    let length = block.len() + bytes.len();
+    if length > block.capacity() {
+        let capacity = length.max(2 * block.capacity()).min(block_size);
+        block.reserve_exact(capacity - block.len());
+    }
+    block.extend_from_slice(bytes);
+}
+
+impl<W: Write> Write for Compressor<W> {
+    fn write(&mut self, raw: &[u8]) -> io::Result<usize> {
+        self.failure.check()?;
+        let result = self.take(raw);
+        self.failure.note(result)?;
+        Ok(raw.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.failure.check()?;
+        let result = self.flush_blocks().and_then(|()| Ok(self.out.flush()?));
+        Ok(self.failure.note(result)?)
+    }
+}
+
+impl<W> fmt::Debug for Compressor<W> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Compressor")
+            .field("header", &self.header)
+            .field("progress", &self.progress())
+            .finish_non_exhaustive()
+    }
+}

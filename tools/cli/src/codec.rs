@@ -1,0 +1,138 @@
+//! Bytes through the library: one source to one target, and the verification of what was written.
+
+use std::io::{self, Read, Write};
+
+use anyhow::{Context, Error, Result, bail};
+use ranvil::{DeviceSelector, Options};
+
+use crate::{
+    args::Operation,
+    output::{PendingFile, Target},
+    tally::Tally,
+};
+
+/// Bytes handed on at once: a block of the default size.
+const CHUNK: usize = 256 << 10;
+
+/// How much went through.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Transfer {
+    pub compressed: u64,
+    pub raw: u64,
+    /// CRC-32C of the raw bytes, if it was wanted.
+    pub raw_crc: Option<u32>,
+}
+
+/// Compresses all of `source`.
+pub fn compress(
+    options: &Options,
+    source: impl Read,
+    target: &mut Target,
+    crc: bool,
+) -> Result<Transfer> {
+    let mut source = Tally::new(source, crc);
+    let mut coded = Tally::new(&mut *target, false);
+    let compressed = compress_to(options, &mut source, &mut coded).map(|()| coded.bytes);
+    let compressed = compressed.map_err(|failure| failure.explain(target))?;
+    Ok(Transfer { compressed, raw: source.bytes, raw_crc: source.crc })
+}
+
+fn compress_to(options: &Options, source: impl Read, sink: impl Write) -> Result<(), Failure> {
+    // An I/O error of a compressor is one of the sink behind it.
+    let failure = |error| match error {
+        ranvil::Error::Io(error) => Failure::Write(error),
+        error => Failure::Codec(error),
+    };
+    let mut compressor = options.compressor(sink).map_err(failure)?;
+    copy(source, &mut compressor).map_err(|side| match side {
+        Side::Reader(error) => Failure::Read(error),
+        Side::Writer(error) => failure(ranvil::Error::from_io(error)),
+    })?;
+    compressor.finish().map_err(failure)?;
+    Ok(())
+}
+
+/// Decompresses all frames of `source`.
+pub fn decompress(
+    options: &Options,
+    source: impl Read,
+    target: &mut Target,
+    crc: bool,
+) -> Result<Transfer> {
+    let mut source = Tally::new(source, false);
+    let mut raw = Tally::new(&mut *target, crc);
+    let written = decompress_to(options, &mut source, &mut raw).map(|()| (raw.bytes, raw.crc));
+    let (raw, raw_crc) = written.map_err(|failure| failure.explain(target))?;
+    Ok(Transfer { compressed: source.bytes, raw, raw_crc })
+}
+
+fn decompress_to(options: &Options, source: impl Read, sink: impl Write) -> Result<(), Failure> {
+    // An I/O error of a decompressor is one of the source behind it.
+    let failure = |error| match error {
+        ranvil::Error::Io(error) => Failure::Read(error),
+        error => Failure::Codec(error),
+    };
+    let decompressor = options.decompressor(source).map_err(failure)?;
+    copy(decompressor, sink).map_err(|side| match side {
+        Side::Reader(error) => failure(ranvil::Error::from_io(error)),
+        Side::Writer(error) => Failure::Write(error),
+    })
+}
+
+/// Reads a complete output back and compares it with what went through. Compressed data is decoded on the CPU,
+/// whatever device wrote it.
+pub fn verify(
+    options: &Options,
+    operation: Operation,
+    file: &PendingFile,
+    expected: Transfer,
+) -> Result<()> {
+    let back = file.reopen()?;
+    let found = if operation == Operation::Compress {
+        let options = options.clone().device(DeviceSelector::Cpu);
+        decompress(&options, back, &mut Target::Nowhere, true).context("verification failed")?
+    } else {
+        let mut back = Tally::new(back, true);
+        io::copy(&mut back, &mut io::sink()).context("verification failed")?;
+        Transfer { raw: back.bytes, raw_crc: back.crc, ..expected }
+    };
+    if found != expected {
+        bail!("verification failed: what was written is not what was read; the source is kept");
+    }
+    Ok(())
+}
+
+/// What failed.
+enum Failure {
+    Read(io::Error),
+    Write(io::Error),
+    Codec(ranvil::Error),
+}
+
+impl Failure {
+    fn explain(self, target: &Target) -> Error {
+        match self {
+            Self::Read(error) => Error::new(error).context("cannot read"),
+            Self::Write(error) => target.write_error(error),
+            Self::Codec(error) => error.into(),
+        }
+    }
+}
+
+enum Side {
+    Reader(io::Error),
+    Writer(io::Error),
+}
+
+/// [`io::copy`] that tells which side failed.
+fn copy(mut reader: impl Read, mut writer: impl Write) -> Result<(), Side> {
+    let mut buffer = vec![0; CHUNK];
+    loop {
+        match reader.read(&mut buffer) {
+            Ok(0) => return Ok(()),
+            Ok(read) => writer.write_all(&buffer[..read]).map_err(Side::Writer)?,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(Side::Reader(error)),
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! What is read: a file under gzip's rules, or standard input.
+
+use std::{
+    fs::{self, File, Metadata},
+    io::{self, IsTerminal},
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result, bail};
+
+use crate::args::is_dash;
+
+/// An open source.
+pub struct Source {
+    pub file: File,
+    /// `None` for standard input.
+    pub origin: Option<Origin>,
+}
+
+/// The file that a source was opened from.
+pub struct Origin {
+    pub path: PathBuf,
+    /// As it was when the file was opened.
+    pub metadata: Metadata,
+}
+
+/// Which files are accepted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Accept {
+    /// Regular files under their own name: the output goes beside them.
+    Regular,
+    /// Regular files, symbolic links to them followed: the source is to be removed.
+    Removable,
+    /// Whatever can be read, symbolic links followed.
+    Readable,
+}
+
+impl Source {
+    /// Opens a file, or standard input for `-`.
+    ///
+    /// # Errors
+    /// A missing or unreadable file, a directory, and what `accept` excludes.
+    pub fn open(path: &Path, accept: Accept) -> Result<Self> {
+        if is_dash(path) {
+            return Ok(Self { file: stdin()?, origin: None });
+        }
+        // Asked by name and before opening: opening a FIFO waits for its writer.
+        let kind = fs::symlink_metadata(path)?.file_type();
+        if kind.is_symlink() && accept == Accept::Regular {
+            bail!("is a symbolic link; use -f to follow it, or -c or -o");
+        }
+        let kind = if kind.is_symlink() { fs::metadata(path)?.file_type() } else { kind };
+        if kind.is_dir() {
+            bail!("is a directory");
+        }
+        match accept {
+            Accept::Regular if !kind.is_file() => {
+                bail!("is not a regular file; use -f to read it, or -c or -o")
+            }
+            Accept::Removable if !kind.is_file() => bail!("--rm removes regular files only"),
+            _ => {}
+        }
+        let file = File::open(path)?;
+        let metadata = file.metadata()?;
+        Ok(Self { file, origin: Some(Origin { path: path.to_owned(), metadata }) })
+    }
+
+    /// The size in bytes of a regular file that says so. Files of /proc claim to be empty.
+    pub fn size(&self) -> Option<u64> {
+        let metadata = &self.origin.as_ref()?.metadata;
+        (metadata.is_file() && metadata.len() > 0).then_some(metadata.len())
+    }
+}
+
+impl Origin {
+    /// Removes the file, unless it was replaced or changed since it was opened.
+    pub fn remove(&self) -> Result<()> {
+        let now = fs::metadata(&self.path).context("cannot look at the source again")?;
+        if identity(&now) != identity(&self.metadata) {
+            bail!("changed while it was read; it is kept");
+        }
+        fs::remove_file(&self.path).context("cannot remove the source")
+    }
+}
+
+/// What tells that a file is the same, with the same content.
+fn identity(metadata: &Metadata) -> impl PartialEq + use<> {
+    #[cfg(unix)]
+    let file = (
+        std::os::unix::fs::MetadataExt::dev(metadata),
+        std::os::unix::fs::MetadataExt::ino(metadata),
+    );
+    #[cfg(not(unix))]
+    let file = ();
+    (file, metadata.len(), metadata.modified().ok())
+}
+
+/// Standard input without the standard library's buffer.
+fn stdin() -> io::Result<File> {
+    #[cfg(unix)]
+    let handle = std::os::fd::AsFd::as_fd(&io::stdin()).try_clone_to_owned()?;
+    #[cfg(windows)]
+    let handle = std::os::windows::io::AsHandle::as_handle(&io::stdin()).try_clone_to_owned()?;
+    Ok(handle.into())
+}
+
+pub fn stdin_is_terminal() -> bool {
+    io::stdin().is_terminal()
+}

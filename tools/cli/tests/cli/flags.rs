@@ -1,0 +1,92 @@
+//! Help, man page and completions have every flag.
+
+use crate::harness::Sandbox;
+
+/// Short and long names of every flag, from the long help.
+fn flags(help: &str) -> Vec<String> {
+    let lines = help.lines().map(str::trim_start).filter(|line| line.starts_with('-'));
+    let words =
+        lines.flat_map(|line| line.split([',', ' ', '.']).filter(|word| word.starts_with('-')));
+    words.filter(|word| word.len() > 1).map(str::to_owned).collect()
+}
+
+#[test]
+fn help_goes_to_standard_output() {
+    let sandbox = Sandbox::new();
+    let long = String::from_utf8(sandbox.ok(&["--help"])).unwrap();
+    let short = String::from_utf8(sandbox.ok(&["-h"])).unwrap();
+    assert!(short.len() < long.len());
+    for text in ["Exit status", "130", "141", "RANVIL_DEVICE", "ranvil -d FILE.rvl"] {
+        assert!(long.contains(text), "{text}");
+    }
+    let version = String::from_utf8(sandbox.ok(&["--version"])).unwrap();
+    assert_eq!(version.trim(), format!("ranvil {}", env!("CARGO_PKG_VERSION")));
+    assert_eq!(sandbox.ok(&["-V"]), version.as_bytes());
+}
+
+#[test]
+fn the_letters_of_gzip_and_zstd_are_there() {
+    let sandbox = Sandbox::new();
+    let flags = flags(sandbox.run(&["--help"]).text());
+    for flag in [
+        "-z",
+        "-d",
+        "-t",
+        "-l",
+        "-c",
+        "-o",
+        "-f",
+        "-k",
+        "-T",
+        "-M",
+        "-q",
+        "-v",
+        "-h",
+        "-V",
+        "--rm",
+        "--block-size",
+        "--pipeline",
+        "--segment",
+        "--table-log",
+        "--memory",
+        "--device",
+        "--list-devices",
+        "--json",
+        "--generate",
+    ] {
+        assert!(flags.iter().any(|known| known == flag), "{flag} is not among {flags:?}");
+    }
+}
+
+#[test]
+fn the_man_page_and_the_completions_have_every_flag() {
+    let sandbox = Sandbox::new();
+    let flags = flags(sandbox.run(&["--help"]).text());
+    assert!(flags.len() > 30, "{flags:?}");
+    for kind in ["man", "bash", "zsh", "fish", "powershell", "elvish"] {
+        let text = String::from_utf8(sandbox.ok(&["--generate", kind])).unwrap().replace('\\', "");
+        for flag in &flags {
+            // fish writes `-s d -l decompress`
+            let name = flag.trim_start_matches('-');
+            let known = match kind {
+                "fish" if flag.starts_with("--") => text.contains(&format!("-l {name} ")),
+                "fish" => text.contains(&format!("-s {name} ")),
+                _ => text.contains(flag.as_str()),
+            };
+            assert!(known, "{kind} lacks {flag}");
+        }
+    }
+}
+
+#[test]
+fn the_man_page_has_its_sections() {
+    let page = String::from_utf8(Sandbox::new().ok(&["--generate", "man"])).unwrap();
+    for section in
+        ["NAME", "SYNOPSIS", "DESCRIPTION", "OPTIONS", "EXIT STATUS", "ENVIRONMENT", "EXAMPLES"]
+    {
+        assert!(
+            page.lines().any(|line| line.trim_start_matches(".SH ").trim_matches('"') == section),
+            "{section}"
+        );
+    }
+}

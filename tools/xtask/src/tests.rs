@@ -1,0 +1,154 @@
+//! Every test: the workspace's own, the device tests once per driver configuration, and AMD's compiler.
+
+use std::{ffi::OsStr, fs, process::Command};
+
+use crate::{
+    Result,
+    drivers::{self, Driver, Drivers},
+    process::{Counts, cargo, quoted, root, run_tests},
+};
+
+/// Tests of the library that need a driver chosen for them.
+const DEVICE_TESTS: &str = "gpu";
+const AMD_COMPILER: &str = "amd_compiler";
+
+/// Features of every cargo call here, so that all of them share one build.
+const FEATURES: [&str; 3] = ["--workspace", "--features", "ranvil/compile-kernels"];
+
+/// A driver, made to behave in one way.
+struct Config {
+    name: &'static str,
+    driver: Driver,
+    /// Invocations per subgroup that the driver must report.
+    subgroup: &'static str,
+    variables: &'static [(&'static str, &'static str)],
+}
+
+const CONFIGS: &[Config] = &[
+    Config {
+        name: "lavapipe-4",
+        driver: Driver::Lavapipe,
+        subgroup: "4",
+        variables: &[("LP_NATIVE_VECTOR_WIDTH", "128")],
+    },
+    Config {
+        name: "lavapipe-8",
+        driver: Driver::Lavapipe,
+        subgroup: "8",
+        variables: &[("LP_NATIVE_VECTOR_WIDTH", "256")],
+    },
+    Config {
+        name: "lavapipe-16",
+        driver: Driver::Lavapipe,
+        subgroup: "16",
+        variables: &[("LP_NATIVE_VECTOR_WIDTH", "512")],
+    },
+    Config { name: "swiftshader", driver: Driver::SwiftShader, subgroup: "4", variables: &[] },
+    Config {
+        name: "lavapipe-shared",
+        driver: Driver::Lavapipe,
+        subgroup: "8",
+        variables: &[("LP_NATIVE_VECTOR_WIDTH", "256"), ("RANVIL_KERNEL_FORM", "shared")],
+    },
+    Config {
+        name: "swiftshader-shared",
+        driver: Driver::SwiftShader,
+        subgroup: "4",
+        variables: &[("RANVIL_KERNEL_FORM", "shared")],
+    },
+];
+
+impl Config {
+    /// Sets every variable of this configuration; the device tests check the `EXPECT` ones first.
+    fn apply(&self, drivers: &Drivers, mut set: impl FnMut(&str, &OsStr)) {
+        for (key, value) in drivers.environment(self.driver) {
+            set(key, &value);
+        }
+        let name = match self.driver {
+            Driver::Lavapipe => "llvmpipe",
+            Driver::SwiftShader => "SwiftShader",
+            Driver::Radv => "radv",
+        };
+        let ours = [
+            ("RANVIL_DEVICE", "0"),
+            ("RANVIL_VALIDATION", "1"),
+            ("RANVIL_EXPECT_DRIVER", name),
+            ("RANVIL_EXPECT_SUBGROUP", self.subgroup),
+        ];
+        for &(key, value) in ours.iter().chain(self.variables) {
+            set(key, value.as_ref());
+        }
+    }
+}
+
+/// Prints a configuration's environment for a shell.
+pub fn print_environment(name: &str) -> Result {
+    let config = CONFIGS.iter().find(|config| config.name == name).ok_or_else(|| {
+        let known: Vec<_> = CONFIGS.iter().map(|config| config.name).collect();
+        format!("no configuration {name}; there are {}", known.join(", "))
+    })?;
+    let drivers = drivers::installed()?;
+    config.apply(&drivers, |key, value| println!("export {key}={}", quoted(value)));
+    Ok(())
+}
+
+/// Runs everything; the last line says `N passed, N failed`.
+pub fn run_all() -> Result {
+    let drivers = drivers::install()?;
+    let mut suites = vec![("workspace", run_tests(&mut workspace_tests()?)?)];
+    suites
+        .push(("documentation", run_tests(cargo(&["test", "--doc", "--locked"]).args(FEATURES))?));
+    for config in CONFIGS {
+        println!("\n==> {}", config.name);
+        let mut tests = library_test(DEVICE_TESTS);
+        config.apply(&drivers, |key, value| {
+            tests.env(key, value);
+        });
+        suites.push((config.name, run_tests(&mut tests)?));
+    }
+    println!("\n==> AMD's compiler");
+    let mut amd = library_test(AMD_COMPILER);
+    amd.envs(drivers.environment(Driver::Radv));
+    suites.push(("amd-compiler", run_tests(&mut amd)?));
+    summarise(&suites)
+}
+
+/// All tests but the two that need a driver chosen for them.
+fn workspace_tests() -> Result<Command> {
+    let mut tests = cargo(&["test", "--locked", "--no-fail-fast", "--lib", "--bins", "--examples"]);
+    tests.args(FEATURES);
+    for package in ["", "tools/cli", "tools/kernelc", "tools/xtask"] {
+        let dir = root().join(package).join("tests");
+        for entry in fs::read_dir(&dir).into_iter().flatten() {
+            let path = entry.map_err(|e| format!("{}: {e}", dir.display()))?.path();
+            let name = path.file_stem().and_then(OsStr::to_str).unwrap_or_default();
+            if path.extension() == Some(OsStr::new("rs"))
+                && ![DEVICE_TESTS, AMD_COMPILER].contains(&name)
+            {
+                tests.args(["--test", name]);
+            }
+        }
+    }
+    Ok(tests)
+}
+
+fn library_test(name: &str) -> Command {
+    let mut test = cargo(&["test", "--locked", "--test", name]);
+    test.args(FEATURES);
+    test
+}
+
+fn summarise(suites: &[(&str, Counts)]) -> Result {
+    let mut total = Counts::default();
+    println!("\n{:<20} {:>7} {:>7} {:>8}", "suite", "passed", "failed", "ignored");
+    for (name, counts) in suites {
+        println!("{name:<20} {:>7} {:>7} {:>8}", counts.passed, counts.failed, counts.ignored);
+        total.add(*counts);
+    }
+    println!("\n{} passed, {} failed", total.passed, total.failed);
+    match (total.failed, total.ignored) {
+        (0, 0) => Ok(()),
+        (0, ignored) => Err(format!("{ignored} tests are marked #[ignore]: every test must run")),
+        (failed, _) => Err(format!("{failed} tests failed")),
+    }
+}
