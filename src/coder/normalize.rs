@@ -40,8 +40,9 @@ fn raise(counts: &[u32; 256], freqs: &mut [u32; 256], missing: u32) {
     };
     let mut gains: [i32; 256] = std::array::from_fn(|symbol| gain(symbol, freqs));
     for _ in 0..missing {
-        let best = *gains.iter().max().expect("256 of them");
-        let symbol = gains.iter().position(|&gain| gain == best).expect("the maximum is there");
+        // The last of equals, so from the end the lowest symbol.
+        let best = gains.iter().enumerate().rev().max_by_key(|&(_, gain)| gain);
+        let (symbol, _) = best.expect("256 of them");
         freqs[symbol] += 1;
         gains[symbol] = gain(symbol, freqs);
     }
@@ -54,8 +55,8 @@ fn lower(counts: &[u32; 256], freqs: &mut [u32; 256], surplus: u32) {
     };
     let mut losses: [i32; 256] = std::array::from_fn(|symbol| loss(symbol, freqs));
     for _ in 0..surplus {
-        let least = *losses.iter().min().expect("256 of them");
-        let symbol = losses.iter().position(|&loss| loss == least).expect("the minimum is there");
+        let least = losses.iter().enumerate().min_by_key(|&(_, loss)| loss);
+        let (symbol, _) = least.expect("256 of them");
         freqs[symbol] -= 1;
         losses[symbol] = loss(symbol, freqs);
     }

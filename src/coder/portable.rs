@@ -1,10 +1,9 @@
-//! rANS on tiles without intrinsics: loops over arrays of 32 lanes, which compilers turn into whatever vector
-//! instructions the target has, apart from the table look-ups and the words.
+//! rANS on tiles without intrinsics and without branches that depend on the data.
 
 use super::{
     lanes::{LANES, STATE_MIN, STEPS, TILE},
-    rans::{DecodeTable, EncodeSymbol, EncodeTable},
-    tiles::{Decoding, Encoding, Tiles, WINDOW, shorten},
+    rans::{DecodeTable, EncodeTable},
+    tiles::{Decoding, Encoding, Tiles, WINDOW, decode_each, encode_each},
 };
 
 /// Code for any processor.
@@ -13,16 +12,15 @@ pub(super) struct Portable;
 
 impl Tiles for Portable {
     fn decode<const N: usize>(self, table: &DecodeTable, mut segments: [&mut Decoding<'_>; N]) {
-        while segments.iter().all(|s| s.words.len() >= WINDOW && s.body.len() >= TILE) {
-            for segment in &mut segments {
-                let window = segment.words.first_chunk().expect("checked above");
-                let body = std::mem::take(&mut segment.body);
-                let (tile, rest) = body.split_first_chunk_mut().expect("checked above");
-                let taken = decode_tile::<false>(table, &mut segment.states, window, tile, TILE);
-                segment.words = &segment.words[taken..];
-                segment.body = rest;
-            }
-        }
+        let mut x = segments.each_ref().map(|segment| segment.states);
+        decode_each(&mut segments, |windows, tiles| {
+            let mut work = x.iter_mut().zip(windows).zip(tiles);
+            std::array::from_fn(|_| {
+                let ((x, window), tile) = work.next().expect("N of each");
+                decode_tile::<false>(table, x, window, tile, TILE)
+            })
+        });
+        segments.iter_mut().zip(x).for_each(|(segment, x)| segment.states = x);
     }
 
     fn decode_partial(
@@ -37,16 +35,15 @@ impl Tiles for Portable {
     }
 
     fn encode<const N: usize>(self, table: &EncodeTable, mut segments: [&mut Encoding<'_>; N]) {
-        while segments.iter().all(|s| s.body.len() >= TILE) {
-            for segment in &mut segments {
-                let (rest, tile) = segment.body.split_last_chunk().expect("checked above");
-                let room = std::mem::take(&mut segment.room);
-                let window = room.last_chunk_mut().expect("room for whole tiles");
-                let taken = encode_tile::<false>(table, &mut segment.states, window, tile, TILE);
-                segment.room = shorten(room, taken);
-                segment.body = rest;
-            }
-        }
+        let mut x = segments.each_ref().map(|segment| segment.states);
+        encode_each(&mut segments, |windows, tiles| {
+            let mut work = x.iter_mut().zip(windows).zip(tiles);
+            std::array::from_fn(|_| {
+                let ((x, window), tile) = work.next().expect("N of each");
+                encode_tile::<false>(table, x, window, tile, TILE)
+            })
+        });
+        segments.iter_mut().zip(x).for_each(|(segment, x)| segment.states = x);
     }
 
     fn encode_partial(
@@ -76,19 +73,17 @@ fn decode_tile<const PARTIAL: bool>(
     let mut x = *states;
     for step in 0..STEPS {
         let active = |lane| !PARTIAL || lane * STEPS + step < symbols;
-        let slots = x.map(|x| table.slots[(x & mask) as usize % 4096]);
-        for lane in 0..LANES {
-            tile[lane * STEPS + step] = slots[lane] as u8;
-            if active(lane) {
-                x[lane] = (slots[lane] >> 20) * (x[lane] >> table.log) + (slots[lane] >> 8 & 0xfff);
-            }
-        }
         for (lane, x) in x.iter_mut().enumerate() {
+            let slot = table.slots[(*x & mask) as usize % 4096];
+            tile[lane * STEPS + step] = slot as u8;
+            let new = (slot >> 20) * (*x >> table.log) + (slot >> 8 & 0xfff);
             // A tile takes at most 128 words, so `at` is below 128 wherever a word is wanted.
-            let refill = *x < STATE_MIN && active(lane);
-            let longer = *x << 16 | u32::from(u16::from_le_bytes(words[at % TILE]));
-            *x = if refill { longer } else { *x };
-            at += usize::from(refill);
+            // Arithmetic, as compilers would make a branch of a choice, and it would be mispredicted often.
+            let refill = u32::from(new < STATE_MIN && active(lane));
+            let word = u32::from(u16::from_le_bytes(words[at % TILE]));
+            let new = new << (16 * refill) | (word & refill.wrapping_neg());
+            *x = if active(lane) { new } else { *x };
+            at += refill as usize;
         }
     }
     *states = x;
@@ -110,21 +105,16 @@ fn encode_tile<const PARTIAL: bool>(
     let mut x = *states;
     for step in (0..STEPS).rev() {
         let active = |lane| !PARTIAL || lane * STEPS + step < symbols;
-        let entries: [EncodeSymbol; LANES] =
-            std::array::from_fn(|lane| table.symbols[usize::from(tile[lane * STEPS + step])]);
-        for lane in (0..LANES).rev() {
+        for (lane, x) in x.iter_mut().enumerate().rev() {
+            let symbol = table.symbols[usize::from(tile[lane * STEPS + step])];
+            let emit = u32::from(*x >> (32 - table.log) >= symbol.freq() && active(lane));
             // A tile yields at most 128 words, so `at` is not 0 here; what is written and not kept is written over.
-            let emit = x[lane] >> (32 - table.log) >= entries[lane].freq() && active(lane);
-            words[(at - 1) % TILE] = (x[lane] as u16).to_le_bytes();
-            at -= usize::from(emit);
-            x[lane] >>= if emit { 16 } else { 0 };
-        }
-        for lane in 0..LANES {
-            let entry = entries[lane];
-            if active(lane) {
-                let complement = (1 << table.log) - entry.freq();
-                x[lane] += entry.quotient(x[lane]) * complement + entry.cum();
-            }
+            words[(at - 1) % TILE] = (*x as u16).to_le_bytes();
+            at -= emit as usize;
+            let short = *x >> (16 * emit);
+            let complement = (1 << table.log) - symbol.freq();
+            let new = short + symbol.quotient(short) * complement + symbol.cum();
+            *x = if active(lane) { new } else { *x };
         }
     }
     *states = x;

@@ -118,7 +118,7 @@ pub fn encode_segment(table: &EncodeTable, raw: &[u8], out: &mut [u8]) -> usize 
                 out[at..at + 2].copy_from_slice(&(x as u16).to_le_bytes());
                 x >>= 16;
             }
-            states[lane] = (x / freq << table.log) + x % freq + symbol.cum();
+            states[lane] = ((x / freq) << table.log) + x % freq + symbol.cum();
         }
     }
     at -= STATE_BYTES;

@@ -235,7 +235,7 @@ mod tests {
                 let table = Table::from_counts(&super::super::histogram::histogram(raw), log);
                 let mut bytes = written(&table);
                 let length = bytes.len();
-                assert!(length % 2 == 0 && length <= Table::MAX_BYTES);
+                assert!(length.is_multiple_of(2) && length <= Table::MAX_BYTES);
                 bytes.extend([0xff; 3]);
                 assert_eq!(Table::parse(&bytes, log), Ok((table, length)));
             }
