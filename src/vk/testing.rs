@@ -4,10 +4,8 @@ use std::sync::Arc;
 
 use super::{
     accel::VulkanAccelerator,
-    device::{Device, ForcedForm, OpenOptions},
+    device::Device,
     instance::Messages,
-    memory::Memory,
-    pipeline::Pipelines,
     submit::Slot,
 };
 pub use super::{
@@ -23,11 +21,10 @@ use crate::{
     kernel::{Binding, BufferDesc, BufferId, Command, Recording, Role},
 };
 
-/// A device on which recordings run, one at a time.
+/// A device on which recordings run, one at a time, and blocks as the engine runs them.
 pub struct Gpu {
     slot: Slot,
-    pipelines: Pipelines,
-    memory: Arc<Memory>,
+    accelerator: VulkanAccelerator,
 }
 
 /// Messages of the validation layer, readable after everything else is gone.
@@ -41,19 +38,15 @@ impl ValidationLog {
 }
 
 impl Gpu {
-    /// Opens a device, `RANVIL_KERNEL_FORM` and `RANVIL_VALIDATION` considered.
-    pub fn open(selector: &DeviceSelector) -> Result<Self, DeviceError> {
-        let options = OpenOptions { form: ForcedForm::from_env()?, ..OpenOptions::default() };
-        let memory = Memory::new(super::open_device(selector, options)?)?;
-        Ok(Self {
-            slot: Slot::new(&memory)?,
-            pipelines: Pipelines::new(Arc::clone(&memory.device)),
-            memory,
-        })
+    /// Opens a device with a staging ring of at most so many bytes, `RANVIL_KERNEL_FORM` and `RANVIL_VALIDATION`
+    /// considered.
+    pub fn open(selector: &DeviceSelector, budget: u64) -> Result<Self, DeviceError> {
+        let accelerator = super::open(selector, budget)?;
+        Ok(Self { slot: Slot::new(accelerator.memory())?, accelerator })
     }
 
     fn device(&self) -> &Device {
-        &self.memory.device
+        self.accelerator.device()
     }
 
     /// What the device is.
@@ -86,39 +79,13 @@ impl Gpu {
                 .copy_from_slice(bytes);
         }
         let all: Vec<BufferId> = (0..count as u32).map(BufferId).collect();
-        self.slot.run(&mut self.pipelines, &whole, &all)?;
+        self.slot.run(self.accelerator.pipelines(), &whole, &all)?;
         self.slot.wait()?;
         for (id, words) in all.into_iter().zip(buffers) {
             let bytes: &mut [u8] = bytemuck::cast_slice_mut(words);
             bytes.copy_from_slice(&self.slot.download(id)[..bytes.len()]);
         }
         self.device().messages().map_or(Ok(()), |messages| messages.check())
-    }
-}
-
-/// The accelerator as the engine uses it.
-pub struct Blocks(VulkanAccelerator);
-
-/// A block to be decoded.
-#[derive(Clone, Debug)]
-#[allow(missing_docs, reason = "fields of a block header and its payload")]
-pub struct CodedBlock {
-    pub kind: BlockKind,
-    pub table_log: u8,
-    pub segment_log: u8,
-    pub raw_size: u32,
-    pub payload: Vec<u8>,
-}
-
-impl Blocks {
-    /// Opens a device with a staging ring of at most so many bytes.
-    pub fn open(selector: &DeviceSelector, budget: u64) -> Result<Self, DeviceError> {
-        Ok(Self(super::open(selector, budget)?))
-    }
-
-    /// The validation layer's messages.
-    pub fn validation_log(&self) -> ValidationLog {
-        ValidationLog(self.0.device().messages().cloned())
     }
 
     /// Encodes blocks with the same parameters.
@@ -170,26 +137,38 @@ impl Blocks {
             Work::Encode { raw, .. } => raw.len(),
             Work::Decode { raw_size, .. } => *raw_size as usize,
         };
-        let limit = self.0.batch_limit();
+        let limit = self.accelerator.batch_limit();
         let mut works = (0..).zip(works).map(|(id, work)| Job { id, work }).peekable();
         let mut done = Vec::new();
-        while works.peek().is_some() || self.0.batches_in_flight() > 0 {
-            if works.peek().is_none() || self.0.batches_in_flight() == self.0.slots() {
-                done.extend(self.0.poll(true).map_err(|(error, _)| error)?);
+        while works.peek().is_some() || self.accelerator.batches_in_flight() > 0 {
+            if works.peek().is_none() || self.accelerator.batches_in_flight() == self.accelerator.slots() {
+                done.extend(self.accelerator.poll(true).map_err(|(error, _)| error)?);
                 continue;
             }
             let (mut batch, mut bytes) = (Vec::new(), 0);
             while let Some(job) = works.next_if(|job| {
-                batch.len() < limit.blocks && bytes + size(&job.work) <= limit.raw_bytes
+                batch.is_empty()
+                    || batch.len() < limit.blocks && bytes + size(&job.work) <= limit.raw_bytes
             }) {
                 bytes += size(&job.work);
                 batch.push(job);
             }
-            self.0.submit(batch).map_err(|(error, _)| error)?;
+            self.accelerator.submit(batch).map_err(|(error, _)| error)?;
         }
         assert!(done.iter().zip(0..).all(|(done, id)| done.id == id), "jobs come back in order");
         Ok(done)
     }
+}
+
+/// A block to be decoded.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[allow(missing_docs, reason = "fields of a block header and its payload")]
+pub struct CodedBlock {
+    pub kind: BlockKind,
+    pub table_log: u8,
+    pub segment_log: u8,
+    pub raw_size: u32,
+    pub payload: Vec<u8>,
 }
 
 /// The recording with every buffer as Download, preceded by copies from as many Upload buffers.
