@@ -184,24 +184,27 @@ void main() {
         }
         write_out_whole(streams);
 
-        // Only the last segment of a block is short: none is longer than the first of those in step.
-        uint first = segment_size(block, base + first_group_in_step() * STREAMS, segment_log);
-        uint most = (max(first, 64u) - 64u) / TILE;
+        // Only the last segment of a block is short: none is longer than the first of those in work. All groups go as
+        // often through the barriers, since lavapipe takes a subgroup's barrier for the workgroup's.
+        uint most = (max(segment_size(block, base, segment_log), 64u) - 64u) / TILE;
         for (uint tile = most; tile-- > 0u;) {
             bool live[STREAMS];
             bool all_live = true;
+            bool none_live = true;
             uint quads[STREAMS][LANES];
             [[unroll]] for (uint k = 0u; k < STREAMS; k++) {
                 live[k] = tile < streams[k].tiles;
                 all_live = all_live && live[k];
+                none_live = none_live && !live[k];
                 uint word = block.raw + ((segment + k) << segment_log) / 4u + tile * (TILE / 4u);
                 [[unroll]] for (uint j = 0u; j < LANES; j++) quads[k][j] = live[k] ? raw[word + lane(j)] : 0u;
             }
 #ifdef SUBGROUP
             if (all_groups(all_live)) encode_tile(false, live, quads, streams);
-            else
-#endif
+            else if (!all_groups(none_live)) encode_tile(true, live, quads, streams);
+#else
             encode_tile(true, live, quads, streams);
+#endif
             write_out_whole(streams);
         }
         close(block, segment, streams);

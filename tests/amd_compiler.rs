@@ -11,8 +11,9 @@ use std::{
 use ranvil::testing::{Compiled, compile_all};
 
 /// RDNA 2, RDNA 3 and, with 64-wide subgroups only, GCN 5; each with the subgroup sizes that must show up.
+/// The names are those of Mesa 23 and newer.
 const FAMILIES: [(&str, &[u32]); 3] =
-    [("navi21", &[32, 64]), ("gfx1100", &[32, 64]), ("vega10", &[64])];
+    [("navi21", &[32, 64]), ("navi31", &[32, 64]), ("vega10", &[64])];
 
 /// Set in the process that compiles for one family.
 const FAMILY: &str = "RADV_FORCE_FAMILY";
@@ -36,7 +37,7 @@ fn main() -> ExitCode {
 /// Runs this program once for each family: RADV reads the environment when it is loaded.
 fn run_families() -> ExitCode {
     let Some(driver) = driver() else {
-        eprintln!("RADV is not installed (Debian: apt-get install mesa-vulkan-drivers)");
+        eprintln!("RADV is not installed: eval \"$(cargo xtask env radv)\"");
         return ExitCode::FAILURE;
     };
     // RADV wants a directory for its sockets to exist.
@@ -61,11 +62,18 @@ fn run_families() -> ExitCode {
         }
         !status.success()
     });
-    if failed.count() == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    let failed = failed.count();
+    // The closing line of Rust's own test programs, for those who count tests.
+    let result = if failed == 0 { "ok" } else { "FAILED" };
+    println!("\ntest result: {result}. {} passed; {failed} failed", FAMILIES.len() - failed);
+    if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// RADV's manifest. Debian names the architecture in it until Mesa 24.
+/// RADV's manifest: the one that the environment names, else the system's. Debian names the architecture in it until Mesa 24.
 fn driver() -> Option<PathBuf> {
+    if let Some(named) = env::var_os("VK_DRIVER_FILES") {
+        return Some(named.into());
+    }
     let names = [format!("radeon_icd.{}.json", env::consts::ARCH), "radeon_icd.json".to_owned()];
     names.iter().map(|name| Path::new("/usr/share/vulkan/icd.d").join(name)).find(|p| p.exists())
 }

@@ -1,20 +1,629 @@
-//! The `Write` and `Read` adapters and the one-shot functions.
+//! The `Write` and `Read` adapters and the one-shot functions, on the CPU.
 
-use std::io::{Read, Write};
+mod common;
 
-use ranvil::{Options, compress, decompress};
+use std::{
+    io::{self, Read, Write},
+    process::Command,
+    sync::{Arc, Mutex},
+    thread,
+};
 
-const ALICE: &[u8] = include_bytes!("data/alice29.txt");
+use proptest::prelude::*;
+use ranvil::{
+    BlockFault, CancelToken, DeviceError, DeviceSelector, Error, FrameFault, Options, Pipeline,
+    SegmentProfile, compress, decompress,
+    format::{FrameHeader, SkippableHeader},
+};
+
+use common::{ALICE, FILES, Random, contents};
+
+fn small_blocks() -> Options {
+    Options::new().device(DeviceSelector::Cpu).block_size(4096).unwrap()
+}
+
+fn read_all(options: &Options, coded: &[u8]) -> ranvil::Result<Vec<u8>> {
+    let mut raw = Vec::new();
+    options.decompressor(coded)?.read_to_end(&mut raw).map_err(Error::from_io)?;
+    Ok(raw)
+}
+
+/// Whether a compressor or a decompressor fails now and when it is used again.
+fn stays<T>(mut step: impl FnMut() -> io::Result<T>, expected: impl Fn(Error) -> bool) -> bool {
+    (0..3).all(|_| step().is_err_and(|error| expected(Error::from_io(error))))
+}
 
 #[test]
-fn a_file_comes_back() {
-    let coded = compress(ALICE).unwrap();
-    assert!(coded.len() < ALICE.len() * 6 / 10);
-    assert!(decompress(&coded).unwrap() == ALICE);
-    let mut w = Options::new().block_size(4096).unwrap().compressor(Vec::new()).unwrap();
-    w.write_all(ALICE).unwrap();
-    let coded = w.finish().unwrap();
+fn real_files_come_back() {
+    for (name, raw) in FILES {
+        let coded = compress(raw).unwrap();
+        assert!(coded.len() < raw.len() + 200, "{name}");
+        assert!(decompress(&coded).unwrap() == raw, "{name}");
+    }
+    assert!(compress(ALICE).unwrap().len() < ALICE.len() * 6 / 10);
+}
+
+#[test]
+fn every_length_around_a_boundary_comes_back() {
+    let edges = [0, 64, 128, 4096, 8192, 16384, 65536, 1 << 17];
+    for length in edges.into_iter().flat_map(|edge: usize| edge.saturating_sub(2)..edge + 3) {
+        for (name, raw) in contents(length) {
+            for options in [Options::new(), small_blocks().segment(SegmentProfile::Latency)] {
+                let coded = options.compress(&raw).unwrap();
+                assert!(decompress(&coded).unwrap() == raw, "{length} bytes of {name}");
+                assert!(read_all(&options, &coded).unwrap() == raw, "{length} bytes of {name}");
+            }
+        }
+    }
+}
+
+#[test]
+fn every_table_log_comes_back() {
+    for log in 8..=12 {
+        let options = small_blocks().table_log(Some(log)).unwrap();
+        for (name, raw) in FILES {
+            assert!(decompress(&options.compress(raw).unwrap()).unwrap() == raw, "{name}, {log}");
+        }
+    }
+}
+
+#[test]
+fn bytes_depend_on_neither_threads_nor_pieces() {
+    let raw: Vec<u8> = FILES.iter().flat_map(|(_, raw)| *raw).copied().collect();
+    let options = small_blocks().content_size(Some(raw.len() as u64));
+    let expected = options.compress(&raw).unwrap();
+    for (threads, piece) in [(1, 1), (1, 5000), (2, 4096), (3, 4095), (8, 100_000), (64, 1 << 20)] {
+        let options = options.clone().threads(threads);
+        assert!(options.compress(&raw).unwrap() == expected);
+        let mut compressor = options.compressor(Vec::new()).unwrap();
+        // Byte by byte only a part, to save time.
+        let (slow, fast) = raw.split_at(if piece == 1 { 20_000 } else { 0 });
+        slow.chunks(piece).for_each(|piece| compressor.write_all(piece).unwrap());
+        fast.chunks(piece.max(1000)).for_each(|piece| compressor.write_all(piece).unwrap());
+        assert!(compressor.finish().unwrap() == expected, "{threads} threads, pieces of {piece}");
+        assert!(read_all(&options, &expected).unwrap() == raw, "{threads} threads");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+    #[test]
+    fn any_options_come_back(
+        block_log in 12..=20u32, latency: bool, log in proptest::option::of(8..=12u8),
+        stored: bool, index: bool, known: bool, threads in 1..4usize, flushes: bool,
+        seed: u64, length in 0..300_000usize, kind in 0..6usize,
+    ) {
+        let raw = contents(length).swap_remove(kind).1;
+        let options = Options::new()
+            .device(DeviceSelector::Cpu)
+            .block_size(1 << block_log).unwrap()
+            .segment(if latency { SegmentProfile::Latency } else { SegmentProfile::Throughput })
+            .table_log(log).unwrap()
+            .pipeline(if stored { Pipeline::Stored } else { Pipeline::Rans })
+            .index(index)
+            .content_size(known.then_some(length as u64))
+            .threads(threads);
+        let mut random = Random(seed | 1);
+        let mut compressor = options.compressor(Vec::new()).unwrap();
+        let mut rest = &raw[..];
+        while !rest.is_empty() {
+            let (piece, after) = rest.split_at(1 + random.below(rest.len().min(50_000)));
+            compressor.write_all(piece).unwrap();
+            if flushes && random.below(4) == 0 {
+                compressor.flush().unwrap();
+            }
+            rest = after;
+        }
+        let coded = compressor.finish().unwrap();
+
+        let mut decompressor = options.decompressor(&coded[..]).unwrap();
+        let mut back = vec![0; length];
+        let mut filled = 0;
+        while filled < length {
+            let end = filled + 1 + random.below((length - filled).min(30_000));
+            let count = decompressor.read(&mut back[filled..end]).unwrap();
+            prop_assert!(count > 0);
+            filled += count;
+        }
+        prop_assert_eq!(decompressor.read(&mut [0; 9]).unwrap(), 0);
+        prop_assert!(back == raw);
+        let progress = decompressor.progress();
+        prop_assert_eq!(progress.raw_bytes, length as u64);
+        prop_assert_eq!(progress.coded_bytes, coded.len() as u64);
+    }
+}
+
+/// Yields a byte at a time, with an interruption before each.
+struct Trickle<'a>(&'a [u8], bool);
+
+impl Read for Trickle<'_> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        self.1 = !self.1;
+        if self.1 {
+            return Err(io::ErrorKind::Interrupted.into());
+        }
+        let length = buf.len().min(1);
+        self.0.read(&mut buf[..length])
+    }
+}
+
+/// The same for writing.
+#[derive(Default)]
+struct Drip(Vec<u8>, bool);
+
+impl Write for Drip {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        self.1 = !self.1;
+        if self.1 {
+            return Err(io::ErrorKind::Interrupted.into());
+        }
+        self.0.extend(buf.iter().take(1));
+        Ok(buf.len().min(1))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn interruptions_and_single_bytes_do_no_harm() {
+    let raw = &ALICE[..20_000];
+    let mut compressor = small_blocks().compressor(Drip::default()).unwrap();
+    compressor.write_all(raw).unwrap();
+    let coded = compressor.finish().unwrap().0;
+    let mut decompressor = small_blocks().decompressor(Trickle(&coded, false)).unwrap();
+    let mut back = Vec::new();
+    let mut byte = [0];
+    while decompressor.read(&mut byte).unwrap() == 1 {
+        back.push(byte[0]);
+    }
+    assert!(back == raw);
+    assert_eq!(decompressor.read(&mut byte).unwrap(), 0);
+}
+
+#[test]
+fn empty_reads_and_writes_do_nothing() {
+    let mut compressor = small_blocks().compressor(Vec::new()).unwrap();
+    assert_eq!(compressor.write(&[]).unwrap(), 0);
+    compressor.write_all(b"abc").unwrap();
+    assert_eq!(compressor.write(&[]).unwrap(), 0);
+    let coded = compressor.finish().unwrap();
+    let mut decompressor = small_blocks().decompressor(&coded[..]).unwrap();
+    assert_eq!(decompressor.read(&mut []).unwrap(), 0);
+    assert_eq!(decompressor.progress().coded_bytes, 0);
     let mut raw = Vec::new();
-    Options::new().decompressor(&coded[..]).unwrap().read_to_end(&mut raw).unwrap();
+    decompressor.read_to_end(&mut raw).unwrap();
+    assert_eq!(raw, b"abc");
+}
+
+/// Input that must not be asked for more than it has: the rest has not been sent yet.
+struct Unfinished<'a>(&'a [u8]);
+
+impl Read for Unfinished<'_> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        match self.0.read(buf) {
+            Ok(0) => Err(io::Error::other("asked for what has not been sent")),
+            read => read,
+        }
+    }
+}
+
+#[test]
+fn what_was_flushed_can_be_read_before_more_comes() {
+    let mut compressor = small_blocks().compressor(Vec::new()).unwrap();
+    // An empty flush sends the header; a second one nothing.
+    compressor.flush().unwrap();
+    compressor.flush().unwrap();
+    assert_eq!(compressor.get_ref().len(), FrameHeader::SIZE);
+    let mut sent = 0;
+    for length in [1, 5000, 100, 20_001] {
+        compressor.write_all(&ALICE[sent..sent + length]).unwrap();
+        compressor.flush().unwrap();
+        sent += length;
+        let mut decompressor =
+            small_blocks().decompressor(Unfinished(compressor.get_ref())).unwrap();
+        let mut raw = vec![0; sent];
+        decompressor.read_exact(&mut raw).unwrap();
+        assert!(raw == ALICE[..sent]);
+        let error = decompressor.read(&mut [0]).unwrap_err();
+        assert_eq!(error.to_string(), "asked for what has not been sent");
+    }
+    let coded = compressor.finish().unwrap();
+    assert!(decompress(&coded).unwrap() == ALICE[..sent]);
+}
+
+#[test]
+fn a_compressor_that_is_dropped_leaves_a_truncated_frame() {
+    let mut coded = Vec::new();
+    let mut compressor = small_blocks().compressor(&mut coded).unwrap();
+    compressor.write_all(ALICE).unwrap();
+    compressor.flush().unwrap();
+    drop(compressor);
+    let length = coded.len() as u64;
+    match decompress(&coded) {
+        Err(Error::Truncated { offset, inside: "a block header" }) => assert_eq!(offset, length),
+        other => panic!("{:?}", other.map(|raw| raw.len())),
+    }
+}
+
+/// Fails from a certain byte on.
+struct Full {
+    room: usize,
+    failures: usize,
+}
+
+impl Write for Full {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        if self.room == 0 {
+            self.failures += 1;
+            return Err(io::Error::new(io::ErrorKind::StorageFull, "the disk is full"));
+        }
+        let count = buf.len().min(self.room);
+        self.room -= count;
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn errors_of_the_writer_pass_through_once_and_stay() {
+    let full = |error| matches!(error, Error::Io(e) if e.kind() == io::ErrorKind::StorageFull);
+    let length = small_blocks().compress(ALICE).unwrap().len();
+    for room in (0..length).step_by(3001) {
+        let mut target = Full { room, failures: 0 };
+        let mut compressor = small_blocks().compressor(&mut target).unwrap();
+        let _ = compressor.write_all(ALICE);
+        if let Err(error) = compressor.flush() {
+            assert!(full(Error::from_io(error)));
+            assert!(stays(|| compressor.write(b"more"), full));
+            assert!(stays(|| compressor.flush(), full));
+        }
+        assert!(compressor.finish().is_err_and(full), "room for {room} of {length}");
+        assert_eq!(target.failures, 1);
+    }
+}
+
+#[test]
+fn errors_of_the_reader_pass_through_after_the_blocks_before_them() {
+    struct Broken<'a>(&'a [u8]);
+    impl Read for Broken<'_> {
+        fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+            match self.0.read(buf) {
+                Ok(0) => Err(io::Error::new(io::ErrorKind::ConnectionReset, "gone")),
+                read => read,
+            }
+        }
+    }
+    let coded = small_blocks().compress(ALICE).unwrap();
+    for length in (0..coded.len()).step_by(997) {
+        let mut decompressor = small_blocks().decompressor(Broken(&coded[..length])).unwrap();
+        let mut raw = Vec::new();
+        let reset = |e| matches!(e, Error::Io(e) if e.kind() == io::ErrorKind::ConnectionReset);
+        assert!(reset(Error::from_io(decompressor.read_to_end(&mut raw).unwrap_err())));
+        assert!(stays(|| decompressor.read(&mut [0]), reset));
+        // Everything before the break has come; a block takes at least half of its raw size here.
+        assert!(ALICE.starts_with(&raw) && raw.len() + 2 * 4096 >= length, "{length}");
+    }
+}
+
+#[test]
+fn the_announced_size_has_to_be_right() {
+    let options = small_blocks().content_size(Some(5000));
+    let wrong = |error| matches!(error, Error::InvalidOption { name: "content size", .. });
+    let mut compressor = options.compressor(Vec::new()).unwrap();
+    compressor.write_all(&ALICE[..4999]).unwrap();
+    assert!(compressor.finish().is_err_and(wrong));
+    let mut compressor = options.compressor(Vec::new()).unwrap();
+    compressor.write_all(&ALICE[..5000]).unwrap();
+    assert!(stays(|| compressor.write(b"x"), wrong));
+    let mut compressor = options.compressor(Vec::new()).unwrap();
+    compressor.write_all(&ALICE[..5000]).unwrap();
+    let coded = compressor.finish().unwrap();
+    assert_eq!(coded[5] & 1, 1);
+    assert_eq!(coded[12..20], 5000u64.to_le_bytes());
+    // The one-shot function knows better.
+    assert!(decompress(&options.compress(ALICE).unwrap()).unwrap() == ALICE);
+}
+
+fn skippable(variant: u8, content: &[u8]) -> Vec<u8> {
+    let header = SkippableHeader { variant, length: content.len() as u32 };
+    [&header.encode(), content].concat()
+}
+
+#[test]
+fn frames_and_skippable_frames_may_follow_each_other() {
+    let parts = [&ALICE[..50_000], b"", &ALICE[50_000..50_001], &ALICE[50_001..]];
+    let mut coded = skippable(0, &[]);
+    // Blocks grow and shrink from frame to frame.
+    for (part, block) in parts.into_iter().zip([4096, 1 << 20, 8192, 16384]) {
+        let options = Options::new().block_size(block).unwrap().index(block != 8192);
+        coded.extend(options.compress(part).unwrap());
+        coded.extend(skippable(7, &[0x89; 1000]));
+    }
+    coded.extend(skippable(15, b"LVR\x89"));
+    assert!(decompress(&coded).unwrap() == ALICE);
+    let mut raw = Vec::new();
+    let mut decompressor = Options::new().decompressor(Trickle(&coded, false)).unwrap();
+    decompressor.read_to_end(&mut raw).unwrap();
     assert!(raw == ALICE);
+    assert_eq!(decompressor.progress().coded_bytes, coded.len() as u64);
+    assert_eq!(decompress(&skippable(3, b"nothing but this")).unwrap(), b"");
+}
+
+#[test]
+fn what_is_no_frame_is_named_with_its_place() {
+    for length in 1..40 {
+        match decompress(&b"ZK\x03\x04 is another format, which is long".repeat(2)[..length]) {
+            Err(Error::NotAFrame { offset: 0, found }) => {
+                assert!(b"ZK\x03\x04".starts_with(&found[..length.min(4)]))
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    let coded = small_blocks().compress(ALICE).unwrap();
+    let length = coded.len() as u64;
+    for garbage in [&b"\0"[..], b"garbage", b"\x89RVK----------------------", b"\x50\x2A\x4D\x19"] {
+        let long = [&coded, garbage].concat();
+        let mut raw = Vec::new();
+        let mut decompressor = Options::new().decompressor(&long[..]).unwrap();
+        let here = |e| matches!(e, Error::NotAFrame { offset, .. } if offset == length);
+        assert!(here(Error::from_io(decompressor.read_to_end(&mut raw).unwrap_err())));
+        assert!(raw == ALICE, "the frame before it is whole");
+        assert!(stays(|| decompressor.read(&mut [0]), here));
+    }
+    // The beginning of a magic number is a frame cut off.
+    for start in [&b"\x89"[..], b"\x89RV", b"\x5F\x2A", b"\x50\x2A\x4D\x18\x01\0\0\0"] {
+        let long = [&coded, start].concat();
+        assert!(matches!(
+            decompress(&long),
+            Err(Error::Truncated { offset, .. }) if offset == long.len() as u64
+        ));
+    }
+    assert!(matches!(decompress(b""), Err(Error::Truncated { offset: 0, .. })));
+}
+
+#[test]
+fn unknown_versions_and_pipelines_are_named() {
+    let mut coded = small_blocks().compress(ALICE).unwrap();
+    coded[6] = 2;
+    let crc = crc32c::crc32c(&coded[..20]);
+    coded[20..24].copy_from_slice(&crc.to_le_bytes());
+    let error = decompress(&coded).unwrap_err().to_string();
+    assert!(error.contains("\"fse\""), "{error}");
+    coded[4] = 9;
+    assert!(matches!(decompress(&coded), Err(Error::UnsupportedVersion(9))));
+    assert!(matches!(decompress(&coded[..5]), Err(Error::UnsupportedVersion(9))));
+}
+
+#[test]
+fn the_output_limit_is_kept() {
+    let known = small_blocks().compress(ALICE).unwrap();
+    let mut compressor = small_blocks().compressor(Vec::new()).unwrap();
+    compressor.write_all(ALICE).unwrap();
+    let unknown = compressor.finish().unwrap();
+    let length = ALICE.len() as u64;
+    for coded in [known, unknown] {
+        let twice = coded.repeat(2);
+        for (coded, length) in [(&coded, length), (&twice, 2 * length)] {
+            assert!(small_blocks().output_limit(length).decompress(coded).is_ok());
+            for limit in [0, 1, 4096, length - 1] {
+                let options = small_blocks().output_limit(limit);
+                let mut raw = Vec::new();
+                let error = options.decompressor(&coded[..]).unwrap().read_to_end(&mut raw);
+                let error = Error::from_io(error.unwrap_err());
+                assert!(matches!(error, Error::OutputLimit { limit: found } if found == limit));
+                assert!(raw.len() as u64 <= limit);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_memory_limit_that_is_too_low_says_what_is_needed() {
+    for block_size in [4096, 1 << 20] {
+        let options = Options::new().block_size(block_size).unwrap();
+        let coded = options.compress(ALICE).unwrap();
+        let needed = |result: ranvil::Result<Vec<u8>>| match result {
+            Err(Error::MemoryLimit { needed, limit: 1000 }) => needed,
+            other => panic!("{other:?}"),
+        };
+        let tight = options.clone().memory_limit(1000);
+        let to_compress = needed(tight.compress(ALICE));
+        let to_decompress = needed(tight.decompress(&coded));
+        assert!(to_decompress >= block_size as u64);
+        // With a sixteenth for the index.
+        let tight = options.clone().memory_limit(to_compress * 16 / 15 + 16);
+        assert!(tight.compress(ALICE).unwrap() == coded);
+        let tight = options.clone().memory_limit(to_decompress);
+        assert!(tight.decompress(&coded).unwrap() == ALICE);
+        let tight = options.memory_limit(to_decompress - 1);
+        assert!(matches!(tight.decompress(&coded), Err(Error::MemoryLimit { .. })));
+    }
+}
+
+#[test]
+fn an_index_stays_within_the_memory_limit() {
+    let options = small_blocks().threads(1).memory_limit(1 << 20);
+    let mut compressor = options.compressor(io::sink()).unwrap();
+    let result = (0..1_000_000).try_for_each(|_| {
+        compressor.write_all(b"x")?;
+        compressor.flush()
+    });
+    assert!(matches!(
+        Error::from_io(result.unwrap_err()),
+        Error::MemoryLimit { needed, limit } if needed > limit
+    ));
+    // Without an index there is no end.
+    let mut compressor = options.index(false).compressor(io::sink()).unwrap();
+    for _ in 0..100_000 {
+        compressor.write_all(b"x").unwrap();
+        compressor.flush().unwrap();
+    }
+    compressor.finish().unwrap();
+}
+
+#[test]
+fn cancelling_ends_every_operation() {
+    let cancelled = |error| matches!(error, Error::Cancelled);
+    let token = CancelToken::new();
+    token.cancel();
+    let options = small_blocks().cancel(token);
+    assert!(options.compress(ALICE).is_err_and(cancelled));
+    let coded = small_blocks().compress(ALICE).unwrap();
+    assert!(options.decompress(&coded).is_err_and(cancelled));
+
+    // In the middle, from the callback.
+    let token = CancelToken::new();
+    let inner = token.clone();
+    let options = small_blocks().cancel(token).progress(move |progress| {
+        if progress.blocks == 3 {
+            inner.cancel();
+        }
+    });
+    let mut decompressor = options.decompressor(&coded[..]).unwrap();
+    let mut raw = Vec::new();
+    assert!(cancelled(Error::from_io(decompressor.read_to_end(&mut raw).unwrap_err())));
+    assert!(ALICE.starts_with(&raw) && raw.len() == 3 * 4096);
+    assert!(stays(|| decompressor.read(&mut [0]), cancelled));
+    // `io::copy` ends as well: the error is not one that it retries.
+    assert!(io::copy(&mut decompressor, &mut io::sink()).is_err());
+}
+
+#[test]
+fn progress_is_reported_after_every_block_on_the_callers_thread() {
+    let reports = Arc::new(Mutex::new(Vec::new()));
+    let inner = Arc::clone(&reports);
+    let caller = thread::current().id();
+    let options = small_blocks().threads(4).progress(move |progress| {
+        assert_eq!(thread::current().id(), caller);
+        inner.lock().unwrap().push(progress);
+    });
+    let mut compressor = options.compressor(Vec::new()).unwrap();
+    compressor.write_all(ALICE).unwrap();
+    compressor.flush().unwrap();
+    let last = compressor.progress();
+    let coded = compressor.finish().unwrap();
+    let blocks = ALICE.len().div_ceil(4096);
+    let check = |reports: Vec<ranvil::Progress>| {
+        assert_eq!(reports.len(), blocks);
+        for (number, (report, raw)) in reports.iter().zip(ALICE.chunks(4096)).enumerate() {
+            assert_eq!(report.blocks, number as u64 + 1);
+            assert_eq!(report.raw_bytes, 4096 * number as u64 + raw.len() as u64);
+        }
+        assert!(reports.is_sorted_by_key(|report| report.coded_bytes));
+        assert!(reports.iter().all(|r| r.device_blocks == 0 && r.retried_blocks == 0));
+        *reports.last().unwrap()
+    };
+    assert_eq!(check(std::mem::take(&mut reports.lock().unwrap())), last);
+    assert!(options.decompress(&coded).unwrap() == ALICE);
+    check(std::mem::take(&mut reports.lock().unwrap()));
+}
+
+#[test]
+fn a_wrong_checksum_is_an_error_unless_nobody_asks() {
+    let mut coded = small_blocks().pipeline(Pipeline::Stored).compress(ALICE).unwrap();
+    let place = 24 + 4112 + 16 + 100;
+    coded[place] ^= 1;
+    for options in [small_blocks(), small_blocks().threads(1)] {
+        let mut raw = Vec::new();
+        let error = options.decompressor(&coded[..]).unwrap().read_to_end(&mut raw).unwrap_err();
+        assert!(matches!(
+            Error::from_io(error),
+            Error::CorruptBlock { block: 1, offset: 4136, reason: BlockFault::Checksum }
+        ));
+        assert!(raw == ALICE[..4096], "only what is right is returned");
+        let raw = options.verify_checksums(false).decompress(&coded).unwrap();
+        assert_eq!(raw.iter().zip(ALICE).filter(|(a, b)| a != b).count(), 1);
+    }
+}
+
+#[test]
+fn blocks_that_are_moved_doubled_or_left_out_are_noticed() {
+    let coded = small_blocks().pipeline(Pipeline::Stored).compress(&ALICE[..40_960]).unwrap();
+    let (head, rest) = coded.split_at(24);
+    let (blocks, tail) = rest.split_at(10 * 4112);
+    let blocks: Vec<&[u8]> = blocks.chunks(4112).collect();
+    let build = |order: &[usize]| {
+        let blocks: Vec<u8> = order.iter().flat_map(|&n| blocks[n]).copied().collect();
+        decompress(&[head, &blocks, tail].concat())
+    };
+    assert!(build(&[0, 1, 2, 3, 4, 5, 6, 7, 8, 9]).is_ok());
+    for (order, block) in [
+        (&[0, 2, 1, 3, 4, 5, 6, 7, 8, 9][..], 1),
+        (&[0, 1, 1, 2, 3, 4, 5, 6, 7, 8, 9], 2),
+        (&[0, 1, 2, 3, 4, 5, 6, 7, 8], 9),
+        (&[1, 2, 3, 4, 5, 6, 7, 8, 9], 0),
+        (&[], 0),
+    ] {
+        match build(order) {
+            Err(Error::CorruptBlock { block: found, reason: BlockFault::HeaderCheck, .. }) => {
+                assert_eq!(found, block)
+            }
+            other => panic!("{order:?}: {:?}", other.map(|_| ())),
+        }
+    }
+}
+
+#[test]
+fn index_and_footer_are_verified_without_seeking() {
+    let coded = small_blocks().compress(ALICE).unwrap();
+    let blocks = ALICE.len().div_ceil(4096);
+    let index = coded.len() - 32 - 8 * blocks;
+    let fault = |at: usize| {
+        let mut coded = coded.clone();
+        coded[at] ^= 4;
+        match decompress(&coded) {
+            Err(Error::CorruptFrame { offset, reason }) => (offset as usize, reason),
+            other => panic!("{:?}", other.map(|_| ())),
+        }
+    };
+    assert_eq!(fault(index), (index, FrameFault::Index));
+    assert_eq!(fault(coded.len() - 33), (index, FrameFault::Index));
+    assert_eq!(fault(coded.len() - 32), (coded.len() - 32, FrameFault::End));
+    assert_eq!(fault(coded.len() - 24), (coded.len() - 32, FrameFault::ContentSize));
+    assert_eq!(fault(coded.len() - 16), (coded.len() - 32, FrameFault::End));
+    assert_eq!(fault(coded.len() - 1), (coded.len() - 32, FrameFault::End));
+}
+
+#[test]
+fn a_device_that_does_not_exist_is_an_error_at_once() {
+    let options = Options::new().device(DeviceSelector::Name("no such device".to_owned()));
+    let refused = |error| matches!(error, Error::Device(_));
+    assert!(options.compressor(io::sink()).is_err_and(refused));
+    assert!(options.decompressor(io::empty()).is_err_and(refused));
+    assert!(options.compress(ALICE).is_err_and(refused));
+    let coded = compress(ALICE).unwrap();
+    assert!(options.decompress(&coded).is_err_and(refused));
+}
+
+/// Not a test of its own: [`the_environment_names_the_device`] runs it in a process with another environment.
+#[test]
+#[ignore = "run by the_environment_names_the_device"]
+fn with_a_device_from_the_environment() {
+    match std::env::var("RANVIL_DEVICE").as_deref() {
+        Ok("cpu") | Ok("") => assert!(compress(ALICE).is_ok()),
+        _ => assert!(matches!(
+            compress(ALICE),
+            Err(Error::Device(DeviceError::BadSelector(text))) if text == "nonsense"
+        )),
+    }
+    // The options come first.
+    assert!(small_blocks().compress(ALICE).is_ok());
+}
+
+#[test]
+fn the_environment_names_the_device() {
+    for device in ["nonsense", "cpu", ""] {
+        let output = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "with_a_device_from_the_environment", "--ignored"])
+            .env("RANVIL_DEVICE", device)
+            .output()
+            .unwrap();
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success() && text.contains("1 passed"), "{text}");
+    }
 }

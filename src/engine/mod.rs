@@ -185,7 +185,8 @@ impl Engine {
             return Ok(());
         }
         self.undecided = false;
-        if let Some(accelerator) = route::open_hardware().filter(|_| self.config.coded) {
+        if let Some(accelerator) = route::open_hardware(&self.options).filter(|_| self.config.coded)
+        {
             match plan(&self.options, &self.config, Some(accelerator.as_ref())) {
                 Ok(plan) => {
                     self.plan = plan;

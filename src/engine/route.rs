@@ -6,6 +6,7 @@ use crate::{
     DeviceSelector, Options,
     engine::accel::Accelerator,
     error::{DeviceError, Result},
+    vk,
 };
 
 /// Names the device where the options do not.
@@ -37,21 +38,19 @@ impl Route {
         Ok(match selector {
             DeviceSelector::Cpu => Self::Cpu,
             DeviceSelector::Auto => Self::Auto,
-            explicit => Self::Device(open(&explicit)?),
+            explicit => Self::Device(open(&explicit, options)?),
         })
     }
 }
 
 /// The device that `Auto` may use: hardware, never a software implementation.
-pub(super) fn open_hardware() -> Option<Box<dyn Accelerator>> {
-    open(&DeviceSelector::Auto)
+pub(super) fn open_hardware(options: &Options) -> Option<Box<dyn Accelerator>> {
+    open(&DeviceSelector::Auto, options)
         .inspect_err(|error| log::debug!("no device beside the CPU: {error}"))
         .ok()
 }
 
-fn open(selector: &DeviceSelector) -> Result<Box<dyn Accelerator>, DeviceError> {
-    Err(DeviceError::NotFound {
-        selector: selector.to_string(),
-        available: "this build cannot use devices".to_owned(),
-    })
+fn open(selector: &DeviceSelector, options: &Options) -> Result<Box<dyn Accelerator>, DeviceError> {
+    // Half of the memory for staging: every block in flight needs its buffers on this side as well.
+    Ok(Box::new(vk::open(selector, options.memory_limit / 2)?))
 }

@@ -5,6 +5,7 @@ mod desc;
 pub mod generated;
 pub mod plan;
 mod recording;
+pub mod twin;
 
 pub use desc::{BindingDesc, Form, KernelDesc, SpecDesc, Variant};
 pub use generated::KERNELS as ALL;

@@ -8,6 +8,8 @@
 //! worker noted it, and its second look sees the task; or the worker was counted before the other side read the
 //! count, which therefore notifies. The notification takes the mutex under which the worker compares the number,
 //! so it comes before the comparison, which then fails, or finds the worker waiting.
+//!
+//! Stopping is a state, not a task that a second look would find, so it is compared under the mutex as well.
 
 use std::sync::{
     Condvar, Mutex, PoisonError,
@@ -57,7 +59,6 @@ impl Sleep {
 
     pub fn stop(&self) {
         self.stopped.store(true, SeqCst);
-        self.wake_ups.fetch_add(1, SeqCst);
         let _guard = self.mutex.lock().unwrap_or_else(PoisonError::into_inner);
         self.condition.notify_all();
     }
@@ -68,10 +69,10 @@ impl Sleep {
 }
 
 impl Drowsy<'_> {
-    /// Returns at the next wake-up after the announcement.
+    /// Returns at the next wake-up after the announcement, or when the scheduler stops or has stopped.
     pub fn sleep(self) {
         let mut guard = self.sleep.mutex.lock().unwrap_or_else(PoisonError::into_inner);
-        while self.sleep.wake_ups.load(SeqCst) == self.seen {
+        while self.sleep.wake_ups.load(SeqCst) == self.seen && !self.sleep.is_stopped() {
             guard = self.sleep.condition.wait(guard).unwrap_or_else(PoisonError::into_inner);
         }
     }

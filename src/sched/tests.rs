@@ -120,3 +120,16 @@ fn dropping_drops_what_has_not_begun() {
     assert_eq!(Arc::strong_count(&begun), 1);
     assert_eq!(receiver.iter().count(), begun.load(Ordering::Relaxed));
 }
+
+#[test]
+fn stopping_misses_no_worker_that_is_falling_asleep() {
+    // Each round ends just when the workers find nothing more to do.
+    for round in 0..3000 {
+        let (scheduler, receiver) = scheduler(2);
+        for n in 0..1 + round % 3 {
+            scheduler.spawn(Job::Double(n)).unwrap();
+        }
+        output(receiver.recv().unwrap());
+        drop(scheduler);
+    }
+}

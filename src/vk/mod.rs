@@ -6,6 +6,7 @@
 //! kept alive by an `Arc`.
 #![allow(unsafe_code)]
 
+mod accel;
 mod device;
 mod encoder;
 mod inspect;
@@ -23,8 +24,9 @@ use std::sync::Arc;
 
 use ash::vk;
 
+pub(crate) use self::accel::VulkanAccelerator;
 use self::{
-    device::{Device, OpenOptions},
+    device::{Device, ForcedForm, OpenOptions},
     instance::Instance,
 };
 use crate::{
@@ -40,6 +42,20 @@ use crate::{
 pub fn devices() -> Result<Vec<DeviceInfo>, DeviceError> {
     let instance = Instance::new()?;
     Ok(probe::enumerate(&instance)?.into_iter().map(|found| found.info).collect())
+}
+
+/// Opens the device that the selector means, for coding blocks. Staging takes at most `budget` bytes of host memory,
+/// or what one block of 1 MiB needs if that is more: [`staging_bytes`](crate::engine::accel::Accelerator::staging_bytes)
+/// tells. [`DeviceSelector::Auto`] is the best hardware device.
+///
+/// # Errors
+/// The device does not exist, is ambiguous, lacks something, or has no memory left.
+pub(crate) fn open(
+    selector: &DeviceSelector,
+    budget: u64,
+) -> Result<VulkanAccelerator, DeviceError> {
+    let options = OpenOptions { form: ForcedForm::from_env()?, ..OpenOptions::default() };
+    VulkanAccelerator::new(open_device(selector, options)?, budget)
 }
 
 /// Opens the device that the selector means.

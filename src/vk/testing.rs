@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::{
+    accel::VulkanAccelerator,
     device::{Device, ForcedForm, OpenOptions},
     instance::Messages,
     memory::Memory,
@@ -14,8 +15,11 @@ pub use super::{
     timing::CommandTime,
 };
 use crate::{
+    block::{BlockParams, Encoded},
     device::{DeviceInfo, DeviceSelector},
-    error::DeviceError,
+    engine::accel::{Accelerator, Done, Job, Outcome, Work},
+    error::{BlockFault, DeviceError},
+    format::BlockKind,
     kernel::{Binding, BufferDesc, BufferId, Command, Recording, Role},
 };
 
@@ -89,6 +93,102 @@ impl Gpu {
             bytes.copy_from_slice(&self.slot.download(id)[..bytes.len()]);
         }
         self.device().messages().map_or(Ok(()), |messages| messages.check())
+    }
+}
+
+/// The accelerator as the engine uses it.
+pub struct Blocks(VulkanAccelerator);
+
+/// A block to be decoded.
+#[derive(Clone, Debug)]
+#[allow(missing_docs, reason = "fields of a block header and its payload")]
+pub struct CodedBlock {
+    pub kind: BlockKind,
+    pub table_log: u8,
+    pub segment_log: u8,
+    pub raw_size: u32,
+    pub payload: Vec<u8>,
+}
+
+impl Blocks {
+    /// Opens a device with a staging ring of at most so many bytes.
+    pub fn open(selector: &DeviceSelector, budget: u64) -> Result<Self, DeviceError> {
+        Ok(Self(super::open(selector, budget)?))
+    }
+
+    /// The validation layer's messages.
+    pub fn validation_log(&self) -> ValidationLog {
+        ValidationLog(self.0.device().messages().cloned())
+    }
+
+    /// Encodes blocks with the same parameters.
+    pub fn encode(
+        &mut self,
+        blocks: &[&[u8]],
+        params: BlockParams,
+    ) -> Result<Vec<(Encoded, Vec<u8>)>, DeviceError> {
+        let works = blocks.iter().map(|raw| Work::Encode {
+            raw: raw.to_vec(),
+            payload: Vec::new(),
+            params,
+        });
+        let done = self.run(works)?.into_iter();
+        Ok(done
+            .map(|done| match (done.outcome, done.work) {
+                (Ok(Outcome::Encoded(encoded)), Work::Encode { payload, .. }) => (encoded, payload),
+                other => panic!("an encode job came back as {other:?}"),
+            })
+            .collect())
+    }
+
+    /// Decodes blocks with the same segment size.
+    pub fn decode(
+        &mut self,
+        blocks: &[CodedBlock],
+    ) -> Result<Vec<Result<Vec<u8>, BlockFault>>, DeviceError> {
+        let works = blocks.iter().cloned().map(|block| Work::Decode {
+            payload: block.payload,
+            raw: vec![0xEE; 3],
+            kind: block.kind,
+            table_log: block.table_log,
+            segment_log: block.segment_log,
+            raw_size: block.raw_size,
+        });
+        let done = self.run(works)?.into_iter();
+        Ok(done
+            .map(|done| match (done.outcome, done.work) {
+                (Ok(Outcome::Decoded), Work::Decode { raw, .. }) => Ok(raw),
+                (Err(fault), _) => Err(fault),
+                other => panic!("a decode job came back as {other:?}"),
+            })
+            .collect())
+    }
+
+    /// All jobs in batches as large and as many at once as the accelerator takes.
+    fn run(&mut self, works: impl Iterator<Item = Work>) -> Result<Vec<Done>, DeviceError> {
+        let size = |work: &Work| match work {
+            Work::Encode { raw, .. } => raw.len(),
+            Work::Decode { raw_size, .. } => *raw_size as usize,
+        };
+        let limit = self.0.batch_limit();
+        let mut works = (0..).zip(works).map(|(id, work)| Job { id, work }).peekable();
+        let mut done = Vec::new();
+        while works.peek().is_some() || self.0.batches_in_flight() > 0 {
+            if works.peek().is_none() || self.0.batches_in_flight() == self.0.slots() {
+                done.extend(self.0.poll(true).map_err(|(error, _)| error)?);
+                continue;
+            }
+            let (mut batch, mut bytes) = (Vec::new(), 0);
+            while let Some(job) = works.next_if(|job| {
+                batch.len() < limit.blocks && bytes + size(&job.work) <= limit.raw_bytes
+            }) {
+                bytes += size(&job.work);
+                batch.push(job);
+            }
+            self.0.submit(batch).map_err(|(error, _)| error)?;
+        }
+        assert!(done.iter().zip(0..).all(|(done, id)| done.id == id), "jobs come back in order");
+        Ok(done)
     }
 }
 

@@ -6,6 +6,7 @@ mod encode;
 
 pub use decode::{CodedBlock, DecodePlan};
 pub use encode::EncodePlan;
+pub(crate) use encode::{TABLE_WORDS, stream_space};
 
 use bytemuck::Pod;
 

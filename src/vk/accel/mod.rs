@@ -8,11 +8,7 @@ use std::{collections::VecDeque, sync::Arc};
 
 use self::{decode::DecodeBatch, encode::EncodeBatch};
 use super::{
-    device::{Device, OpenOptions},
-    instance::Messages,
-    memory::Memory,
-    pipeline::Pipelines,
-    submit::Slot,
+    device::Device, instance::Messages, memory::Memory, pipeline::Pipelines, submit::Slot,
 };
 use crate::{
     engine::accel::{Accelerator, BatchLimit, Done, Job, Work},
@@ -56,8 +52,9 @@ impl VulkanAccelerator {
     /// Takes at most `budget` bytes of host memory for staging, unless not even one block fits.
     pub fn new(device: Arc<Device>, budget: u64) -> Result<Self, DeviceError> {
         let memory = Memory::new(Arc::clone(&device))?;
-        let ring = limit::ring(&memory, budget);
-        let slots = (0..ring.slots).map(|_| Ok(RingSlot { slot: Slot::new(&memory)?, batch: None }));
+        let ring = limit::ring(&device, budget);
+        let slots =
+            (0..ring.slots).map(|_| Ok(RingSlot { slot: Slot::new(&memory)?, batch: None }));
         Ok(Self {
             name: device.info.name.clone(),
             limit: ring.limit,
@@ -72,6 +69,10 @@ impl VulkanAccelerator {
 
     pub fn device(&self) -> &Arc<Device> {
         &self.device
+    }
+
+    pub fn batches_in_flight(&self) -> usize {
+        self.in_flight.len()
     }
 
     fn check_messages(&self) -> Result<(), DeviceError> {
@@ -101,10 +102,12 @@ impl VulkanAccelerator {
         let mut done = Vec::new();
         while let Some(&index) = self.in_flight.front() {
             let RingSlot { slot, batch } = &mut self.ring[index];
-            if !batch.as_ref().is_some_and(|batch| batch.stage.finished(slot)?) {
-                break;
-            }
-            let Some(Batch { jobs, stage }) = batch.take() else { break };
+            let finished = match batch {
+                Some(Batch { stage: Stage::Decode(decode), .. }) => decode.finished(slot)?,
+                Some(Batch { stage: Stage::Encode(encode), .. }) => encode.finished(slot)?,
+                None => false,
+            };
+            let Some(Batch { jobs, stage }) = batch.take_if(|_| finished) else { break };
             self.in_flight.pop_front();
             match stage {
                 Stage::Decode(decode) => decode.finish(slot, jobs, &mut done),

@@ -2,7 +2,7 @@
 
 use std::io::{self, Read, Write};
 
-use anyhow::{Context, Error, Result, bail};
+use anyhow::{Context, Error, Result, anyhow, bail};
 use ranvil::{DeviceSelector, Options};
 
 use crate::{
@@ -114,6 +114,10 @@ impl Failure {
         match self {
             Self::Read(error) => Error::new(error).context("cannot read"),
             Self::Write(error) => target.write_error(error),
+            Self::Codec(ranvil::Error::InvalidOption { name: "content size", .. }) => anyhow!(
+                "its size changed while it was read, or is not what the file system says; \
+                 through standard input it is taken as it comes"
+            ),
             Self::Codec(error) => error.into(),
         }
     }
@@ -134,5 +138,59 @@ fn copy(mut reader: impl Read, mut writer: impl Write) -> Result<(), Side> {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(Side::Reader(error)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, path::Path};
+
+    use super::*;
+    use crate::interrupt::Interrupt;
+
+    /// Runs `operation` over `source` into a pending file of its own directory.
+    fn pending(operation: Operation, source: &[u8]) -> (tempfile::TempDir, PendingFile, Transfer) {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("target");
+        let mut target = Target::file(&path, false, None, &Interrupt::default()).unwrap();
+        let transfer = match operation {
+            Operation::Compress => compress(&Options::new(), source, &mut target, true),
+            _ => decompress(&Options::new(), source, &mut target, true),
+        };
+        let Target::File(mut file) = target else { unreachable!("the target is new") };
+        file.complete(None).unwrap();
+        (directory, file, transfer.unwrap())
+    }
+
+    fn damage(directory: &Path, change: impl FnOnce(&mut Vec<u8>)) {
+        let entry = fs::read_dir(directory).unwrap().next().unwrap().unwrap();
+        let mut bytes = fs::read(entry.path()).unwrap();
+        change(&mut bytes);
+        fs::write(entry.path(), bytes).unwrap();
+    }
+
+    #[test]
+    fn verification_finds_what_the_disk_changed() {
+        let raw = b"what was read must be what was written".repeat(100);
+        let coded = ranvil::compress(&raw).unwrap();
+        for (operation, source) in [(Operation::Compress, &raw), (Operation::Decompress, &coded)] {
+            let check = |change: fn(&mut Vec<u8>)| {
+                let (directory, file, transfer) = pending(operation, source);
+                damage(directory.path(), change);
+                verify(&Options::new(), operation, &file, transfer)
+            };
+            check(|_| {}).unwrap();
+            check(|bytes| bytes[40] ^= 1).unwrap_err();
+            check(|bytes| bytes.truncate(bytes.len() - 1)).unwrap_err();
+            check(Vec::clear).unwrap_err();
+        }
+    }
+
+    #[test]
+    fn verification_finds_another_valid_file() {
+        let (directory, file, transfer) = pending(Operation::Compress, b"what was read");
+        damage(directory.path(), |bytes| *bytes = ranvil::compress(b"what was rEad").unwrap());
+        let error = verify(&Options::new(), Operation::Compress, &file, transfer).unwrap_err();
+        assert!(error.to_string().contains("not what was read"), "{error}");
     }
 }

@@ -107,3 +107,40 @@ fn stdin() -> io::Result<File> {
 pub fn stdin_is_terminal() -> bool {
     io::stdin().is_terminal()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_source_that_changed_is_not_removed() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a");
+        let open = |content: &str| {
+            fs::write(&path, content).unwrap();
+            Source::open(&path, Accept::Regular).unwrap().origin.unwrap()
+        };
+        let origin = open("grows");
+        fs::write(&path, "has grown").unwrap();
+        assert!(origin.remove().unwrap_err().to_string().contains("it is kept"));
+
+        let origin = open("replaced");
+        let times = fs::FileTimes::new().set_modified(origin.metadata.modified().unwrap());
+        fs::write(directory.path().join("b"), "REPLACED").unwrap();
+        fs::File::options()
+            .write(true)
+            .open(directory.path().join("b"))
+            .unwrap()
+            .set_times(times)
+            .unwrap();
+        fs::rename(directory.path().join("b"), &path).unwrap();
+        assert_eq!(
+            origin.remove().is_err(),
+            cfg!(unix),
+            "elsewhere files have no identity to compare"
+        );
+
+        open("the same").remove().unwrap();
+        assert!(!path.exists());
+    }
+}

@@ -28,6 +28,7 @@ impl Job<'_> {
     /// # Errors
     /// The reason, without the file's name. The source is then untouched and no partial output is left.
     pub fn process(&self, path: &Path) -> Result<Summary> {
+        self.interrupt.check()?;
         let operation = self.args.operation();
         let mut source = Source::open(path, self.accept(operation))?;
         let mut target = self.target(operation, path, source.origin.as_ref())?;

@@ -19,7 +19,9 @@ pub fn bar(path: &Path, size: Option<u64>, verbosity: Verbosity, target: &Target
         Some(_) => "{prefix} [{wide_bar}] {percent:>3}% {binary_bytes_per_sec} {eta}",
         None => "{prefix} {spinner} {binary_bytes} {binary_bytes_per_sec}",
     };
-    let style = ProgressStyle::with_template(template).expect("the template is constant");
+    let style = ProgressStyle::with_template(template)
+        .expect("the template is constant")
+        .progress_chars("=> ");
     let bar = ProgressBar::with_draw_target(size, ProgressDrawTarget::stderr());
     bar.with_style(style).with_prefix(report::name(path))
 }

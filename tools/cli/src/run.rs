@@ -31,6 +31,7 @@ pub fn run(args: &Args) -> Result<Status> {
     }
     let interrupt = Interrupt::install()?;
     let options = args.options()?.cancel(interrupt.token());
+    log::debug!("{options:?}");
     let job = Job { args, options, interrupt };
     let stdin = [PathBuf::from("-")];
     let files = if args.files.is_empty() { &stdin } else { args.files.as_slice() };

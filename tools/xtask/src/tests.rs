@@ -83,21 +83,29 @@ impl Config {
 
 /// Prints a configuration's environment for a shell.
 pub fn print_environment(name: &str) -> Result {
+    let drivers = drivers::installed()?;
+    let export = |key: &str, value: &OsStr| println!("export {key}={}", quoted(value));
+    if name == "radv" {
+        drivers.environment(Driver::Radv).iter().for_each(|(key, value)| export(key, value));
+        return Ok(());
+    }
     let config = CONFIGS.iter().find(|config| config.name == name).ok_or_else(|| {
         let known: Vec<_> = CONFIGS.iter().map(|config| config.name).collect();
-        format!("no configuration {name}; there are {}", known.join(", "))
+        format!("no configuration {name}; there are {} and radv", known.join(", "))
     })?;
-    let drivers = drivers::installed()?;
-    config.apply(&drivers, |key, value| println!("export {key}={}", quoted(value)));
+    config.apply(&drivers, export);
     Ok(())
 }
 
 /// Runs everything; the last line says `N passed, N failed`.
 pub fn run_all() -> Result {
     let drivers = drivers::install()?;
-    let mut suites = vec![("workspace", run_tests(&mut workspace_tests()?)?)];
-    suites
-        .push(("documentation", run_tests(cargo(&["test", "--doc", "--locked"]).args(FEATURES))?));
+    let mut documentation = cargo(&["test", "--locked", "--doc"]);
+    documentation.args(FEATURES);
+    let mut suites = vec![
+        ("workspace", run_tests(&mut workspace_tests()?)?),
+        ("documentation", run_tests(&mut documentation)?),
+    ];
     for config in CONFIGS {
         println!("\n==> {}", config.name);
         let mut tests = library_test(DEVICE_TESTS);
@@ -116,15 +124,16 @@ pub fn run_all() -> Result {
 /// All tests but the two that need a driver chosen for them.
 fn workspace_tests() -> Result<Command> {
     let mut tests = cargo(&["test", "--locked", "--no-fail-fast", "--lib", "--bins", "--examples"]);
-    tests.args(FEATURES);
+    tests.args(FEATURES).env_remove("RANVIL_DEVICE");
     for package in ["", "tools/cli", "tools/kernelc", "tools/xtask"] {
         let dir = root().join(package).join("tests");
         for entry in fs::read_dir(&dir).into_iter().flatten() {
             let path = entry.map_err(|e| format!("{}: {e}", dir.display()))?.path();
             let name = path.file_stem().and_then(OsStr::to_str).unwrap_or_default();
-            if path.extension() == Some(OsStr::new("rs"))
-                && ![DEVICE_TESTS, AMD_COMPILER].contains(&name)
-            {
+            // As cargo finds them: NAME.rs and NAME/main.rs.
+            let is_test =
+                path.extension() == Some(OsStr::new("rs")) || path.join("main.rs").exists();
+            if is_test && ![DEVICE_TESTS, AMD_COMPILER].contains(&name) {
                 tests.args(["--test", name]);
             }
         }

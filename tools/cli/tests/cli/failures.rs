@@ -1,6 +1,6 @@
 //! Damaged input, full disks, forbidden places: an error, no partial output, the source untouched.
 
-use crate::harness::{Done, Sandbox, noise, text};
+use crate::harness::{Sandbox, text};
 
 /// A frame's block records, as `docs/FORMAT.md` lays them out: offsets of their headers, of the end mark last.
 fn records(frame: &[u8]) -> Vec<usize> {
@@ -116,6 +116,7 @@ fn too_little_memory_is_an_error() {
 #[cfg(unix)]
 mod unix {
     use super::*;
+    use crate::harness::{Done, noise};
 
     /// `a` and nothing else is left.
     fn untouched(sandbox: &Sandbox, content: &[u8], done: &Done, texts: &[&str]) {
@@ -165,8 +166,20 @@ mod unix {
             &done,
             &["ranvil: standard input: cannot write standard output: No space"],
         );
-        let done = sandbox.shell("$RANVIL --help > /dev/full; $RANVIL -l a > /dev/full");
-        assert_eq!(done.code, Some(1), "{}", done.stderr);
+        sandbox.ok(&["a"]);
+        let done = sandbox.shell("$RANVIL -l a.rvl > /dev/full");
+        done.expect(1, &["ranvil: cannot write standard output: No space left on device"]);
+    }
+
+    /// A file of /sys claims a size of 4096.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_file_that_lies_about_its_size() {
+        let sandbox = Sandbox::with("a", &text());
+        let file = "/sys/devices/system/cpu/online";
+        let done = sandbox.run(&[file, "-o", "b"]);
+        untouched(&sandbox, &text(), &done, &["its size changed", "standard input"]);
+        sandbox.shell(&format!("$RANVIL < {file} | $RANVIL -d | cmp - {file}")).expect(0, &[]);
     }
 
     /// Tests may run as root, who writes everywhere but there.

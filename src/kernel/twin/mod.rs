@@ -1,0 +1,97 @@
+//! The CPU twin of every kernel: the same buffers in, the same buffers out, in plain code. [`replay`] runs a whole
+//! recording on twins, so a kernel that goes wrong is found by comparing buffers after each step.
+
+mod decode;
+mod encode;
+mod histogram;
+mod layout;
+mod normalise;
+mod pack;
+mod parse;
+
+use bytemuck::Pod;
+
+use super::recording::{Binding, Command, Recording};
+use crate::coder::lanes::{LANES, STEPS, TILE};
+
+/// A kernel's twin. Takes the push constants and the bound ranges, in binding order.
+type Twin = fn(&[u8], &mut [&mut [u32]]);
+
+const TWINS: [(&str, Twin); 7] = [
+    ("decode", decode::run),
+    ("encode", encode::run),
+    ("histogram", histogram::run),
+    ("layout", layout::run),
+    ("normalise", normalise::run),
+    ("pack", pack::run),
+    ("parse", parse::run),
+];
+
+/// Runs a recording over `buffers`, one for each of [`Recording::buffers`] and at least as large.
+///
+/// # Panics
+/// If a command names a kernel without a twin, binds a buffer twice, or reaches past a buffer's end; or if the
+/// content of a buffer is nothing that the plans or the kernels before it yield.
+pub fn replay(recording: &Recording, buffers: &mut [Vec<u32>]) {
+    recording.commands.iter().for_each(|command| step(command, buffers));
+}
+
+/// Runs one command.
+///
+/// # Panics
+/// As [`replay`].
+pub fn step(command: &Command, buffers: &mut [Vec<u32>]) {
+    match command {
+        Command::Dispatch { kernel, bindings, push, .. } => {
+            let twin = TWINS.iter().find(|(name, _)| name == kernel);
+            let (_, twin) = twin.unwrap_or_else(|| panic!("{kernel} has no twin"));
+            let mut bound: Vec<Vec<u32>> = bindings
+                .iter()
+                .map(|b| std::mem::take(&mut buffers[b.buffer.0 as usize]))
+                .collect();
+            let mut ranges: Vec<&mut [u32]> = bound
+                .iter_mut()
+                .zip(bindings)
+                .map(|(words, binding)| range(words, binding))
+                .collect();
+            twin(push, &mut ranges);
+            for (words, binding) in bound.into_iter().zip(bindings) {
+                buffers[binding.buffer.0 as usize] = words;
+            }
+        }
+        Command::Copy { from, to: (to, offset) } => {
+            let words = range(&mut buffers[from.buffer.0 as usize], from).to_vec();
+            buffers[to.0 as usize][(offset / 4) as usize..][..words.len()].copy_from_slice(&words);
+        }
+        Command::Fill { range: filled, value } => {
+            range(&mut buffers[filled.buffer.0 as usize], filled).fill(*value);
+        }
+    }
+}
+
+fn range<'a>(words: &'a mut [u32], binding: &Binding) -> &'a mut [u32] {
+    &mut words[(binding.offset / 4) as usize..][..(binding.size / 4) as usize]
+}
+
+/// A kernel's push constants.
+fn push<T: Pod>(bytes: &[u8]) -> T {
+    bytemuck::pod_read_unaligned(bytes)
+}
+
+/// A buffer as an array of 16-bit words.
+fn half(words: &[u32], at: u32) -> u32 {
+    words[at as usize / 2] >> (16 * (at % 2)) & 0xffff
+}
+
+/// The symbols of a body of `body` bytes in decoding order, as (lane, position).
+fn symbols(body: usize) -> impl DoubleEndedIterator<Item = (usize, usize)> {
+    (0..body.next_multiple_of(TILE))
+        .map(|i| {
+            let (tile, step, lane) = (i / TILE, i % TILE / LANES, i % LANES);
+            (lane, tile * TILE + lane * STEPS + step)
+        })
+        .filter(move |&(_, position)| position < body)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,87 @@
+//! Twin of `kernels/normalise.comp`.
+
+use super::push;
+use crate::{
+    coder::table::{Table, choose_log},
+    format::BlockKind,
+    kernel::{
+        generated::{EncodeBlock, EncodeInfo, NormalisePush},
+        plan::TABLE_WORDS,
+    },
+};
+
+pub fn run(bytes: &[u8], buffers: &mut [&mut [u32]]) {
+    let NormalisePush { forced_log } = push(bytes);
+    let [blocks, histograms, infos, tables, entries] = buffers else { panic!("five buffers") };
+    let blocks: &[EncodeBlock] = bytemuck::cast_slice(blocks);
+    let infos: &mut [EncodeInfo] = bytemuck::cast_slice_mut(infos);
+    for (number, block) in blocks.iter().enumerate() {
+        // The chunks of a block end where those of the next begin.
+        let chunks =
+            blocks.get(number + 1).map_or(histograms.len() / 256, |next| next.chunk as usize);
+        let mut counts = [0; 256];
+        for (at, &count) in histograms[256 * block.chunk as usize..256 * chunks].iter().enumerate()
+        {
+            counts[at % 256] += count;
+        }
+        if counts.iter().filter(|&&count| count > 0).count() < 2 {
+            infos[number] =
+                EncodeInfo { kind: BlockKind::Single as u32, table_log: 0, table_size: 0 };
+            continue;
+        }
+        let table_log = if forced_log > 0 { forced_log as u8 } else { choose_log(&counts) };
+        let table = Table::from_counts(&counts, table_log);
+
+        let own = &mut entries[512 * number..][..512];
+        own.fill(0);
+        for (symbol, f, cum) in table.symbols() {
+            own[2 * usize::from(symbol)..][..2].copy_from_slice(&entry(f, cum));
+        }
+        let mut written = Vec::with_capacity(4 * TABLE_WORDS);
+        table.write(&mut written);
+        let table_size = written.len() as u32;
+        written.resize(4 * TABLE_WORDS, 0);
+        let own = &mut tables[TABLE_WORDS * number..][..TABLE_WORDS];
+        bytemuck::cast_slice_mut(own).copy_from_slice(&written);
+        infos[number] =
+            EncodeInfo { kind: BlockKind::Coded as u32, table_log: table_log.into(), table_size };
+    }
+}
+
+/// What the encoder knows of a symbol: see `entry` of the kernel.
+fn entry(f: u32, cum: u32) -> [u32; 2] {
+    let s = f.ilog2();
+    let (m, a) = if f.is_power_of_two() {
+        (u32::MAX, 1)
+    } else {
+        let (quotient, rest) =
+            ((1_u64 << (32 + s)) / u64::from(f), (1_u64 << (32 + s)) % u64::from(f));
+        let up = u64::from(f) - rest <= 1 << s;
+        ((quotient + u64::from(up)) as u32, u32::from(!up))
+    };
+    [m, f << 20 | cum << 8 | s << 4 | a]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Around every multiple of f and of 2^16 a quotient could be off by one; these are the places where it shows.
+    #[test]
+    fn division_is_exact() {
+        for f in 1..4096_u32 {
+            let [m, fields] = entry(f, 0);
+            let (a, s) = (u64::from(fields & 1), fields >> 4 & 15);
+            // x is below f << (32 - K) < 2^32 - 2^20.
+            let most = u32::MAX - (1 << 20);
+            for base in
+                [f, 1 << 16, 1 << 20, 1 << 24, 1 << 28, 1 << 31, most / f * f, most / 2 / f * f]
+            {
+                for x in base.saturating_sub(2)..=base.saturating_add(2).min(most) {
+                    let quotient = ((u64::from(x) + a) * u64::from(m) >> 32) as u32 >> s;
+                    assert_eq!(quotient, x / f, "{x} / {f}");
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,161 @@
+use super::*;
+use crate::{
+    BlockFault, Simd,
+    block::BlockParams,
+    coder::Codec,
+    format::BlockKind,
+    kernel::{
+        ALL,
+        generated::EncodeResult,
+        plan::{CodedBlock, DecodePlan, EncodePlan},
+    },
+};
+
+/// One buffer for each of the recording's, with something in it that no kernel may depend on.
+fn buffers(recording: &Recording) -> Vec<Vec<u32>> {
+    recording.buffers.iter().map(|desc| vec![0xdead_beef; desc.size as usize / 4]).collect()
+}
+
+fn upload(buffer: &mut [u32], at: usize, bytes: &[u8]) {
+    bytemuck::cast_slice_mut::<u32, u8>(buffer)[at..at + bytes.len()].copy_from_slice(bytes);
+}
+
+/// Encodes on twins: kind, table log and payload of each block.
+fn encode(blocks: &[&[u8]], params: &BlockParams) -> Vec<(u32, u32, Vec<u8>)> {
+    let sizes: Vec<u32> = blocks.iter().map(|block| block.len() as u32).collect();
+    let plan = EncodePlan::new(&sizes, params);
+    let mut buffers = buffers(&plan.recording);
+    upload(&mut buffers[EncodePlan::BLOCKS.0 as usize], 0, bytemuck::cast_slice(&plan.blocks));
+    upload(&mut buffers[EncodePlan::PIECES.0 as usize], 0, bytemuck::cast_slice(&plan.pieces));
+    for (number, block) in blocks.iter().enumerate() {
+        upload(&mut buffers[EncodePlan::RAW.0 as usize], plan.raw_range(number).start, block);
+    }
+    replay(&plan.recording, &mut buffers);
+    let payload: &[u8] = bytemuck::cast_slice(&buffers[EncodePlan::PAYLOAD.0 as usize]);
+    let results: &[EncodeResult] = bytemuck::cast_slice(&buffers[EncodePlan::RESULTS.0 as usize]);
+    let take = |(result, block): (&EncodeResult, &&[u8])| {
+        let payload = match result.kind {
+            kind if kind == BlockKind::Coded as u32 => &payload[4 * result.payload as usize..],
+            _ => block,
+        };
+        (result.kind, result.table_log, payload[..result.coded_size as usize].to_vec())
+    };
+    results.iter().zip(blocks).map(take).collect()
+}
+
+/// Decodes on twins: the raw bytes or the status word of each block.
+fn decode(payloads: &[(&[u8], u32, u8)], segment_log: u8) -> Vec<Result<Vec<u8>, u32>> {
+    let coded = |&(payload, raw_size, table_log): &(&[u8], u32, u8)| CodedBlock {
+        coded_size: payload.len() as u32,
+        raw_size,
+        table_log,
+    };
+    let plan = DecodePlan::new(&payloads.iter().map(coded).collect::<Vec<_>>(), segment_log);
+    let mut buffers = buffers(&plan.recording);
+    upload(&mut buffers[DecodePlan::BLOCKS.0 as usize], 0, bytemuck::cast_slice(&plan.blocks));
+    for (number, (payload, ..)) in payloads.iter().enumerate() {
+        upload(
+            &mut buffers[DecodePlan::PAYLOAD.0 as usize],
+            plan.payload_range(number).start,
+            payload,
+        );
+    }
+    replay(&plan.recording, &mut buffers);
+    let raw: &[u8] = bytemuck::cast_slice(&buffers[DecodePlan::RAW.0 as usize]);
+    let status = buffers[DecodePlan::STATUS.0 as usize].iter().enumerate();
+    status
+        .map(|(n, &word)| if word == 0 { Ok(raw[plan.raw_range(n)].to_vec()) } else { Err(word) })
+        .collect()
+}
+
+/// Real files, and the shapes at which something could go wrong.
+fn cases() -> Vec<Vec<u8>> {
+    let text = include_bytes!("../../../tests/data/alice29.txt");
+    let mut cases: Vec<Vec<u8>> = vec![
+        text.to_vec(),
+        include_bytes!("../../../tests/data/ecoli.64k").to_vec(),
+        include_bytes!("../../../tests/data/helmet_color.bc7.96k").to_vec(),
+        include_bytes!("../../../tests/data/levitus_temp.96k").to_vec(),
+        vec![7; 5000],
+        (0..20_000).map(|i| u8::from(i % 97 == 0)).collect(),
+        (0..70_000_u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect(),
+    ];
+    for length in [
+        1, 2, 63, 64, 65, 127, 128, 191, 192, 193, 1000, 4095, 4096, 4097, 4159, 4160, 8191, 16_448,
+    ] {
+        cases.push(text[..length].to_vec());
+        cases.push(text[1000..1000 + length].iter().map(|byte| byte & 3).collect());
+    }
+    cases
+}
+
+#[test]
+fn every_kernel_has_a_twin() {
+    let kernels: Vec<_> = ALL.iter().map(|kernel| kernel.name).collect();
+    assert_eq!(kernels, TWINS.map(|(name, _)| name));
+}
+
+#[test]
+fn twins_yield_the_coder_s_bytes_and_decode_them() {
+    let cases = cases();
+    let blocks: Vec<&[u8]> = cases.iter().map(Vec::as_slice).collect();
+    let mut codec = Codec::new(Simd::Scalar).unwrap();
+    let mut expected = Vec::new();
+    for segment_log in [12, 14, 16] {
+        for table_log in [None, Some(8), Some(9), Some(10), Some(11), Some(12)] {
+            let params = BlockParams { segment_log, table_log };
+            let encoded = encode(&blocks, &params);
+            let mut coded = Vec::new();
+            for ((kind, log, payload), raw) in encoded.iter().zip(&blocks) {
+                let header = codec.encode(raw, &params, &mut expected);
+                assert_eq!(
+                    (*kind, *log),
+                    (header.kind as u32, header.table_log.into()),
+                    "{} bytes",
+                    raw.len()
+                );
+                match header.kind {
+                    BlockKind::Coded => {
+                        assert!(*payload == expected, "{} bytes, {params:?}", raw.len());
+                        coded.push((payload.as_slice(), raw.len() as u32, *log as u8, *raw));
+                    }
+                    BlockKind::Single => assert_eq!(*payload, expected),
+                    BlockKind::Stored => assert_eq!(payload, raw),
+                }
+            }
+            let payloads: Vec<_> =
+                coded.iter().map(|&(payload, size, log, _)| (payload, size, log)).collect();
+            for (decoded, (.., raw)) in decode(&payloads, segment_log).into_iter().zip(&coded) {
+                assert!(decoded.as_deref() == Ok(*raw), "{} bytes, {params:?}", raw.len());
+            }
+        }
+    }
+}
+
+/// Any change of a payload decodes to something, with a fault or without, and where the coder finds a fault so does
+/// the twin.
+#[test]
+fn damaged_payloads_are_reported_as_by_the_coder() {
+    let raw = &include_bytes!("../../../tests/data/alice29.txt")[..9000];
+    let params = BlockParams { segment_log: 12, table_log: None };
+    let mut codec = Codec::new(Simd::Scalar).unwrap();
+    let mut good = Vec::new();
+    let log = codec.encode(raw, &params, &mut good).table_log;
+    let mut damaged = vec![good.clone()];
+    for at in (0..good.len()).step_by(if good.len() > 4000 { 7 } else { 1 }) {
+        let mut bad = good.clone();
+        bad[at] ^= 1 << (at % 8);
+        damaged.push(bad);
+        damaged.push(good[..at].to_vec());
+    }
+    let payloads: Vec<_> =
+        damaged.iter().map(|bytes| (bytes.as_slice(), raw.len() as u32, log)).collect();
+    let mut back = vec![0; raw.len()];
+    for (bytes, decoded) in damaged.iter().zip(decode(&payloads, 12)) {
+        match (codec.decode(bytes, BlockKind::Coded, log, 12, &mut back), decoded) {
+            (Ok(()), Ok(raw)) => assert!(raw == back),
+            (Err(_), Err(word)) => assert!(BlockFault::from_status(word).is_some(), "{word}"),
+            (coder, twin) => panic!("the coder says {coder:?}, the twin {:?}", twin.map(|_| ())),
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! How large batches are and how many run at once.
+
+use crate::{
+    device::DeviceKind,
+    engine::accel::BatchLimit,
+    kernel::{
+        BufferDesc, Role,
+        plan::{DecodePlan, EncodePlan, MAX_BLOCKS, MAX_RAW_BYTES},
+    },
+    vk::device::Device,
+};
+
+/// A batch holds at least the largest block.
+const MIN_RAW_BYTES: usize = 1 << 20;
+/// What one subgroup works on at a time: a segment of the default size.
+const SEGMENT: usize = 16 << 10;
+
+pub(super) struct Ring {
+    pub slots: usize,
+    pub limit: BatchLimit,
+    /// Host memory that all slots take.
+    pub staging_bytes: u64,
+}
+
+/// The largest ring within `budget` bytes of host memory that is of use to the device.
+pub(super) fn ring(device: &Device, budget: u64) -> Ring {
+    // One batch goes up, one is worked on, one comes down; without queues of their own for the copies, the host
+    // fills or empties one while the device works on the other.
+    let mut slots = if device.transfer.is_some() { 3 } else { 2 };
+    let wanted = wave(device).min(device.info.memory_bytes as usize / 32);
+    let mut raw_bytes = wanted.clamp(MIN_RAW_BYTES, MAX_RAW_BYTES) & !(SEGMENT - 1);
+    loop {
+        let limit = BatchLimit { blocks: (raw_bytes / SEGMENT).min(MAX_BLOCKS), raw_bytes };
+        let staging_bytes = slots as u64 * staging(limit);
+        if staging_bytes <= budget || (slots == 1 && raw_bytes == MIN_RAW_BYTES) {
+            return Ring { slots, limit, staging_bytes };
+        }
+        if raw_bytes > MIN_RAW_BYTES {
+            raw_bytes = (raw_bytes / 8 * 7).max(MIN_RAW_BYTES) & !(SEGMENT - 1);
+        } else {
+            slots -= 1;
+        }
+    }
+}
+
+/// Raw bytes that fill the device once.
+fn wave(device: &Device) -> usize {
+    if let Some(subgroups) = device.offer.resident_subgroups {
+        return subgroups as usize * SEGMENT;
+    }
+    match device.info.kind {
+        DeviceKind::Discrete | DeviceKind::Other => MAX_RAW_BYTES,
+        DeviceKind::Integrated | DeviceKind::Virtual => 16 << 20,
+        DeviceKind::Cpu => 2 << 20,
+    }
+}
+
+/// Host memory of one slot.
+fn staging(limit: BatchLimit) -> u64 {
+    let host = |buffers: Vec<BufferDesc>| -> u64 {
+        let seen = buffers.iter().filter(|desc| desc.role != Role::Device);
+        seen.map(|desc| desc.size).sum()
+    };
+    let BatchLimit { blocks, raw_bytes } = limit;
+    host(EncodePlan::capacity(blocks, raw_bytes)).max(host(DecodePlan::capacity(blocks, raw_bytes)))
+}

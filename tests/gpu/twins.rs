@@ -1,0 +1,210 @@
+//! Every kernel against its twin: after each step of a recording all buffers are the same, word for word.
+
+use ranvil::{
+    coder::BlockParams,
+    kernel::{
+        BufferDesc, Command, Recording,
+        plan::{CodedBlock, DecodePlan, EncodePlan},
+        twin,
+    },
+    testing::Gpu,
+};
+
+/// Words that no kernel may depend on.
+const JUNK: u32 = 0xdead_beef;
+
+/// A small generator (xorshift64*), so that failures repeat.
+pub struct Random(pub u64);
+
+impl Random {
+    pub fn next(&mut self) -> u32 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 32) as u32
+    }
+
+    pub fn below(&mut self, bound: u32) -> u32 {
+        (u64::from(self.next()) * u64::from(bound) >> 32) as u32
+    }
+
+    /// Bytes of a random alphabet and skew.
+    pub fn bytes(&mut self, length: usize) -> Vec<u8> {
+        let (alphabet, skew, first) = (1 + self.below(256), self.below(4), self.next());
+        let draw = |random: &mut Self| {
+            let value = (0..skew)
+                .fold(random.below(alphabet), |least, _| least.min(random.below(alphabet)));
+            value.wrapping_mul(7).wrapping_add(first) as u8
+        };
+        (0..length).map(|_| draw(self)).collect()
+    }
+}
+
+fn junk(recording: &Recording) -> Vec<Vec<u32>> {
+    recording.buffers.iter().map(|desc| vec![JUNK; desc.size as usize / 4]).collect()
+}
+
+fn upload(buffer: &mut [u32], at: usize, bytes: &[u8]) {
+    bytemuck::cast_slice_mut::<u32, u8>(buffer)[at..at + bytes.len()].copy_from_slice(bytes);
+}
+
+/// Runs every step on the device and on its twin, from the twin's buffers, and compares all buffers.
+fn compare(gpu: &mut Gpu, recording: &Recording, buffers: &mut [Vec<u32>]) {
+    for command in &recording.commands {
+        let mut found = buffers.to_vec();
+        let one = Recording { buffers: recording.buffers.clone(), commands: vec![command.clone()] };
+        gpu.replay(&one, &mut found).unwrap();
+        twin::step(command, buffers);
+        let Command::Dispatch { kernel, .. } = command else { continue };
+        for ((found, expected), BufferDesc { name, .. }) in
+            found.iter().zip(&*buffers).zip(&recording.buffers)
+        {
+            if let Some(at) = (0..found.len()).find(|&at| found[at] != expected[at]) {
+                panic!(
+                    "{kernel}: {name}[{at}] of {} is {:#010x}, the twin has {:#010x}",
+                    found.len(),
+                    found[at],
+                    expected[at]
+                );
+            }
+        }
+    }
+}
+
+/// Encodes on device and twins and returns the payloads of the coded blocks.
+fn encode(gpu: &mut Gpu, blocks: &[Vec<u8>], params: &BlockParams) -> Vec<(Vec<u8>, CodedBlock)> {
+    let sizes: Vec<u32> = blocks.iter().map(|block| block.len() as u32).collect();
+    let plan = EncodePlan::new(&sizes, params);
+    let mut buffers = junk(&plan.recording);
+    upload(&mut buffers[EncodePlan::BLOCKS.0 as usize], 0, bytemuck::cast_slice(&plan.blocks));
+    upload(&mut buffers[EncodePlan::PIECES.0 as usize], 0, bytemuck::cast_slice(&plan.pieces));
+    for (number, block) in blocks.iter().enumerate() {
+        upload(&mut buffers[EncodePlan::RAW.0 as usize], plan.raw_range(number).start, block);
+    }
+    compare(gpu, &plan.recording, &mut buffers);
+    let payload: &[u8] = bytemuck::cast_slice(&buffers[EncodePlan::PAYLOAD.0 as usize]);
+    let results: &[ranvil::kernel::generated::EncodeResult] =
+        bytemuck::cast_slice(&buffers[EncodePlan::RESULTS.0 as usize]);
+    let coded = results.iter().zip(&sizes).filter(|(result, _)| result.kind == 2);
+    coded
+        .map(|(result, &raw_size)| {
+            let payload =
+                payload[4 * result.payload as usize..][..result.coded_size as usize].to_vec();
+            let coded_size = result.coded_size;
+            (payload, CodedBlock { coded_size, raw_size, table_log: result.table_log as u8 })
+        })
+        .collect()
+}
+
+/// Decodes on device and twins and returns the status words.
+fn decode(gpu: &mut Gpu, coded: &[(Vec<u8>, CodedBlock)], segment_log: u8) -> Vec<u32> {
+    let headers: Vec<CodedBlock> = coded.iter().map(|(_, header)| *header).collect();
+    let plan = DecodePlan::new(&headers, segment_log);
+    let mut buffers = junk(&plan.recording);
+    upload(&mut buffers[DecodePlan::BLOCKS.0 as usize], 0, bytemuck::cast_slice(&plan.blocks));
+    for (number, (payload, _)) in coded.iter().enumerate() {
+        upload(
+            &mut buffers[DecodePlan::PAYLOAD.0 as usize],
+            plan.payload_range(number).start,
+            payload,
+        );
+    }
+    compare(gpu, &plan.recording, &mut buffers);
+    buffers[DecodePlan::STATUS.0 as usize].clone()
+}
+
+/// Real data, random data, and every length at which a lane, tile, segment or chunk ends.
+fn blocks(random: &mut Random) -> Vec<Vec<u8>> {
+    let text = include_bytes!("../data/alice29.txt");
+    let mut blocks: Vec<Vec<u8>> = vec![
+        text.to_vec(),
+        include_bytes!("../data/ecoli.64k").to_vec(),
+        include_bytes!("../data/helmet_color.bc7.96k").to_vec(),
+        include_bytes!("../data/levitus_temp.96k").to_vec(),
+        vec![9; 70_000],
+        (0..40_000).map(|i| u8::from(i % 397 == 0)).collect(),
+        (0..16_128 + 3).map(|_| random.next() as u8).collect(),
+    ];
+    for length in [
+        1, 2, 3, 63, 64, 65, 66, 127, 128, 191, 192, 193, 255, 256, 4095, 4096, 4097, 4160, 4161,
+        8192, 16_448,
+    ] {
+        blocks.push(text[..length].to_vec());
+        blocks.push(text[..length].iter().map(|byte| byte & 1).collect());
+        blocks.push(random.bytes(length));
+    }
+    for _ in 0..12 {
+        let length = 1 + random.below(40_000) as usize;
+        blocks.push(random.bytes(length));
+    }
+    blocks
+}
+
+/// Every kernel, over real, random and edge-case blocks, at every segment size and table log.
+pub fn agree_on_good_blocks(gpu: &mut Gpu) {
+    let mut random = Random(0x1234_5678_9abc_def1);
+    for (segment_log, table_log) in [
+        (12, None),
+        (13, Some(8)),
+        (14, None),
+        (14, Some(12)),
+        (14, Some(11)),
+        (15, Some(9)),
+        (16, Some(10)),
+    ] {
+        let params = BlockParams { segment_log, table_log };
+        let blocks = blocks(&mut random);
+        let coded = encode(gpu, &blocks, &params);
+        assert!(coded.len() > 30, "only {} blocks were coded", coded.len());
+        let status = decode(gpu, &coded, segment_log);
+        assert!(status.iter().all(|&word| word == 0), "{status:?}");
+    }
+}
+
+/// The decode kernels over damaged payloads: flipped bits, random bytes, cuts.
+pub fn agree_on_damaged_blocks(gpu: &mut Gpu) {
+    let mut random = Random(0xfeed_5678_9abc_def1);
+    let text = include_bytes!("../data/alice29.txt");
+    for segment_log in [12, 14] {
+        let params = BlockParams { segment_log, table_log: None };
+        let good = encode(gpu, &[text[..9000].to_vec(), text[9000..29_000].to_vec()], &params);
+        let mut damaged = good.clone();
+        for number in 0..300 {
+            let (mut payload, mut header) = good[number % 2].clone();
+            let length = payload.len() as u32;
+            // Most of the damage in the head, where the structure is.
+            let reach = if number % 3 == 0 { length } else { 120 };
+            match number % 5 {
+                0 => (0..random.below(40))
+                    .for_each(|_| payload[random.below(reach) as usize] = random.next() as u8),
+                1 => payload.truncate(random.below(length) as usize),
+                2 => payload.extend((0..random.below(9)).map(|_| random.next() as u8)),
+                3 => header.table_log = 8 + random.below(5) as u8,
+                _ => {}
+            }
+            if number % 5 > 2 {
+                let at = random.below(reach) as usize;
+                payload[at] ^= 1 << random.below(8);
+            }
+            header.coded_size = payload.len() as u32;
+            damaged.push((payload, header));
+        }
+        for size in [0, 1, 2, 17, 400] {
+            let noise = (0..size).map(|_| random.next() as u8).collect();
+            damaged.push((noise, CodedBlock { coded_size: size, raw_size: 9000, table_log: 11 }));
+        }
+        let status = decode(gpu, &damaged, segment_log);
+        let faults = status.iter().filter(|&&word| word != 0).count();
+        assert!(faults > 200, "{faults} faults");
+        // Bodies that are noise behind a good head: every state and every refill is exercised.
+        let noisy: Vec<_> = (0..20)
+            .map(|number| {
+                let (mut payload, header) = good[number % 2].clone();
+                let from = payload.len() * (1 + number) / 24;
+                payload[from..].iter_mut().for_each(|byte| *byte = random.next() as u8);
+                (payload, header)
+            })
+            .collect();
+        decode(gpu, &noisy, segment_log);
+    }
+}

@@ -1,0 +1,152 @@
+//! What is allocated stays within the memory limit, whatever the length of a stream.
+
+#[path = "common/alloc.rs"]
+mod alloc;
+mod common;
+
+use std::{
+    io::{self, Read, Write},
+    thread,
+};
+
+use ranvil::{DeviceSelector, Error, Options};
+
+use common::{ALICE, Random};
+
+#[global_allocator]
+static ALLOCATOR: alloc::Counting = alloc::Counting;
+
+/// Content of any length without a file: mostly one value, some text, some noise.
+struct Synthetic {
+    pieces: [Vec<u8>; 3],
+    position: u64,
+    length: u64,
+}
+
+const PIECE: usize = 1 << 16;
+
+impl Synthetic {
+    fn new(length: u64) -> Self {
+        let text = ALICE[..PIECE].to_vec();
+        let pieces = [text, Random(1).bytes(PIECE), vec![b' '; PIECE]];
+        Self { pieces, position: 0, length }
+    }
+}
+
+impl Read for Synthetic {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let at = (self.position % PIECE as u64) as usize;
+        let piece = ((self.position >> 16) % 32).min(2) as usize;
+        let rest = (self.length - self.position).min((PIECE - at) as u64) as usize;
+        let count = rest.min(buf.len());
+        buf[..count].copy_from_slice(&self.pieces[piece][at..at + count]);
+        self.position += count as u64;
+        Ok(count)
+    }
+}
+
+/// Length and checksum of what is read, through a buffer of 64 KiB.
+fn digest(mut source: impl Read) -> io::Result<(u64, u32)> {
+    let mut buffer = vec![0; 1 << 16];
+    let (mut length, mut crc) = (0, 0);
+    loop {
+        let count = source.read(&mut buffer)?;
+        if count == 0 {
+            return Ok((length, crc));
+        }
+        length += count as u64;
+        crc = crc32c::crc32c_append(crc, &buffer[..count]);
+    }
+}
+
+fn compress(options: &Options, length: u64, target: impl Write) -> u64 {
+    let mut compressor = options.compressor(target).unwrap();
+    let mut source = Synthetic::new(length);
+    let mut buffer = vec![0; 1 << 16];
+    loop {
+        match source.read(&mut buffer).unwrap() {
+            0 => break,
+            count => compressor.write_all(&buffer[..count]).unwrap(),
+        }
+    }
+    let length = compressor.progress().coded_bytes;
+    compressor.finish().unwrap();
+    length
+}
+
+/// The buffers of this file beside those of the library.
+const OWN: usize = 1 << 19;
+
+#[test]
+fn a_stream_of_more_than_4_gib_stays_within_the_default_limit() {
+    let _alone = alloc::alone();
+    let length = (4 << 30) + 12_345;
+    let options = Options::new().device(DeviceSelector::Cpu);
+    let (reader, writer) = io::pipe().unwrap();
+    // Both directions at once, each within its own limit.
+    let (found, peak) = alloc::measure(|| {
+        let decompression = thread::spawn({
+            let options = options.clone();
+            move || digest(options.decompressor(reader).unwrap())
+        });
+        compress(&options, length, writer);
+        decompression.join().unwrap().unwrap()
+    });
+    assert_eq!(found, digest(Synthetic::new(length)).unwrap());
+    assert!(peak <= (512 << 20) + OWN, "{peak} bytes at once");
+}
+
+#[test]
+fn every_limit_is_kept() {
+    let _alone = alloc::alone();
+    let length = 8 << 20;
+    let expected = digest(Synthetic::new(length)).unwrap();
+    for block_size in [4096, 1 << 18, 1 << 20] {
+        for (threads, limit) in [(1, 3 << 20), (4, 6 << 20), (16, 24 << 20), (64, 80 << 20)] {
+            let options = Options::new()
+                .device(DeviceSelector::Cpu)
+                .block_size(block_size)
+                .unwrap()
+                .threads(threads)
+                .memory_limit(limit as u64);
+            let mut coded = Vec::with_capacity(2 * length as usize);
+            let (_, peak) = alloc::measure(|| compress(&options, length, &mut coded));
+            assert!(peak <= limit + OWN, "encoding, {block_size} B, {limit}: {peak}");
+            let (found, peak) =
+                alloc::measure(|| digest(options.decompressor(&coded[..]).unwrap()).unwrap());
+            assert_eq!(found, expected);
+            assert!(peak <= limit + OWN, "decoding, {block_size} B, {limit}: {peak}");
+            let (found, peak) = alloc::measure(|| {
+                digest(options.seekable(io::Cursor::new(&coded[..])).unwrap()).unwrap()
+            });
+            assert_eq!(found, expected);
+            assert!(peak <= limit + OWN, "seeking, {block_size} B, {limit}: {peak}");
+        }
+    }
+}
+
+#[test]
+fn one_small_block_takes_little() {
+    let _alone = alloc::alone();
+    for options in [Options::new(), Options::new().block_size(1 << 20).unwrap()] {
+        let options = options.device(DeviceSelector::Cpu);
+        let (coded, peak) = alloc::measure(|| options.compress(&ALICE[..1000]).unwrap());
+        assert!(peak < 400_000, "{peak} bytes to compress");
+        let (_, peak) = alloc::measure(|| options.decompress(&coded).unwrap());
+        assert!(peak < 400_000, "{peak} bytes to decompress");
+    }
+}
+
+/// A header may promise anything; only what follows it takes memory.
+#[test]
+fn promises_take_no_memory() {
+    let _alone = alloc::alone();
+    let mut coded = Options::new().block_size(1 << 20).unwrap().compress(b"").unwrap();
+    coded[12..20].copy_from_slice(&u64::MAX.to_le_bytes());
+    let crc = crc32c::crc32c(&coded[..20]);
+    coded[20..24].copy_from_slice(&crc.to_le_bytes());
+    let options = Options::new().device(DeviceSelector::Cpu);
+    let (result, peak) = alloc::measure(|| options.decompress(&coded));
+    assert!(matches!(result, Err(Error::CorruptFrame { .. })), "{result:?}");
+    assert!(peak < 100_000, "{peak} bytes for an empty frame that promises much");
+}
