@@ -10,10 +10,13 @@ use crate::{
     kernel::{self, Form, KernelDesc, Variant},
 };
 
+/// A kernel's name and its specialisation constants.
+type Key = (&'static str, Vec<(u32, u32)>);
+
 /// Every pipeline of a device that has been used so far.
 pub(crate) struct Pipelines {
     layouts: HashMap<&'static str, Layout>,
-    pipelines: HashMap<(&'static str, Vec<(u32, u32)>), Pipeline>,
+    pipelines: HashMap<Key, Pipeline>,
     device: Arc<Device>,
 }
 
