@@ -9,6 +9,7 @@ use super::{
     memory::Memory,
     pipeline::Pipelines,
     submit::Slot,
+    timing::Timestamps,
 };
 pub use super::{
     inspect::{Compiled, compile_all},
@@ -93,6 +94,41 @@ impl Gpu {
             bytes.copy_from_slice(&self.slot.download(id)[..bytes.len()]);
         }
         self.device().messages().map_or(Ok(()), |messages| messages.check())
+    }
+}
+
+impl Gpu {
+    /// Runs a recording `runs` times in a row without the host in between, and returns the device's times of each
+    /// run's commands; the Download buffers of `buffers` are then read back. `None` if the queue has no timestamps.
+    pub fn time(
+        &mut self,
+        recording: &Recording,
+        buffers: &mut [Vec<u32>],
+        runs: usize,
+    ) -> Result<Option<Vec<Vec<CommandTime>>>, DeviceError> {
+        let count = recording.commands.len();
+        let commands = recording.commands.iter().cycle().take(runs * count).cloned().collect();
+        let repeated = Recording { commands, buffers: recording.buffers.clone() };
+        self.slot.reserve(&repeated.buffers)?;
+        let ids = |role| {
+            let with_role = (0..).zip(&repeated.buffers).filter(move |(_, desc)| desc.role == role);
+            with_role.map(|(index, _)| BufferId(index)).collect::<Vec<_>>()
+        };
+        for id in ids(Role::Upload) {
+            let bytes: &[u8] = bytemuck::cast_slice(&buffers[id.0 as usize]);
+            self.slot.upload(id)[..bytes.len()].copy_from_slice(bytes);
+        }
+        let downloads = ids(Role::Download);
+        self.slot.timestamps = Timestamps::new(&self.memory.device, repeated.commands.len())?;
+        self.slot.run(&mut self.pipelines, &repeated, &downloads)?;
+        self.slot.wait()?;
+        for id in downloads {
+            let bytes: &mut [u8] = bytemuck::cast_slice_mut(&mut buffers[id.0 as usize]);
+            bytes.copy_from_slice(&self.slot.download(id)[..bytes.len()]);
+        }
+        let Some(timestamps) = self.slot.timestamps.take() else { return Ok(None) };
+        let times = timestamps.read()?;
+        Ok(Some(times.chunks(count).map(<[_]>::to_vec).collect()))
     }
 }
 
