@@ -50,7 +50,7 @@ impl DecodePlan {
     /// Plans a batch of blocks with segments of `2^segment_log` bytes.
     ///
     /// # Panics
-    /// If the batch is empty, exceeds [`MAX_BLOCKS`] or [`MAX_RAW_BYTES`], or if a block's header fields are not what
+    /// If the batch is empty, exceeds [`MAX_BLOCKS`] or 1 GiB, or if a block's header fields are not what
     /// [`CodedBlock`] says.
     pub fn new(coded: &[CodedBlock], segment_log: u8) -> Self {
         let raw_bytes: usize = coded.iter().map(|block| block.raw_size as usize).sum();

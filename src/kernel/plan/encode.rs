@@ -65,7 +65,7 @@ impl EncodePlan {
     /// Plans a batch of blocks of the given sizes in bytes.
     ///
     /// # Panics
-    /// If the batch is empty, exceeds [`MAX_BLOCKS`] or [`MAX_RAW_BYTES`], if a block is empty or larger than 1 MiB, or
+    /// If the batch is empty, exceeds [`MAX_BLOCKS`] or 1 GiB, if a block is empty or larger than 1 MiB, or
     /// if the parameters are out of range.
     pub fn new(raw_sizes: &[u32], params: &BlockParams) -> Self {
         let raw_bytes = raw_sizes.iter().map(|&size| size as usize).sum();
@@ -210,6 +210,7 @@ fn buffers(blocks: u64, total: &EncodeBlock) -> Vec<BufferDesc> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernel::plan::DecodePlan;
 
     #[test]
     fn capacity_serves_every_batch_within_it() {
@@ -228,6 +229,12 @@ mod tests {
                 assert!(used.size <= limit.size, "{used:?} is more than {limit:?}");
             }
         }
-        EncodePlan::capacity(MAX_BLOCKS, MAX_RAW_BYTES);
+        let most = [
+            EncodePlan::capacity(MAX_BLOCKS, MAX_RAW_BYTES),
+            DecodePlan::capacity(MAX_BLOCKS, MAX_RAW_BYTES),
+        ];
+        for desc in most.iter().flatten() {
+            assert!(desc.size <= 128 << 20, "{desc:?}");
+        }
     }
 }
