@@ -74,27 +74,23 @@ struct Stream {
     uint x[LANES];
     // The next word and the end of the words.
     uint p, end;
-    // Bytes of the segment and whole tiles of its body; 0 if there is no such segment.
-    uint size, tiles;
+    // Bytes of the segment and of its body; 0 if there is no such segment.
+    uint size, body;
 };
 
-// Decodes a symbol on each live lane into the low byte of its quad's next place (step s). With `checked` false all
-// lanes are live and the stream holds all words that they can take; else no word past the end is read.
-void decode_step(const bool checked, uint s, bool live[LANES], inout Stream stream, inout uint quad[LANES]) {
+// Decodes a symbol on each of the first lanes, those whose symbol of step s is before `limit`, into the next byte of
+// its quad. With `checked` false all lanes are among them and the stream holds all words that they can take; else no
+// word past the end is read.
+void decode_step(const bool checked, uint s, uint limit, inout Stream stream, inout uint quad[LANES]) {
     bool need[LANES];
     [[unroll]] for (uint j = 0u; j < LANES; j++) {
+        bool live = !checked || 4u * lane(j) + s < limit;
         uint x = stream.x[j];
         uint entry = table[x & ((1u << table_log) - 1u)];
         x = (entry >> 20) * (x >> table_log) + (entry >> 8 & 0xfffu);
-        if (!checked) {
-            quad[j] = quad[j] >> 8 | entry << 24;
-            stream.x[j] = x;
-            need[j] = x < 0x10000u;
-        } else {
-            quad[j] |= live[j] ? (entry & 0xffu) << 8u * s : 0u;
-            stream.x[j] = live[j] ? x : stream.x[j];
-            need[j] = live[j] && x < 0x10000u;
-        }
+        quad[j] = quad[j] >> 8 | (live ? entry << 24 : 0u);
+        stream.x[j] = live ? x : stream.x[j];
+        need[j] = live && x < 0x10000u;
     }
     uint at[LANES];
     claim(stream.p, need, at);
@@ -106,16 +102,13 @@ void decode_step(const bool checked, uint s, bool live[LANES], inout Stream stre
     }
 }
 
-void decode_tile(const bool checked, bool live[STREAMS], inout Stream streams[STREAMS], out uint quads[STREAMS][LANES]) {
+// Decodes a tile of each stream, or the first `limits` symbols of it.
+void decode_tile(const bool checked, uint limits[STREAMS], inout Stream streams[STREAMS], out uint quads[STREAMS][LANES]) {
     [[unroll]] for (uint k = 0u; k < STREAMS; k++) {
         [[unroll]] for (uint j = 0u; j < LANES; j++) quads[k][j] = 0u;
     }
-    [[unroll]] for (uint s = 0u; s < 4u; s++) {
-        [[unroll]] for (uint k = 0u; k < STREAMS; k++) {
-            bool lanes[LANES];
-            [[unroll]] for (uint j = 0u; j < LANES; j++) lanes[j] = live[k];
-            decode_step(checked, s, lanes, streams[k], quads[k]);
-        }
+    UNROLL_STEPS for (uint s = 0u; s < 4u; s++) {
+        [[unroll]] for (uint k = 0u; k < STREAMS; k++) decode_step(checked, s, limits[k], streams[k], quads[k]);
     }
 }
 
@@ -127,7 +120,7 @@ Stream open(DecodeBlock block, uint segment) {
     Stream stream;
     uint begin = min(segment << segment_log, block.raw_size);
     stream.size = min(block.raw_size - begin, 1u << segment_log);
-    stream.tiles = (max(stream.size, 64u) - 64u) / TILE;
+    stream.body = max(stream.size, 64u) - 64u;
     stream.p = 0u;
     stream.end = 0u;
     [[unroll]] for (uint j = 0u; j < LANES; j++) stream.x[j] = 0x10000u;
@@ -144,22 +137,12 @@ Stream open(DecodeBlock block, uint segment) {
     return stream;
 }
 
-// Decodes what is past the last whole tile into `tail` and checks how the segment ends.
-void close(uint segment, uint tail, inout Stream stream) {
-    uint rest = max(stream.size, 64u) - 64u - TILE * stream.tiles;
-    uint quad[LANES];
-    [[unroll]] for (uint j = 0u; j < LANES; j++) quad[j] = 0u;
-    [[unroll]] for (uint s = 0u; s < 4u; s++) {
-        bool live[LANES];
-        [[unroll]] for (uint j = 0u; j < LANES; j++) live[j] = 4u * lane(j) + s < rest;
-        decode_step(true, s, live, stream, quad);
-    }
-    // Seed bytes of this segment; there are fewer than 64 only in a segment that short.
-    uint seeds = min(stream.size, 64u);
+// Adds the seed to the tail and checks how the segment ends.
+void close(uint segment, uint tail, Stream stream) {
+    uint seeds = stream.size - stream.body;
     [[unroll]] for (uint j = 0u; j < LANES; j++) {
         uint seed = stream.x[j] & 0xffffu;
-        uint at = rest + 2u * lane(j);
-        if (quad[j] != 0u) atomicOr(tails[tail + lane(j)], quad[j]);
+        uint at = stream.body % TILE + 2u * lane(j);
         atomicOr(tails[tail + at / 4u], seed << 8u * (at % 4u));
         if (at % 4u == 3u) atomicOr(tails[tail + at / 4u + 1u], seed >> 8);
         if (stream.size > 0u) {
@@ -184,38 +167,44 @@ void main() {
         Stream streams[STREAMS];
         [[unroll]] for (uint k = 0u; k < STREAMS; k++) streams[k] = open(block, segment + k);
 
-        // Only the last segment of a block is short: none is longer than the first of those in step.
+        uint tail = group() * STREAMS * TAIL_WORDS;
+        for (uint i = lane(0u); i < STREAMS * TAIL_WORDS; i += WIDTH) tails[tail + i] = 0u;
+        barrier();
+
+        // Only the last segment of a block is short: none is longer than the first of those in step. Symbols past the
+        // last whole tile go to the tail.
         uint first = min((base + first_group_in_step() * STREAMS) << segment_log, block.raw_size);
         uint most = (max(min(block.raw_size - first, 1u << segment_log), 64u) - 64u) / TILE;
-        for (uint tile = 0u; tile < most; tile++) {
-            bool live[STREAMS];
+        for (uint tile = 0u; tile <= most; tile++) {
+            uint limits[STREAMS];
             bool safe = true;
             [[unroll]] for (uint k = 0u; k < STREAMS; k++) {
-                live[k] = tile < streams[k].tiles;
-                safe = safe && live[k] && streams[k].p + TILE <= streams[k].end;
+                limits[k] = min(streams[k].body - min(streams[k].body, tile * TILE), TILE);
+                safe = safe && limits[k] == TILE && streams[k].p + TILE <= streams[k].end;
             }
             uint quads[STREAMS][LANES];
 #ifdef SUBGROUP
-            if (all_groups(safe)) decode_tile(false, live, streams, quads);
+            if (all_groups(safe)) decode_tile(false, limits, streams, quads);
             else
 #endif
-            decode_tile(true, live, streams, quads);
+            decode_tile(true, limits, streams, quads);
             [[unroll]] for (uint k = 0u; k < STREAMS; k++) {
-                if (!live[k]) continue;
                 uint out_at = block.raw + ((segment + k) << segment_log) / 4u + tile * (TILE / 4u);
-                [[unroll]] for (uint j = 0u; j < LANES; j++) raw[out_at + lane(j)] = quads[k][j];
+                [[unroll]] for (uint j = 0u; j < LANES; j++) {
+                    if (limits[k] == TILE) raw[out_at + lane(j)] = quads[k][j];
+                    else if (limits[k] > 0u) tails[tail + k * TAIL_WORDS + lane(j)] = quads[k][j];
+                }
             }
         }
-
-        uint tail = group() * STREAMS * TAIL_WORDS;
-        for (uint i = lane(0u); i < STREAMS * TAIL_WORDS; i += WIDTH) tails[tail + i] = 0u;
         barrier();
         [[unroll]] for (uint k = 0u; k < STREAMS; k++) close(segment + k, tail + k * TAIL_WORDS, streams[k]);
         barrier();
         [[unroll]] for (uint k = 0u; k < STREAMS; k++) {
-            uint bytes = streams[k].size - TILE * streams[k].tiles;
-            uint out_at = block.raw + ((segment + k) << segment_log) / 4u + streams[k].tiles * (TILE / 4u);
-            for (uint i = lane(0u); i < (bytes + 3u) / 4u; i += WIDTH) raw[out_at + i] = tails[tail + k * TAIL_WORDS + i];
+            uint done = streams[k].body / TILE * TILE;
+            uint out_at = block.raw + (((segment + k) << segment_log) + done) / 4u;
+            for (uint i = lane(0u); 4u * i < streams[k].size - done; i += WIDTH) {
+                raw[out_at + i] = tails[tail + k * TAIL_WORDS + i];
+            }
         }
         barrier();
     }

@@ -39,18 +39,19 @@ struct Stream {
     uint p, written;
     uint ring;
     uint space;
-    // Bytes of the segment and whole tiles of its body; 0 if there is no such segment.
-    uint size, tiles;
+    // Bytes of the segment and of its body; 0 if there is no such segment.
+    uint size, body;
 };
 
-// Encodes a symbol on each live lane; with `checked` false all are live.
-void encode_step(const bool checked, bool live[LANES], uint symbol[LANES], inout Stream stream) {
+// Encodes a symbol on each of the first lanes: those whose symbol of step s is before `limit`. With `checked` false all
+// lanes are among them.
+void encode_step(const bool checked, uint s, uint limit, uint quad[LANES], inout Stream stream) {
     uvec2 entry[LANES];
     bool need[LANES];
     [[unroll]] for (uint j = 0u; j < LANES; j++) {
-        entry[j] = table[symbol[j]];
+        entry[j] = table[quad[j] >> 8u * s & 0xffu];
         need[j] = stream.x[j] >> (32u - table_log) >= entry[j].y >> 20;
-        if (checked) need[j] = need[j] && live[j];
+        if (checked) need[j] = need[j] && 4u * lane(j) + s < limit;
     }
     uint at[LANES];
     claim_back(stream.p, need, at);
@@ -64,7 +65,14 @@ void encode_step(const bool checked, bool live[LANES], uint symbol[LANES], inout
         umulExtended(x + (entry[j].y & 1u), entry[j].x, high, low);
         uint quotient = high >> (entry[j].y >> 4 & 15u);
         x += (entry[j].y >> 8 & 0xfffu) + quotient * ((1u << table_log) - (entry[j].y >> 20));
-        if (!checked || live[j]) stream.x[j] = x;
+        if (!checked || 4u * lane(j) + s < limit) stream.x[j] = x;
+    }
+}
+
+// Encodes a tile of each stream, or the first `limits` symbols of it.
+void encode_tile(const bool checked, uint limits[STREAMS], uint quads[STREAMS][LANES], inout Stream streams[STREAMS]) {
+    UNROLL_STEPS for (uint s = 4u; s-- > 0u;) {
+        [[unroll]] for (uint k = 0u; k < STREAMS; k++) encode_step(checked, s, limits[k], quads[k], streams[k]);
     }
 }
 
@@ -94,51 +102,19 @@ uint raw_byte(uint word, uint i) { return raw[word + i / 4u] >> 8u * (i % 4u) & 
 Stream open(EncodeBlock block, uint segment, uint ring) {
     Stream stream;
     stream.size = segment_size(block, segment, segment_log);
-    stream.tiles = (max(stream.size, 64u) - 64u) / TILE;
+    stream.body = max(stream.size, 64u) - 64u;
     stream.space = segment_scratch(block, segment, segment_log);
     stream.p = stream_space(stream.size);
     stream.written = stream.p;
     stream.ring = ring;
     uint word = block.raw + (segment << segment_log) / 4u;
-    uint body = max(stream.size, 64u) - 64u;
     [[unroll]] for (uint j = 0u; j < LANES; j++) {
-        uint at = body + 2u * lane(j);
+        uint at = stream.body + 2u * lane(j);
         stream.x[j] = 0x10000u;
         if (at < stream.size) stream.x[j] |= raw_byte(word, at);
         if (at + 1u < stream.size) stream.x[j] |= raw_byte(word, at + 1u) << 8;
     }
     return stream;
-}
-
-// The symbols past the last whole tile.
-void encode_rest(EncodeBlock block, uint segment, inout Stream stream) {
-    uint rest = max(stream.size, 64u) - 64u - TILE * stream.tiles;
-    uint word = block.raw + (segment << segment_log) / 4u + stream.tiles * (TILE / 4u);
-    uint quad[LANES];
-    [[unroll]] for (uint j = 0u; j < LANES; j++) quad[j] = 4u * lane(j) < rest ? raw[word + lane(j)] : 0u;
-    [[unroll]] for (int s = 3; s >= 0; s--) {
-        bool live[LANES];
-        uint symbol[LANES];
-        [[unroll]] for (uint j = 0u; j < LANES; j++) {
-            live[j] = 4u * lane(j) + uint(s) < rest;
-            symbol[j] = quad[j] >> 8 * s & 0xffu;
-        }
-        encode_step(true, live, symbol, stream);
-    }
-}
-
-void encode_tile(const bool checked, bool live[STREAMS], uint quads[STREAMS][LANES], inout Stream streams[STREAMS]) {
-    [[unroll]] for (int s = 3; s >= 0; s--) {
-        [[unroll]] for (uint k = 0u; k < STREAMS; k++) {
-            bool lanes[LANES];
-            uint symbol[LANES];
-            [[unroll]] for (uint j = 0u; j < LANES; j++) {
-                lanes[j] = live[k];
-                symbol[j] = quads[k][j] >> 8 * s & 0xffu;
-            }
-            encode_step(checked, lanes, symbol, streams[k]);
-        }
-    }
 }
 
 // The initial states as 64 more words, and whatever the ring still holds.
@@ -180,30 +156,30 @@ void main() {
         Stream streams[STREAMS];
         [[unroll]] for (uint k = 0u; k < STREAMS; k++) {
             streams[k] = open(block, segment + k, (group() * STREAMS + k) * RING);
-            encode_rest(block, segment + k, streams[k]);
         }
-        write_out_whole(streams);
 
         // Only the last segment of a block is short: none is longer than the first of those in work. All groups go as
         // often through the barriers, since lavapipe takes a subgroup's barrier for the workgroup's.
-        uint most = (max(segment_size(block, base, segment_log), 64u) - 64u) / TILE;
+        uint most = (max(segment_size(block, base, segment_log), 64u) - 64u + TILE - 1u) / TILE;
         for (uint tile = most; tile-- > 0u;) {
-            bool live[STREAMS];
-            bool all_live = true;
-            bool none_live = true;
+            uint limits[STREAMS];
+            bool whole = true;
+            bool idle = true;
             uint quads[STREAMS][LANES];
             [[unroll]] for (uint k = 0u; k < STREAMS; k++) {
-                live[k] = tile < streams[k].tiles;
-                all_live = all_live && live[k];
-                none_live = none_live && !live[k];
+                limits[k] = min(streams[k].body - min(streams[k].body, tile * TILE), TILE);
+                whole = whole && limits[k] == TILE;
+                idle = idle && limits[k] == 0u;
                 uint word = block.raw + ((segment + k) << segment_log) / 4u + tile * (TILE / 4u);
-                [[unroll]] for (uint j = 0u; j < LANES; j++) quads[k][j] = live[k] ? raw[word + lane(j)] : 0u;
+                [[unroll]] for (uint j = 0u; j < LANES; j++) {
+                    quads[k][j] = 4u * lane(j) < limits[k] ? raw[word + lane(j)] : 0u;
+                }
             }
 #ifdef SUBGROUP
-            if (all_groups(all_live)) encode_tile(false, live, quads, streams);
-            else if (!all_groups(none_live)) encode_tile(true, live, quads, streams);
+            if (all_groups(whole)) encode_tile(false, limits, quads, streams);
+            else if (!all_groups(idle)) encode_tile(true, limits, quads, streams);
 #else
-            encode_tile(true, live, quads, streams);
+            encode_tile(true, limits, quads, streams);
 #endif
             write_out_whole(streams);
         }

@@ -32,6 +32,13 @@ layout(local_size_x = WORKGROUP, local_size_x_id = 0) in;
 #define GROUPS (gl_WorkGroupSize.x / WIDTH)
 #define TILE 128u
 
+// Several lanes an invocation keep it busy as they are, and unrolled they take drivers minutes to compile.
+#if WIDTH >= 16
+#define UNROLL_STEPS [[unroll]]
+#else
+#define UNROLL_STEPS [[dont_unroll]]
+#endif
+
 #ifdef SUBGROUP
 #define INVOCATION (gl_SubgroupID * SUBGROUP + gl_SubgroupInvocationID)
 #else

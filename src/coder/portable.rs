@@ -3,7 +3,7 @@
 use super::{
     lanes::{LANES, STATE_MIN, STEPS, TILE},
     rans::{DecodeTable, EncodeTable},
-    tiles::{Decoding, Encoding, Tiles, WINDOW, shorten},
+    tiles::{Decoding, Encoding, Tiles, WINDOW, decode_each, encode_each},
 };
 
 /// Code for any processor.
@@ -12,16 +12,15 @@ pub(super) struct Portable;
 
 impl Tiles for Portable {
     fn decode<const N: usize>(self, table: &DecodeTable, mut segments: [&mut Decoding<'_>; N]) {
-        while segments.iter().all(|s| s.words.len() >= WINDOW && s.body.len() >= TILE) {
-            for segment in &mut segments {
-                let window = segment.words.first_chunk().expect("checked above");
-                let body = std::mem::take(&mut segment.body);
-                let (tile, rest) = body.split_first_chunk_mut().expect("checked above");
-                let taken = decode_tile::<false>(table, &mut segment.states, window, tile, TILE);
-                segment.words = &segment.words[taken..];
-                segment.body = rest;
-            }
-        }
+        let mut x = segments.each_ref().map(|segment| segment.states);
+        decode_each(&mut segments, |windows, tiles| {
+            let mut work = x.iter_mut().zip(windows).zip(tiles);
+            std::array::from_fn(|_| {
+                let ((x, window), tile) = work.next().expect("N of each");
+                decode_tile::<false>(table, x, window, tile, TILE)
+            })
+        });
+        segments.iter_mut().zip(x).for_each(|(segment, x)| segment.states = x);
     }
 
     fn decode_partial(
@@ -36,16 +35,15 @@ impl Tiles for Portable {
     }
 
     fn encode<const N: usize>(self, table: &EncodeTable, mut segments: [&mut Encoding<'_>; N]) {
-        while segments.iter().all(|s| s.body.len() >= TILE) {
-            for segment in &mut segments {
-                let (rest, tile) = segment.body.split_last_chunk().expect("checked above");
-                let room = std::mem::take(&mut segment.room);
-                let window = room.last_chunk_mut().expect("room for whole tiles");
-                let taken = encode_tile::<false>(table, &mut segment.states, window, tile, TILE);
-                segment.room = shorten(room, taken);
-                segment.body = rest;
-            }
-        }
+        let mut x = segments.each_ref().map(|segment| segment.states);
+        encode_each(&mut segments, |windows, tiles| {
+            let mut work = x.iter_mut().zip(windows).zip(tiles);
+            std::array::from_fn(|_| {
+                let ((x, window), tile) = work.next().expect("N of each");
+                encode_tile::<false>(table, x, window, tile, TILE)
+            })
+        });
+        segments.iter_mut().zip(x).for_each(|(segment, x)| segment.states = x);
     }
 
     fn encode_partial(

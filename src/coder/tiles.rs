@@ -51,6 +51,28 @@ pub(super) struct Decoding<'a> {
     pub body: &'a mut [u8],
 }
 
+/// Calls `decode` for tile after tile with windows of words and room for the symbols of `N` segments; it returns the
+/// bytes of words that it took. Ends as [`Tiles::decode`] says.
+#[inline(always)] // into functions that have the vector instructions
+pub(super) fn decode_each<const N: usize>(
+    segments: &mut [&mut Decoding<'_>; N],
+    mut decode: impl FnMut([&[u8; WINDOW]; N], [&mut [u8; TILE]; N]) -> [usize; N],
+) {
+    while segments.iter().all(|s| s.words.len() >= WINDOW && s.body.len() >= TILE) {
+        let windows = segments.each_ref().map(|s| s.words.first_chunk().expect("checked"));
+        let tiles = segments.each_mut().map(|segment| {
+            let body = std::mem::take(&mut segment.body);
+            let (tile, rest) = body.split_first_chunk_mut().expect("checked");
+            segment.body = rest;
+            tile
+        });
+        let taken = decode(windows, tiles);
+        for (segment, taken) in segments.iter_mut().zip(taken) {
+            segment.words = &segment.words[taken..];
+        }
+    }
+}
+
 /// Where a segment's stream lies in the payload and where its raw bytes go.
 pub(super) struct Coded<'a> {
     /// From the first initial state to the end of the payload.
@@ -131,6 +153,27 @@ pub(super) struct Encoding<'a> {
     pub room: &'a mut [u8],
 }
 
+/// Calls `encode` for tile after tile, from the end, with windows for words and the symbols of `N` segments; it returns
+/// the bytes at the windows' ends that it filled. Ends as [`Tiles::encode`] says.
+#[inline(always)] // into functions that have the vector instructions
+pub(super) fn encode_each<const N: usize>(
+    segments: &mut [&mut Encoding<'_>; N],
+    mut encode: impl FnMut([&mut [u8; WINDOW]; N], [&[u8; TILE]; N]) -> [usize; N],
+) {
+    while segments.iter().all(|s| s.body.len() >= TILE) {
+        let tiles = segments.each_mut().map(|segment| {
+            let (rest, tile) = segment.body.split_last_chunk().expect("checked");
+            segment.body = rest;
+            tile
+        });
+        let windows = segments.each_mut().map(|s| s.room.last_chunk_mut().expect("whole tiles"));
+        let filled = encode(windows, tiles);
+        for (segment, filled) in segments.iter_mut().zip(filled) {
+            segment.room = shorten(std::mem::take(&mut segment.room), filled);
+        }
+    }
+}
+
 /// Encodes `N` segments together, each into the end of its buffer, which holds at least
 /// [`stream_bound`](super::lanes::stream_bound) of its length; returns where the streams begin.
 pub(super) fn encode_segments<const N: usize>(
@@ -166,7 +209,7 @@ pub(super) fn encode_segments<const N: usize>(
 }
 
 /// `bytes` without its last `count`.
-pub(super) fn shorten(bytes: &mut [u8], count: usize) -> &mut [u8] {
+fn shorten(bytes: &mut [u8], count: usize) -> &mut [u8] {
     let length = bytes.len() - count;
     &mut bytes[..length]
 }

@@ -6,6 +6,7 @@ use crate::{
     DeviceSelector, Options,
     engine::accel::Accelerator,
     error::{DeviceError, Result},
+    vk,
 };
 
 /// Names the device where the options do not.
@@ -37,21 +38,20 @@ impl Route {
         Ok(match selector {
             DeviceSelector::Cpu => Self::Cpu,
             DeviceSelector::Auto => Self::Auto,
-            explicit => Self::Device(open(&explicit)?),
+            // Half of the memory for staging: a block in flight needs its buffers on this side as well.
+            explicit => Self::Device(open(&explicit, options.memory_limit / 2)?),
         })
     }
 }
 
-/// The device that `Auto` may use: hardware, never a software implementation.
-pub(super) fn open_hardware() -> Option<Box<dyn Accelerator>> {
-    open(&DeviceSelector::Auto)
+/// The device that `Auto` may use: hardware, never a software implementation. Its staging takes at most `budget`
+/// bytes.
+pub(super) fn open_hardware(budget: u64) -> Option<Box<dyn Accelerator>> {
+    open(&DeviceSelector::Auto, budget)
         .inspect_err(|error| log::debug!("no device beside the CPU: {error}"))
         .ok()
 }
 
-fn open(selector: &DeviceSelector) -> Result<Box<dyn Accelerator>, DeviceError> {
-    Err(DeviceError::NotFound {
-        selector: selector.to_string(),
-        available: "this build cannot use devices".to_owned(),
-    })
+fn open(selector: &DeviceSelector, budget: u64) -> Result<Box<dyn Accelerator>, DeviceError> {
+    Ok(Box::new(vk::open(selector, budget)?))
 }

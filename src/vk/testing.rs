@@ -8,7 +8,8 @@ use super::{
     instance::Messages,
     memory::Memory,
     pipeline::Pipelines,
-    submit::Slot,
+    submit::{Part, Slot},
+    timing::Timestamps,
 };
 pub use super::{
     inspect::{Compiled, compile_all},
@@ -61,6 +62,11 @@ impl Gpu {
         &self.device().info
     }
 
+    /// The largest storage buffer that the device can bind, in bytes.
+    pub fn max_storage_buffer_range(&self) -> u64 {
+        self.device().offer.limits.max_storage_buffer_range.into()
+    }
+
     /// The subgroup size that kernels run at; `None` is their shared-memory form.
     pub fn subgroup(&self) -> Option<u32> {
         self.device().subgroup
@@ -93,6 +99,53 @@ impl Gpu {
             bytes.copy_from_slice(&self.slot.download(id)[..bytes.len()]);
         }
         self.device().messages().map_or(Ok(()), |messages| messages.check())
+    }
+}
+
+/// A recording that can be run again and again over the same device-resident buffers, for benchmarks.
+pub struct Bench {
+    gpu: Gpu,
+    recording: Recording,
+}
+
+impl Bench {
+    /// Uploads `inputs` and compiles the kernels. The recording's commands are repeated `times` times within a run.
+    pub fn new(
+        mut gpu: Gpu,
+        recording: &Recording,
+        inputs: &[(BufferId, &[u8])],
+        times: usize,
+    ) -> Result<Self, DeviceError> {
+        let commands: Vec<_> =
+            (0..times).flat_map(|_| recording.commands.iter().cloned()).collect();
+        gpu.slot.timestamps = Timestamps::new(&gpu.memory.device, commands.len())?;
+        gpu.slot.reserve(&recording.buffers)?;
+        for &(buffer, bytes) in inputs {
+            gpu.slot.upload(buffer)[..bytes.len()].copy_from_slice(bytes);
+        }
+        let recording = Recording { buffers: recording.buffers.clone(), commands };
+        Ok(Self { gpu, recording })
+    }
+
+    /// Runs all repetitions; how long each command took.
+    pub fn run(&mut self) -> Result<Vec<CommandTime>, DeviceError> {
+        let Gpu { slot, pipelines, .. } = &mut self.gpu;
+        slot.run(pipelines, &self.recording, &[])?;
+        slot.wait()?;
+        slot.timestamps.as_ref().map_or(Ok(Vec::new()), Timestamps::read)
+    }
+
+    /// A Download buffer as the last run left it.
+    pub fn read(&mut self, buffer: BufferId) -> Result<Vec<u8>, DeviceError> {
+        let size = self.recording.buffers[buffer.0 as usize].size;
+        self.gpu.slot.fetch(&[Part { buffer, offset: 0, size }])?;
+        self.gpu.slot.wait()?;
+        Ok(self.gpu.slot.download(buffer)[..size as usize].to_vec())
+    }
+
+    /// The device, for another recording.
+    pub fn into_gpu(self) -> Gpu {
+        self.gpu
     }
 }
 

@@ -5,7 +5,7 @@ use std::arch::x86_64::*;
 use crate::coder::{
     lanes::{LANES, STEPS, TILE},
     rans::{DecodeTable, EncodeTable},
-    tiles::{Decoding, Encoding, Tiles, WINDOW, shorten},
+    tiles::{Decoding, Encoding, Tiles, WINDOW, decode_each, encode_each},
 };
 
 /// Proof of AVX2 and POPCNT.
@@ -113,72 +113,50 @@ const fn shuffles(expand: bool) -> Shuffles {
 
 /// The shuffle for the set in the low 8 bits.
 #[inline]
-#[target_feature(enable = "avx2")]
+#[target_feature(enable = "avx2,popcnt")]
 fn shuffle(shuffles: &'static Shuffles, set: u32) -> __m128i {
     // SAFETY: 16 bytes, aligned.
     unsafe { _mm_load_si128(shuffles.0[set as usize % 256].as_ptr().cast()) }
 }
 
+/// Loads 32 lanes.
 #[inline]
-#[target_feature(enable = "avx2")]
-fn store(lanes: Lanes, bytes: &mut [u8; TILE]) {
-    for v in 0..4 {
-        // SAFETY: 4 times 32 bytes.
-        unsafe { _mm256_storeu_si256(bytes.as_mut_ptr().add(32 * v).cast(), lanes[v]) }
-    }
-}
-
-#[inline]
-#[target_feature(enable = "avx2")]
-fn load_states(states: &[u32; LANES]) -> Lanes {
+#[target_feature(enable = "avx2,popcnt")]
+fn load(states: &[u32; LANES]) -> Lanes {
     // SAFETY: 4 times 32 bytes.
-    std::array::from_fn(|v| unsafe { _mm256_loadu_si256(states.as_ptr().add(8 * v).cast()) })
+    std::array::from_fn(|v| unsafe { _mm256_loadu_si256(states.as_ptr().cast::<__m256i>().add(v)) })
 }
 
+/// Stores 32 lanes to 128 bytes: states or a tile.
 #[inline]
-#[target_feature(enable = "avx2")]
-fn store_states(lanes: Lanes, states: &mut [u32; LANES]) {
+#[target_feature(enable = "avx2,popcnt")]
+fn store<T: bytemuck::Pod>(from: Lanes, lanes: &mut T) {
+    const { assert!(size_of::<T>() == 128) }
+    let first: *mut __m256i = std::ptr::from_mut(lanes).cast();
     for v in 0..4 {
         // SAFETY: 4 times 32 bytes.
-        unsafe { _mm256_storeu_si256(states.as_mut_ptr().add(8 * v).cast(), lanes[v]) }
+        unsafe { _mm256_storeu_si256(first.add(v), from[v]) }
     }
 }
 
-/// All ones in those of 8 lanes, whose first symbols lie at `first`, that have a symbol below `symbols` in this step.
+/// All ones in those of 8 lanes that have a symbol below `symbols`, if their symbols lie at `position`.
 #[inline]
-#[target_feature(enable = "avx2")]
-fn active(first: __m256i, step: usize, symbols: usize) -> __m256i {
-    _mm256_cmpgt_epi32(_mm256_set1_epi32(symbols as i32 - step as i32), first)
-}
-
-#[inline]
-#[target_feature(enable = "avx2")]
-fn sign_bits(lanes: __m256i) -> u32 {
-    _mm256_movemask_ps(_mm256_castsi256_ps(lanes)) as u32
+#[target_feature(enable = "avx2,popcnt")]
+fn active(position: __m256i, symbols: usize) -> __m256i {
+    _mm256_cmpgt_epi32(_mm256_set1_epi32(symbols as i32), position)
 }
 
 #[target_feature(enable = "avx2,popcnt")]
 fn decode<const N: usize, const GATHER: bool>(
     table: &DecodeTable,
-    segments: [&mut Decoding<'_>; N],
+    mut segments: [&mut Decoding<'_>; N],
 ) {
-    let mut x = [[_mm256_setzero_si256(); 4]; N];
+    let mut x = segments.each_ref().map(|segment| load(&segment.states));
+    decode_each(&mut segments, |windows, tiles| {
+        decode_tile::<N, GATHER, false>(table, &mut x, windows, tiles, TILE)
+    });
     for n in 0..N {
-        x[n] = load_states(&segments[n].states);
-    }
-    while segments.iter().all(|s| s.words.len() >= WINDOW && s.body.len() >= TILE) {
-        let windows = std::array::from_fn(|n| segments[n].words.first_chunk().expect("checked"));
-        let (tiles, taken) = decode_tile::<N, GATHER, false>(table, &mut x, windows, TILE);
-        for n in 0..N {
-            let body = std::mem::take(&mut segments[n].body);
-            let (tile, rest) = body.split_first_chunk_mut().expect("checked");
-            store(tiles[n], tile);
-            segments[n].body = rest;
-            segments[n].words = &segments[n].words[taken[n]..];
-        }
-    }
-    for n in 0..N {
-        store_states(x[n], &mut segments[n].states);
+        store(x[n], &mut segments[n].states);
     }
 }
 
@@ -190,25 +168,24 @@ fn decode_partial(
     tile: &mut [u8; TILE],
     symbols: usize,
 ) -> usize {
-    let mut x = [load_states(states)];
-    let ([quads], [taken]) = decode_tile::<1, true, true>(table, &mut x, [words], symbols);
-    store_states(x[0], states);
-    store(quads, tile);
+    let mut x = [load(states)];
+    let [taken] = decode_tile::<1, true, true>(table, &mut x, [words], [tile], symbols);
+    store(x[0], states);
     taken
 }
 
 /// Decodes one tile of each of `N` segments, of which only the first `symbols` count if it is `PARTIAL`. Lanes are in
-/// order. Returns the tiles and the bytes taken from the windows.
+/// order. Returns the bytes taken from the windows.
 #[inline]
 #[target_feature(enable = "avx2,popcnt")]
 fn decode_tile<const N: usize, const GATHER: bool, const PARTIAL: bool>(
     table: &DecodeTable,
     x: &mut [Lanes; N],
     windows: [&[u8; WINDOW]; N],
+    tiles: [&mut [u8; TILE]; N],
     symbols: usize,
-) -> ([Lanes; N], [usize; N]) {
-    let first = _mm256_setr_epi32(0, 4, 8, 12, 16, 20, 24, 28);
-    let log = _mm_cvtsi32_si128(table.log as i32);
+) -> [usize; N] {
+    let position = _mm256_setr_epi32(0, 4, 8, 12, 16, 20, 24, 28);
     let mut quads = [[_mm256_setzero_si256(); 4]; N];
     let mut at = [0; N];
     for step in 0..STEPS {
@@ -216,24 +193,19 @@ fn decode_tile<const N: usize, const GATHER: bool, const PARTIAL: bool>(
             for n in 0..N {
                 let old = x[n][v];
                 let slot = if GATHER { gather(table, old) } else { look_up_each(table, old) };
-                quads[n][v] = _mm256_or_si256(
-                    _mm256_srli_epi32::<8>(quads[n][v]),
-                    _mm256_slli_epi32::<24>(slot),
-                );
-                let bias = _mm256_and_si256(_mm256_srli_epi32::<8>(slot), _mm256_set1_epi32(0xfff));
-                let scaled =
-                    _mm256_mullo_epi32(_mm256_srl_epi32(old, log), _mm256_srli_epi32::<20>(slot));
-                let mut new = _mm256_add_epi32(scaled, bias);
+                let symbol = _mm256_slli_epi32::<24>(slot);
+                quads[n][v] = _mm256_or_si256(_mm256_srli_epi32::<8>(quads[n][v]), symbol);
+                let mut new = advance(table.log, old, slot);
                 // Below 2^16: AVX2 has no unsigned comparison.
-                let mut refill =
-                    _mm256_cmpeq_epi32(_mm256_srli_epi32::<16>(new), _mm256_setzero_si256());
+                let high = _mm256_srli_epi32::<16>(new);
+                let mut refill = _mm256_cmpeq_epi32(high, _mm256_setzero_si256());
                 if PARTIAL {
-                    let first = _mm256_add_epi32(first, _mm256_set1_epi32(32 * v as i32));
-                    let active = active(first, step, symbols);
+                    let offset = _mm256_set1_epi32((32 * v + step) as i32);
+                    let active = active(_mm256_add_epi32(position, offset), symbols);
                     new = _mm256_blendv_epi8(old, new, active);
                     refill = _mm256_and_si256(refill, active);
                 }
-                let set = sign_bits(refill);
+                let set = _mm256_movemask_ps(_mm256_castsi256_ps(refill)) as u32;
                 // SAFETY: before the last of 16 loads at most 15 * 8 words have been taken, and it is of 8 words.
                 let words = unsafe { _mm_loadu_si128(windows[n].as_ptr().add(at[n]).cast()) };
                 let words = _mm256_cvtepu16_epi32(_mm_shuffle_epi8(words, shuffle(&EXPAND, set)));
@@ -243,12 +215,25 @@ fn decode_tile<const N: usize, const GATHER: bool, const PARTIAL: bool>(
             }
         }
     }
-    (quads, at)
+    for (quads, tile) in quads.into_iter().zip(tiles) {
+        store(quads, tile);
+    }
+    at
+}
+
+/// The states after one symbol of each of 8 lanes, before any refill.
+#[inline]
+#[target_feature(enable = "avx2,popcnt")]
+fn advance(log: u32, x: __m256i, slot: __m256i) -> __m256i {
+    let freq = _mm256_srli_epi32::<20>(slot);
+    let bias = _mm256_and_si256(_mm256_srli_epi32::<8>(slot), _mm256_set1_epi32(0xfff));
+    let high = _mm256_srl_epi32(x, _mm_cvtsi32_si128(log as i32));
+    _mm256_add_epi32(_mm256_mullo_epi32(high, freq), bias)
 }
 
 /// What the slot of each of 8 states holds.
 #[inline]
-#[target_feature(enable = "avx2")]
+#[target_feature(enable = "avx2,popcnt")]
 fn gather(table: &DecodeTable, x: __m256i) -> __m256i {
     let index = slot_index(table, x);
     // SAFETY: indices are at most 4095, in a table of 4096.
@@ -257,14 +242,14 @@ fn gather(table: &DecodeTable, x: __m256i) -> __m256i {
 
 /// At most 4095.
 #[inline]
-#[target_feature(enable = "avx2")]
+#[target_feature(enable = "avx2,popcnt")]
 fn slot_index(table: &DecodeTable, x: __m256i) -> __m256i {
     _mm256_and_si256(x, _mm256_set1_epi32((1 << table.log.min(12)) - 1))
 }
 
 /// The same as [`gather`], one by one.
 #[inline]
-#[target_feature(enable = "avx2")]
+#[target_feature(enable = "avx2,popcnt")]
 fn look_up_each(table: &DecodeTable, x: __m256i) -> __m256i {
     let index = slot_index(table, x);
     let two = |pair: i64| {
@@ -280,25 +265,12 @@ fn look_up_each(table: &DecodeTable, x: __m256i) -> __m256i {
 
 #[target_feature(enable = "avx2,popcnt")]
 fn encode<const N: usize>(table: &EncodeTable, mut segments: [&mut Encoding<'_>; N]) {
-    let mut x = [[_mm256_setzero_si256(); 4]; N];
+    let mut x = segments.each_ref().map(|segment| deal(load(&segment.states)));
+    encode_each(&mut segments, |windows, tiles| {
+        encode_tile::<N, false>(table, &mut x, windows, tiles, TILE)
+    });
     for n in 0..N {
-        x[n] = deal(load_states(&segments[n].states));
-    }
-    while segments.iter().all(|s| s.body.len() >= TILE) {
-        let mut rooms = segments.each_mut().map(|segment| std::mem::take(&mut segment.room));
-        let tiles = segments.each_mut().map(|segment| {
-            let (rest, tile) = segment.body.split_last_chunk().expect("checked");
-            segment.body = rest;
-            tile
-        });
-        let windows = rooms.each_mut().map(|room| room.last_chunk_mut().expect("whole tiles"));
-        let taken = encode_tile::<N, false>(table, &mut x, windows, tiles, TILE);
-        for ((segment, room), taken) in segments.iter_mut().zip(rooms).zip(taken) {
-            segment.room = shorten(room, taken);
-        }
-    }
-    for n in 0..N {
-        store_states(deal(x[n]), &mut segments[n].states);
+        store(deal(x[n]), &mut segments[n].states);
     }
 }
 
@@ -310,16 +282,16 @@ fn encode_partial(
     tile: &[u8; TILE],
     symbols: usize,
 ) -> usize {
-    let mut x = [deal(load_states(states))];
-    let [taken] = encode_tile::<1, true>(table, &mut x, [room], [tile], symbols);
-    store_states(deal(x[0]), states);
-    taken
+    let mut x = [deal(load(states))];
+    let [filled] = encode_tile::<1, true>(table, &mut x, [room], [tile], symbols);
+    store(deal(x[0]), states);
+    filled
 }
 
 /// Swaps the inner fours of lanes of both pairs of registers, so that packing a pair to 16 bits (which works on halves
 /// of registers) puts the lanes in order. Its own inverse.
 #[inline]
-#[target_feature(enable = "avx2")]
+#[target_feature(enable = "avx2,popcnt")]
 fn deal([a, b, c, d]: Lanes) -> Lanes {
     [
         _mm256_permute2x128_si256::<0x20>(a, b),
@@ -340,51 +312,32 @@ fn encode_tile<const N: usize, const PARTIAL: bool>(
     tiles: [&[u8; TILE]; N],
     symbols: usize,
 ) -> [usize; N] {
-    let first = _mm256_setr_epi32(0, 4, 8, 12, 32, 36, 40, 44);
-    let top = _mm_cvtsi32_si128(32 - table.log as i32);
-    let total = _mm256_set1_epi32(1 << table.log);
-    let low_word = _mm256_set1_epi32(0xffff);
+    let position = _mm256_setr_epi32(0, 4, 8, 12, 32, 36, 40, 44);
     let mut at = [WINDOW; N];
     for step in (0..STEPS).rev() {
         for pair in [1, 0] {
             for n in 0..N {
-                let mut keep = [low_word; 2];
-                let mut words = [low_word; 2];
+                let old = [x[n][2 * pair], x[n][2 * pair + 1]];
+                let mut keep = old;
                 for v in 0..2 {
-                    let old = x[n][2 * pair + v];
-                    let (reciprocals, freq_cum) = look_up(table, tiles[n], 16 * pair + 4 * v, step);
-                    let freq = _mm256_srli_epi32::<20>(freq_cum);
-                    keep[v] = _mm256_cmpgt_epi32(freq, _mm256_srl_epi32(old, top));
+                    let entries = look_up(table, tiles[n], 16 * pair + 4 * v, step);
+                    let mut new;
+                    (new, keep[v]) = encode_symbols(table.log, old[v], entries);
                     if PARTIAL {
-                        let first =
-                            _mm256_add_epi32(first, _mm256_set1_epi32((64 * pair + 16 * v) as i32));
-                        let active = active(first, step, symbols);
+                        let offset = _mm256_set1_epi32((64 * pair + 16 * v + step) as i32);
+                        let active = active(_mm256_add_epi32(position, offset), symbols);
+                        new = _mm256_blendv_epi8(old[v], new, active);
                         keep[v] = _mm256_or_si256(
                             keep[v],
-                            _mm256_xor_si256(active, _mm256_set1_epi32(-1)),
+                            _mm256_cmpeq_epi32(active, _mm256_setzero_si256()),
                         );
-                    }
-                    words[v] = _mm256_and_si256(old, low_word);
-                    let by = _mm256_andnot_si256(keep[v], _mm256_set1_epi32(16));
-                    let short = _mm256_srlv_epi32(old, by);
-                    let quotient = divide(short, reciprocals, freq_cum);
-                    let cum = _mm256_and_si256(
-                        _mm256_srli_epi32::<8>(freq_cum),
-                        _mm256_set1_epi32(0xfff),
-                    );
-                    let grown = _mm256_mullo_epi32(quotient, _mm256_sub_epi32(total, freq));
-                    let mut new = _mm256_add_epi32(_mm256_add_epi32(short, cum), grown);
-                    if PARTIAL {
-                        let first =
-                            _mm256_add_epi32(first, _mm256_set1_epi32((64 * pair + 16 * v) as i32));
-                        new = _mm256_blendv_epi8(old, new, active(first, step, symbols));
                     }
                     x[n][2 * pair + v] = new;
                 }
-                let words = _mm256_packus_epi32(words[0], words[1]);
+                let [a, b] = old.map(|x| _mm256_and_si256(x, _mm256_set1_epi32(0xffff)));
+                let words = _mm256_packus_epi32(a, b);
                 let keep = _mm256_packs_epi32(keep[0], keep[1]);
-                let keep = _mm256_packs_epi16(keep, keep);
-                let emit = !_mm256_movemask_epi8(keep) as u32;
+                let emit = !_mm256_movemask_epi8(_mm256_packs_epi16(keep, keep)) as u32;
                 for (set, words) in [
                     (emit >> 16 & 0xff, _mm256_extracti128_si256::<1>(words)),
                     (emit & 0xff, _mm256_castsi256_si128(words)),
@@ -393,8 +346,8 @@ fn encode_tile<const N: usize, const PARTIAL: bool>(
                     // SAFETY: before the last of 16 stores at most 15 * 8 words lie at the window's end, and it is
                     // of 8 words. What it writes below the words of its set is written over.
                     unsafe {
-                        let end = windows[n].as_mut_ptr().add(at[n] - 16);
-                        _mm_storeu_si128(end.cast(), words);
+                        let end = windows[n].as_mut_ptr().add(at[n]);
+                        _mm_storeu_si128(end.sub(16).cast(), words);
                     }
                     at[n] -= 2 * set.count_ones() as usize;
                 }
@@ -404,33 +357,56 @@ fn encode_tile<const N: usize, const PARTIAL: bool>(
     at.map(|at| WINDOW - at)
 }
 
-/// The entries of 8 symbols: the reciprocals of even lanes and of odd lanes in the low halves of 64 bits, and the
-/// entries' upper halves in the order of lanes.
+/// What an [`EncodeTable`] says of the symbols of 8 lanes.
+#[derive(Clone, Copy)]
+struct Entries {
+    /// In the low halves of 64 bits, those of even lanes and those of odd lanes.
+    reciprocals: [__m256i; 2],
+    /// The entries' upper halves, lane by lane.
+    freq_cum: __m256i,
+}
+
+/// The entries of the lanes from `lane` to `lane + 3` and from `lane + 8` to `lane + 11`. The symbols are in memory, so
+/// that single loads take no longer than gathers, on any processor.
 #[inline]
-#[target_feature(enable = "avx2")]
-fn look_up(
-    table: &EncodeTable,
-    tile: &[u8; TILE],
-    lane: usize,
-    step: usize,
-) -> ([__m256i; 2], __m256i) {
-    let entry =
-        |i: usize| table.symbols[usize::from(tile[(4 * (lane + i) + step) % TILE])].0 as i64;
-    let even = _mm256_set_epi64x(entry(10), entry(8), entry(2), entry(0));
-    let odd = _mm256_set_epi64x(entry(11), entry(9), entry(3), entry(1));
-    ([even, odd], upper_halves(even, odd))
+#[target_feature(enable = "avx2,popcnt")]
+fn look_up(table: &EncodeTable, tile: &[u8; TILE], lane: usize, step: usize) -> Entries {
+    let symbol = |i: usize| usize::from(tile[(lane + i) * STEPS + step]);
+    let entry = |i: usize| table.symbols[symbol(i)].0 as i64;
+    let even = _mm256_setr_epi64x(entry(0), entry(2), entry(8), entry(10));
+    let odd = _mm256_setr_epi64x(entry(1), entry(3), entry(9), entry(11));
+    Entries { reciprocals: [even, odd], freq_cum: upper_halves(even, odd) }
 }
 
 /// The upper halves of 64 bits: those of `even` in even lanes, those of `odd` in odd lanes.
 #[inline]
-#[target_feature(enable = "avx2")]
+#[target_feature(enable = "avx2,popcnt")]
 fn upper_halves(even: __m256i, odd: __m256i) -> __m256i {
     _mm256_blend_epi32::<0b1010_1010>(_mm256_srli_epi64::<32>(even), odd)
 }
 
+/// One symbol of each of 8 lanes: the new states, and all ones where the old one does not yield its low word.
+#[inline]
+#[target_feature(enable = "avx2,popcnt")]
+fn encode_symbols(
+    log: u32,
+    x: __m256i,
+    Entries { reciprocals, freq_cum }: Entries,
+) -> (__m256i, __m256i) {
+    let freq = _mm256_srli_epi32::<20>(freq_cum);
+    let cum = _mm256_and_si256(_mm256_srli_epi32::<8>(freq_cum), _mm256_set1_epi32(0xfff));
+    let top = _mm256_srl_epi32(x, _mm_cvtsi32_si128(32 - log as i32));
+    let keep = _mm256_cmpgt_epi32(freq, top);
+    let short = _mm256_srlv_epi32(x, _mm256_andnot_si256(keep, _mm256_set1_epi32(16)));
+    // short + quotient * (2^log - freq) + cum
+    let complement = _mm256_sub_epi32(_mm256_set1_epi32(1 << log), freq);
+    let grown = _mm256_mullo_epi32(divide(short, reciprocals, freq_cum), complement);
+    (_mm256_add_epi32(_mm256_add_epi32(short, cum), grown), keep)
+}
+
 /// See [`EncodeSymbol`](crate::coder::rans::EncodeSymbol).
 #[inline]
-#[target_feature(enable = "avx2")]
+#[target_feature(enable = "avx2,popcnt")]
 fn divide(x: __m256i, [even, odd]: [__m256i; 2], freq_cum: __m256i) -> __m256i {
     let addend = _mm256_and_si256(_mm256_srli_epi32::<5>(freq_cum), _mm256_set1_epi32(1));
     let x = _mm256_add_epi32(x, addend);

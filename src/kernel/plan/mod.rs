@@ -15,20 +15,34 @@ use super::{
     recording::{Binding, BufferDesc, BufferId, Command, Recording, Role},
 };
 
-/// The most raw bytes of a batch: keeps every buffer within the 128 MiB that every device can bind.
-pub const MAX_RAW_BYTES: usize = 64 << 20;
+/// The most raw bytes of a batch: word numbers then stay far below 2^32. A device's `maxStorageBufferRange` may ask
+/// for less: see [`max_raw_bytes`].
+pub const MAX_RAW_BYTES: usize = 1 << 30;
 /// The most blocks of a batch.
 pub const MAX_BLOCKS: usize = 16 << 10;
-/// `maxStorageBufferRange` of lavapipe, and the least that the Vulkan specification asks for.
-const MAX_BUFFER_BYTES: u64 = 128 << 20;
 /// `maxComputeWorkGroupCount` that every device has.
 const MAX_GROUPS: u32 = 65_535;
 
+/// The most raw bytes of a batch none of whose buffers exceeds `range` bytes. The 128 MiB that every device can bind
+/// hold 64 MiB.
+pub fn max_raw_bytes(range: u64) -> usize {
+    let fits = |raw_bytes: usize| {
+        let blocks = (raw_bytes >> 12).min(MAX_BLOCKS);
+        let buffers =
+            [EncodePlan::capacity(blocks, raw_bytes), DecodePlan::capacity(blocks, raw_bytes)];
+        buffers.iter().flatten().all(|buffer| buffer.size <= range)
+    };
+    // Whole mebibytes, from the most down.
+    (1..=MAX_RAW_BYTES >> 20)
+        .rev()
+        .map(|mebibytes| mebibytes << 20)
+        .find(|&bytes| fits(bytes))
+        .unwrap_or(0)
+}
+
 /// A buffer of so many words; at least one, since Vulkan has no empty buffers.
 fn words(name: &'static str, words: u64, role: Role) -> BufferDesc {
-    let size = 4 * words.max(1);
-    assert!(size <= MAX_BUFFER_BYTES, "{name} takes {size} bytes");
-    BufferDesc { name, size, role }
+    BufferDesc { name, size: 4 * words.max(1), role }
 }
 
 fn dispatch(

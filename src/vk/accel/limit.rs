@@ -5,7 +5,7 @@ use crate::{
     engine::accel::BatchLimit,
     kernel::{
         BufferDesc, Role,
-        plan::{DecodePlan, EncodePlan, MAX_BLOCKS, MAX_RAW_BYTES},
+        plan::{DecodePlan, EncodePlan, MAX_BLOCKS, max_raw_bytes},
     },
     vk::device::Device,
 };
@@ -28,7 +28,8 @@ pub(super) fn ring(device: &Device, budget: u64) -> Ring {
     // fills or empties one while the device works on the other.
     let mut slots = if device.transfer.is_some() { 3 } else { 2 };
     let wanted = wave(device).min(device.info.memory_bytes as usize / 32);
-    let mut raw_bytes = wanted.clamp(MIN_RAW_BYTES, MAX_RAW_BYTES) & !(SEGMENT - 1);
+    let most = max_raw_bytes(device.offer.limits.max_storage_buffer_range.into());
+    let mut raw_bytes = wanted.clamp(MIN_RAW_BYTES, most.max(MIN_RAW_BYTES)) & !(SEGMENT - 1);
     loop {
         let limit = BatchLimit { blocks: (raw_bytes / SEGMENT).min(MAX_BLOCKS), raw_bytes };
         let staging_bytes = slots as u64 * staging(limit);
@@ -49,7 +50,7 @@ fn wave(device: &Device) -> usize {
         return subgroups as usize * SEGMENT;
     }
     match device.info.kind {
-        DeviceKind::Discrete | DeviceKind::Other => MAX_RAW_BYTES,
+        DeviceKind::Discrete | DeviceKind::Other => 64 << 20,
         DeviceKind::Integrated | DeviceKind::Virtual => 16 << 20,
         DeviceKind::Cpu => 2 << 20,
     }
