@@ -2,7 +2,13 @@
 
 use std::sync::Arc;
 
-use super::{accel::VulkanAccelerator, device::Device, instance::Messages, submit::Slot};
+use super::{
+    accel::VulkanAccelerator,
+    device::Device,
+    instance::Messages,
+    submit::{Part, Slot},
+    timing::Timestamps,
+};
 pub use super::{
     inspect::{Compiled, compile_all},
     timing::CommandTime,
@@ -154,6 +160,53 @@ impl Gpu {
         }
         assert!(done.iter().zip(0..).all(|(done, id)| done.id == id), "jobs come back in order");
         Ok(done)
+    }
+}
+
+/// A recording that can be run again and again over the same device-resident buffers, for benchmarks.
+pub struct Bench {
+    gpu: Gpu,
+    recording: Recording,
+}
+
+impl Bench {
+    /// Uploads `inputs` and compiles the kernels. The recording's commands are repeated `times` times within a run.
+    pub fn new(
+        mut gpu: Gpu,
+        recording: &Recording,
+        inputs: &[(BufferId, &[u8])],
+        times: usize,
+    ) -> Result<Self, DeviceError> {
+        let commands: Vec<_> =
+            (0..times).flat_map(|_| recording.commands.iter().cloned()).collect();
+        gpu.slot.timestamps = Timestamps::new(gpu.accelerator.device(), commands.len())?;
+        gpu.slot.reserve(&recording.buffers)?;
+        for &(buffer, bytes) in inputs {
+            gpu.slot.upload(buffer)[..bytes.len()].copy_from_slice(bytes);
+        }
+        let recording = Recording { buffers: recording.buffers.clone(), commands };
+        Ok(Self { gpu, recording })
+    }
+
+    /// Runs all repetitions; how long each command took.
+    pub fn run(&mut self) -> Result<Vec<CommandTime>, DeviceError> {
+        let Gpu { slot, accelerator } = &mut self.gpu;
+        slot.run(accelerator.pipelines(), &self.recording, &[])?;
+        slot.wait()?;
+        slot.timestamps.as_ref().map_or(Ok(Vec::new()), Timestamps::read)
+    }
+
+    /// A Download buffer as the last run left it.
+    pub fn read(&mut self, buffer: BufferId) -> Result<Vec<u8>, DeviceError> {
+        let size = self.recording.buffers[buffer.0 as usize].size;
+        self.gpu.slot.fetch(&[Part { buffer, offset: 0, size }])?;
+        self.gpu.slot.wait()?;
+        Ok(self.gpu.slot.download(buffer)[..size as usize].to_vec())
+    }
+
+    /// The device, for another recording.
+    pub fn into_gpu(self) -> Gpu {
+        self.gpu
     }
 }
 
