@@ -55,6 +55,11 @@ impl Gpu {
         &self.device().info
     }
 
+    /// The largest storage buffer that the device can bind, in bytes.
+    pub fn max_storage_buffer_range(&self) -> u64 {
+        self.device().offer.limits.max_storage_buffer_range.into()
+    }
+
     /// The subgroup size that kernels run at; `None` is their shared-memory form.
     pub fn subgroup(&self) -> Option<u32> {
         self.device().subgroup
