@@ -24,7 +24,7 @@ use ranvil::{
         generated::EncodeResult,
         plan::{CodedBlock, DecodePlan, EncodePlan, MAX_RAW_BYTES, max_raw_bytes},
     },
-    testing::{Bench, Blocks, CodedBlock as HostBlock, CommandTime, Gpu},
+    testing::{Bench, CodedBlock as HostBlock, CommandTime, Gpu},
 };
 
 type Outcome<T = ()> = Result<T, Box<dyn std::error::Error>>;
@@ -32,6 +32,9 @@ type Outcome<T = ()> = Result<T, Box<dyn std::error::Error>>;
 /// How long a measurement takes, and its warm-up.
 const MEASURED: Duration = Duration::from_millis(500);
 const WARM_UP: Duration = Duration::from_millis(250);
+
+/// Host memory for staging, in bytes.
+const STAGING: u64 = 1 << 30;
 
 struct Args {
     mib: Option<usize>,
@@ -68,7 +71,7 @@ fn main() -> Outcome {
     let args = args()?;
     let selector: DeviceSelector =
         env::var("RANVIL_DEVICE").unwrap_or_else(|_| "0".to_owned()).parse()?;
-    let gpu = Gpu::open(&selector)?;
+    let gpu = Gpu::open(&selector, STAGING)?;
     let info = gpu.info();
     println!("device: {}, {} {}", info.name, info.driver, info.driver_version);
     println!("kernels: {:?} (None: shared-memory form)", gpu.subgroup());
@@ -88,8 +91,7 @@ fn main() -> Outcome {
     let gpu = copy_yardstick(gpu, raw.len())?;
     let (gpu, coded) = encode(gpu, &raw, args.block, &params)?;
     let gpu = decode(gpu, &raw, args.block, params.segment_log, &coded)?;
-    drop(gpu);
-    host_to_host(&selector, &raw, args.block, params, &coded)
+    host_to_host(gpu, &raw, args.block, params, &coded)
 }
 
 fn tiled(files: &[String], size: usize) -> Outcome<Vec<u8>> {
@@ -236,13 +238,12 @@ fn rate(bytes: u64, time: Duration) -> f64 {
 
 /// Through the accelerator, as the engine uses it: from host memory and back, its copies to and from staging included.
 fn host_to_host(
-    selector: &DeviceSelector,
+    mut gpu: Gpu,
     raw: &[u8],
     block: usize,
     params: BlockParams,
     coded: &[Coded],
 ) -> Outcome {
-    let mut blocks = Blocks::open(selector, 1 << 30)?;
     let raw_blocks: Vec<&[u8]> = raw.chunks(block).collect();
     let host_blocks: Vec<HostBlock> = coded
         .iter()
@@ -260,10 +261,10 @@ fn host_to_host(
         .collect();
     for warm in [false, true] {
         let start = Instant::now();
-        let encoded = blocks.encode(&raw_blocks, params)?;
+        let encoded = gpu.encode(&raw_blocks, params)?;
         let encode = start.elapsed();
         let start = Instant::now();
-        let decoded = blocks.decode(&host_blocks)?;
+        let decoded = gpu.decode(&host_blocks)?;
         let decode = start.elapsed();
         assert!(encoded.iter().zip(coded).all(|((_, payload), coded)| *payload == coded.payload));
         assert!(decoded.iter().zip(&raw_blocks).all(|(got, raw)| got.as_deref() == Ok(*raw)));

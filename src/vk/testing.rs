@@ -4,10 +4,8 @@ use std::sync::Arc;
 
 use super::{
     accel::VulkanAccelerator,
-    device::{Device, ForcedForm, OpenOptions},
+    device::Device,
     instance::Messages,
-    memory::Memory,
-    pipeline::Pipelines,
     submit::{Part, Slot},
     timing::Timestamps,
 };
@@ -24,11 +22,10 @@ use crate::{
     kernel::{Binding, BufferDesc, BufferId, Command, Recording, Role},
 };
 
-/// A device on which recordings run, one at a time.
+/// A device on which recordings run, one at a time, and blocks as the engine runs them.
 pub struct Gpu {
     slot: Slot,
-    pipelines: Pipelines,
-    memory: Arc<Memory>,
+    accelerator: VulkanAccelerator,
 }
 
 /// Messages of the validation layer, readable after everything else is gone.
@@ -42,19 +39,15 @@ impl ValidationLog {
 }
 
 impl Gpu {
-    /// Opens a device, `RANVIL_KERNEL_FORM` and `RANVIL_VALIDATION` considered.
-    pub fn open(selector: &DeviceSelector) -> Result<Self, DeviceError> {
-        let options = OpenOptions { form: ForcedForm::from_env()?, ..OpenOptions::default() };
-        let memory = Memory::new(super::open_device(selector, options)?)?;
-        Ok(Self {
-            slot: Slot::new(&memory)?,
-            pipelines: Pipelines::new(Arc::clone(&memory.device)),
-            memory,
-        })
+    /// Opens a device with a staging ring of at most so many bytes, `RANVIL_KERNEL_FORM` and `RANVIL_VALIDATION`
+    /// considered.
+    pub fn open(selector: &DeviceSelector, budget: u64) -> Result<Self, DeviceError> {
+        let accelerator = super::open(selector, budget)?;
+        Ok(Self { slot: Slot::new(accelerator.memory())?, accelerator })
     }
 
     fn device(&self) -> &Device {
-        &self.memory.device
+        self.accelerator.device()
     }
 
     /// What the device is.
@@ -92,86 +85,13 @@ impl Gpu {
                 .copy_from_slice(bytes);
         }
         let all: Vec<BufferId> = (0..count as u32).map(BufferId).collect();
-        self.slot.run(&mut self.pipelines, &whole, &all)?;
+        self.slot.run(self.accelerator.pipelines(), &whole, &all)?;
         self.slot.wait()?;
         for (id, words) in all.into_iter().zip(buffers) {
             let bytes: &mut [u8] = bytemuck::cast_slice_mut(words);
             bytes.copy_from_slice(&self.slot.download(id)[..bytes.len()]);
         }
         self.device().messages().map_or(Ok(()), |messages| messages.check())
-    }
-}
-
-/// A recording that can be run again and again over the same device-resident buffers, for benchmarks.
-pub struct Bench {
-    gpu: Gpu,
-    recording: Recording,
-}
-
-impl Bench {
-    /// Uploads `inputs` and compiles the kernels. The recording's commands are repeated `times` times within a run.
-    pub fn new(
-        mut gpu: Gpu,
-        recording: &Recording,
-        inputs: &[(BufferId, &[u8])],
-        times: usize,
-    ) -> Result<Self, DeviceError> {
-        let commands: Vec<_> =
-            (0..times).flat_map(|_| recording.commands.iter().cloned()).collect();
-        gpu.slot.timestamps = Timestamps::new(&gpu.memory.device, commands.len())?;
-        gpu.slot.reserve(&recording.buffers)?;
-        for &(buffer, bytes) in inputs {
-            gpu.slot.upload(buffer)[..bytes.len()].copy_from_slice(bytes);
-        }
-        let recording = Recording { buffers: recording.buffers.clone(), commands };
-        Ok(Self { gpu, recording })
-    }
-
-    /// Runs all repetitions; how long each command took.
-    pub fn run(&mut self) -> Result<Vec<CommandTime>, DeviceError> {
-        let Gpu { slot, pipelines, .. } = &mut self.gpu;
-        slot.run(pipelines, &self.recording, &[])?;
-        slot.wait()?;
-        slot.timestamps.as_ref().map_or(Ok(Vec::new()), Timestamps::read)
-    }
-
-    /// A Download buffer as the last run left it.
-    pub fn read(&mut self, buffer: BufferId) -> Result<Vec<u8>, DeviceError> {
-        let size = self.recording.buffers[buffer.0 as usize].size;
-        self.gpu.slot.fetch(&[Part { buffer, offset: 0, size }])?;
-        self.gpu.slot.wait()?;
-        Ok(self.gpu.slot.download(buffer)[..size as usize].to_vec())
-    }
-
-    /// The device, for another recording.
-    pub fn into_gpu(self) -> Gpu {
-        self.gpu
-    }
-}
-
-/// The accelerator as the engine uses it.
-pub struct Blocks(VulkanAccelerator);
-
-/// A block to be decoded.
-#[derive(Clone, Debug)]
-#[allow(missing_docs, reason = "fields of a block header and its payload")]
-pub struct CodedBlock {
-    pub kind: BlockKind,
-    pub table_log: u8,
-    pub segment_log: u8,
-    pub raw_size: u32,
-    pub payload: Vec<u8>,
-}
-
-impl Blocks {
-    /// Opens a device with a staging ring of at most so many bytes.
-    pub fn open(selector: &DeviceSelector, budget: u64) -> Result<Self, DeviceError> {
-        Ok(Self(super::open(selector, budget)?))
-    }
-
-    /// The validation layer's messages.
-    pub fn validation_log(&self) -> ValidationLog {
-        ValidationLog(self.0.device().messages().cloned())
     }
 
     /// Encodes blocks with the same parameters.
@@ -223,26 +143,85 @@ impl Blocks {
             Work::Encode { raw, .. } => raw.len(),
             Work::Decode { raw_size, .. } => *raw_size as usize,
         };
-        let limit = self.0.batch_limit();
+        let limit = self.accelerator.batch_limit();
         let mut works = (0..).zip(works).map(|(id, work)| Job { id, work }).peekable();
         let mut done = Vec::new();
-        while works.peek().is_some() || self.0.batches_in_flight() > 0 {
-            if works.peek().is_none() || self.0.batches_in_flight() == self.0.slots() {
-                done.extend(self.0.poll(true).map_err(|(error, _)| error)?);
+        while works.peek().is_some() || self.accelerator.batches_in_flight() > 0 {
+            if works.peek().is_none() || self.accelerator.batches_in_flight() == self.accelerator.slots() {
+                done.extend(self.accelerator.poll(true).map_err(|(error, _)| error)?);
                 continue;
             }
             let (mut batch, mut bytes) = (Vec::new(), 0);
             while let Some(job) = works.next_if(|job| {
-                batch.len() < limit.blocks && bytes + size(&job.work) <= limit.raw_bytes
+                batch.is_empty()
+                    || batch.len() < limit.blocks && bytes + size(&job.work) <= limit.raw_bytes
             }) {
                 bytes += size(&job.work);
                 batch.push(job);
             }
-            self.0.submit(batch).map_err(|(error, _)| error)?;
+            self.accelerator.submit(batch).map_err(|(error, _)| error)?;
         }
         assert!(done.iter().zip(0..).all(|(done, id)| done.id == id), "jobs come back in order");
         Ok(done)
     }
+}
+
+/// A recording that can be run again and again over the same device-resident buffers, for benchmarks.
+pub struct Bench {
+    gpu: Gpu,
+    recording: Recording,
+}
+
+impl Bench {
+    /// Uploads `inputs` and compiles the kernels. The recording's commands are repeated `times` times within a run.
+    pub fn new(
+        mut gpu: Gpu,
+        recording: &Recording,
+        inputs: &[(BufferId, &[u8])],
+        times: usize,
+    ) -> Result<Self, DeviceError> {
+        let commands: Vec<_> =
+            (0..times).flat_map(|_| recording.commands.iter().cloned()).collect();
+        gpu.slot.timestamps = Timestamps::new(gpu.accelerator.device(), commands.len())?;
+        gpu.slot.reserve(&recording.buffers)?;
+        for &(buffer, bytes) in inputs {
+            gpu.slot.upload(buffer)[..bytes.len()].copy_from_slice(bytes);
+        }
+        let recording = Recording { buffers: recording.buffers.clone(), commands };
+        Ok(Self { gpu, recording })
+    }
+
+    /// Runs all repetitions; how long each command took.
+    pub fn run(&mut self) -> Result<Vec<CommandTime>, DeviceError> {
+        let Gpu { slot, accelerator } = &mut self.gpu;
+        slot.run(accelerator.pipelines(), &self.recording, &[])?;
+        slot.wait()?;
+        slot.timestamps.as_ref().map_or(Ok(Vec::new()), Timestamps::read)
+    }
+
+    /// A Download buffer as the last run left it.
+    pub fn read(&mut self, buffer: BufferId) -> Result<Vec<u8>, DeviceError> {
+        let size = self.recording.buffers[buffer.0 as usize].size;
+        self.gpu.slot.fetch(&[Part { buffer, offset: 0, size }])?;
+        self.gpu.slot.wait()?;
+        Ok(self.gpu.slot.download(buffer)[..size as usize].to_vec())
+    }
+
+    /// The device, for another recording.
+    pub fn into_gpu(self) -> Gpu {
+        self.gpu
+    }
+}
+
+/// A block to be decoded.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[allow(missing_docs, reason = "fields of a block header and its payload")]
+pub struct CodedBlock {
+    pub kind: BlockKind,
+    pub table_log: u8,
+    pub segment_log: u8,
+    pub raw_size: u32,
+    pub payload: Vec<u8>,
 }
 
 /// The recording with every buffer as Download, preceded by copies from as many Upload buffers.
