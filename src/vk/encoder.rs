@@ -164,8 +164,8 @@ fn accesses(command: &Command, pipelines: &mut Pipelines) -> Result<Vec<Access>,
         writes,
     };
     Ok(match command {
-        Command::Dispatch { kernel, bindings, spec, .. } => {
-            let declared = pipelines.get(kernel, spec)?.kernel.bindings;
+        Command::Dispatch { kernel, bindings, spec, segments, .. } => {
+            let declared = pipelines.get(kernel, spec, *segments)?.kernel.bindings;
             assert_eq!(bindings.len(), declared.len(), "{kernel}: one buffer for each binding");
             bindings.iter().zip(declared).map(|(b, desc)| access(b, desc.writes)).collect()
         }
@@ -189,10 +189,10 @@ fn dispatch(
     pipelines: &mut Pipelines,
     descriptors: &Descriptors,
 ) -> Result<(), DeviceError> {
-    let Command::Dispatch { kernel, bindings, push, spec, groups } = command else {
+    let Command::Dispatch { kernel, bindings, push, spec, segments, groups } = command else {
         unreachable!("called for dispatches");
     };
-    let pipeline = pipelines.get(kernel, spec)?;
+    let pipeline = pipelines.get(kernel, spec, *segments)?;
     let layout = pipeline.layout.pipeline;
     assert_eq!(push.len(), pipeline.kernel.push_bytes as usize, "{kernel}: push constants");
     assert!(*groups <= 65_535, "{kernel}: too many workgroups");
