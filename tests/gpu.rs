@@ -41,7 +41,7 @@ fn the_device_does_what_the_cpu_does() {
     let mut gpu = Gpu::open_as_discrete(&selector(), BUDGET).unwrap();
     step("lengths", || lengths(&mut gpu));
     step("files and contents", || files_and_contents(&mut gpu));
-    drop(gpu);
+    step("loss", || loss(gpu));
 
     step("frames", frames);
     // The engine goes on after a device's error, and an instance has more to say when it is destroyed.
@@ -232,6 +232,15 @@ fn wrong_headers(gpu: &mut Gpu) {
     same_verdict(gpu, &wrong);
     let huge = CodedBlock { raw_size: u32::MAX, ..wrong[0].clone() };
     assert_eq!(gpu.decode(&[huge]).unwrap(), [Err(BlockFault::Size)]);
+}
+
+/// A lost device gives every block back as it was.
+fn loss(gpu: Gpu) {
+    let blocks = FILES.map(|(_, bytes)| &bytes[..20_000]);
+    let params = BlockParams { segment_log: 14, table_log: None };
+    for back in gpu.lose(&blocks, params) {
+        assert!(back == blocks, "{} of {} blocks came back", back.len(), blocks.len());
+    }
 }
 
 /// Whole frames through the engine: the same bytes as on the CPU, and back.
