@@ -1,151 +1,278 @@
-//! Encoding and decoding on a device, everything resident in its memory, timed by its own clock and verified against
-//! the CPU coder.
+//! Encode and decode on a Vulkan device: resident in its memory, kernel by kernel, and from host memory and back.
 //!
-//! `cargo bench --bench device` takes the device that RANVIL_DEVICE names, else the first. The input is the file that
-//! RANVIL_BENCH_FILE names, else the repository's alice29.txt, repeated to RANVIL_BENCH_MIB (default 64) MiB.
+//! ```text
+//! RANVIL_DEVICE=0 cargo bench --features compile-kernels --bench device -- [--mib N] [--block N] FILE…
+//! ```
+//!
+//! The files (default: `tests/data/alice29.txt`) are concatenated and tiled to N MiB, 1024 by default on hardware and 4
+//! on a software device. Everything is verified against the CPU first; 0.25 s of the same work warm the device up. Rates
+//! are GB/s of raw bytes, medians; the yardstick is a copy within the device's memory in the same run, read and write
+//! counted.
 
-use std::{env, fs, time::Duration};
+use std::{
+    env, fs,
+    time::{Duration, Instant},
+};
 
+use bytemuck::cast_slice;
 use ranvil::{
-    BlockFault, DeviceSelector, Simd,
+    DeviceSelector,
     coder::{BlockParams, Codec},
     format::BlockKind,
     kernel::{
-        Recording,
+        Binding, BufferDesc, BufferId, Command, Recording, Role,
         generated::EncodeResult,
-        plan::{CodedBlock, DecodePlan, EncodePlan},
+        plan::{CodedBlock, DecodePlan, EncodePlan, MAX_RAW_BYTES, max_raw_bytes},
     },
-    testing::Gpu,
+    testing::{Bench, CodedBlock as HostBlock, CommandTime, Gpu},
 };
 
-fn main() {
-    let selector = env::var("RANVIL_DEVICE")
-        .map_or(DeviceSelector::Index(0), |text| text.parse().expect("a device"));
-    let mut gpu = Gpu::open(&selector).expect("a device");
-    let data = input();
-    println!("{}, subgroup {:?}, {} bytes", gpu.info().name, gpu.subgroup(), data.len());
-    for (block, segment_log, table_log) in [
-        (256 << 10, 14, None),
-        (256 << 10, 14, Some(11)),
-        (256 << 10, 13, Some(10)),
-        (64 << 10, 12, Some(11)),
-    ] {
-        run(&mut gpu, &data, block, &BlockParams { segment_log, table_log });
-    }
+type Outcome<T = ()> = Result<T, Box<dyn std::error::Error>>;
+
+/// How long a measurement takes, and its warm-up.
+const MEASURED: Duration = Duration::from_millis(500);
+const WARM_UP: Duration = Duration::from_millis(250);
+
+/// Host memory for staging, in bytes.
+const STAGING: u64 = 1 << 30;
+
+struct Args {
+    mib: Option<usize>,
+    block: usize,
+    segment_log: u8,
+    table_log: Option<u8>,
+    files: Vec<String>,
 }
 
-fn input() -> Vec<u8> {
-    let default = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/alice29.txt");
-    let path = env::var_os("RANVIL_BENCH_FILE").unwrap_or(default.into());
-    let file = fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    let mib: usize =
-        env::var("RANVIL_BENCH_MIB").map_or(64, |text| text.parse().expect("a number"));
-    file.into_iter().cycle().take(mib << 20).collect()
-}
-
-fn run(gpu: &mut Gpu, data: &[u8], block: usize, params: &BlockParams) {
-    let blocks: Vec<&[u8]> = data.chunks(block).collect();
-    let sizes: Vec<u32> = blocks.iter().map(|block| block.len() as u32).collect();
-    let plan = EncodePlan::new(&sizes, params);
-    let mut buffers = empty(&plan.recording);
-    fill(&mut buffers[EncodePlan::BLOCKS.0 as usize], 0, bytemuck::cast_slice(&plan.blocks));
-    fill(&mut buffers[EncodePlan::PIECES.0 as usize], 0, bytemuck::cast_slice(&plan.pieces));
-    for (number, block) in blocks.iter().enumerate() {
-        fill(&mut buffers[EncodePlan::RAW.0 as usize], plan.raw_range(number).start, block);
-    }
-    println!("\nblocks of {block} bytes, {params:?}");
-    time("encode", gpu, &plan.recording, &mut buffers, data.len());
-
-    let results: &[EncodeResult] = bytemuck::cast_slice(&buffers[EncodePlan::RESULTS.0 as usize]);
-    let payloads: &[u8] = bytemuck::cast_slice(&buffers[EncodePlan::PAYLOAD.0 as usize]);
-    let coded: Vec<_> =
-        results.iter().zip(&blocks).filter(|(r, _)| r.kind == BlockKind::Coded as u32).collect();
-    let payload = |r: &EncodeResult| &payloads[4 * r.payload as usize..][..r.coded_size as usize];
-    verify(results, &blocks, payload, params);
-    let size: u64 = results.iter().map(|result| u64::from(result.coded_size) + 16).sum();
-    println!("  ratio {:.4}", size as f64 / data.len() as f64);
-
-    let header = |(r, raw): &(&EncodeResult, &&[u8])| CodedBlock {
-        coded_size: r.coded_size,
-        raw_size: raw.len() as u32,
-        table_log: r.table_log as u8,
-    };
-    let plan = DecodePlan::new(&coded.iter().map(header).collect::<Vec<_>>(), params.segment_log);
-    let mut buffers = empty(&plan.recording);
-    fill(&mut buffers[DecodePlan::BLOCKS.0 as usize], 0, bytemuck::cast_slice(&plan.blocks));
-    for (number, (result, _)) in coded.iter().enumerate() {
-        let start = plan.payload_range(number).start;
-        fill(&mut buffers[DecodePlan::PAYLOAD.0 as usize], start, payload(result));
-    }
-    time(
-        "decode",
-        gpu,
-        &plan.recording,
-        &mut buffers,
-        coded.iter().map(|(_, raw)| raw.len()).sum(),
-    );
-    let status = &buffers[DecodePlan::STATUS.0 as usize];
-    assert!(status.iter().all(|&word| word == 0), "{:?}", BlockFault::from_status(status[0]));
-    let raw: &[u8] = bytemuck::cast_slice(&buffers[DecodePlan::RAW.0 as usize]);
-    for (number, (_, block)) in coded.iter().enumerate() {
-        assert!(raw[plan.raw_range(number)] == ***block, "block {number} is not restored");
-    }
-}
-
-/// Every block's bytes are those of the CPU coder.
-fn verify<'a>(
-    results: &[EncodeResult],
-    blocks: &[&[u8]],
-    payload: impl Fn(&EncodeResult) -> &'a [u8],
-    params: &BlockParams,
-) {
-    let mut codec = Codec::new(Simd::Auto).expect("always available");
-    let mut expected = Vec::new();
-    for (result, block) in results.iter().zip(blocks) {
-        let encoded = codec.encode(block, params, &mut expected);
-        assert_eq!(
-            (result.kind, result.table_log),
-            (encoded.kind as u32, encoded.table_log.into())
-        );
-        if encoded.kind == BlockKind::Coded {
-            assert!(payload(result) == expected, "the payload is not the coder's");
+fn args() -> Outcome<Args> {
+    let mut args =
+        Args { mib: None, block: 256 << 10, segment_log: 14, table_log: None, files: Vec::new() };
+    let mut given = env::args().skip(1);
+    while let Some(arg) = given.next() {
+        let mut number = || -> Outcome<usize> {
+            Ok(given.next().ok_or("a number must follow")?.parse::<usize>()?)
+        };
+        match arg.as_str() {
+            "--mib" => args.mib = Some(number()?),
+            "--block" => args.block = number()?,
+            "--segment-log" => args.segment_log = number()? as u8,
+            "--table-log" => args.table_log = Some(number()? as u8),
+            "--bench" | "--test" => {} // From cargo.
+            file => args.files.push(file.to_owned()),
         }
     }
-}
-
-/// Repeats the recording for half a second or so of device time, and prints the median time of each command in the second half:
-/// an idle GPU needs a quarter of a second to raise its clock.
-fn time(what: &str, gpu: &mut Gpu, recording: &Recording, buffers: &mut [Vec<u32>], bytes: usize) {
-    let once = gpu.time(recording, buffers, 1).expect("a run").expect("a queue with timestamps");
-    let one: Duration = once[0].iter().map(|command| command.time).sum();
-    let runs = (0.5 / one.as_secs_f64().max(1e-6)).clamp(1.0, 400.0) as usize;
-    let all = gpu.time(recording, buffers, runs).expect("a run").expect("a queue with timestamps");
-    let half = &all[runs / 2..];
-    let mut total = 0.0;
-    for (command, first) in half[0].iter().enumerate() {
-        let mut times: Vec<f64> = half.iter().map(|run| run[command].time.as_secs_f64()).collect();
-        times.sort_by(f64::total_cmp);
-        let median = times[times.len() / 2];
-        total += median;
-        println!(
-            "  {:10} {:10.1} us {:8.1} GB/s",
-            first.name,
-            1e6 * median,
-            bytes as f64 / median / 1e9
-        );
+    if args.files.is_empty() {
+        args.files.push(format!("{}/tests/data/alice29.txt", env!("CARGO_MANIFEST_DIR")));
     }
+    Ok(args)
+}
+
+fn main() -> Outcome {
+    let args = args()?;
+    let selector: DeviceSelector =
+        env::var("RANVIL_DEVICE").unwrap_or_else(|_| "0".to_owned()).parse()?;
+    let gpu = Gpu::open(&selector, STAGING)?;
+    let info = gpu.info();
+    println!("device: {}, {} {}", info.name, info.driver, info.driver_version);
+    println!("kernels: {:?} (None: shared-memory form)", gpu.subgroup());
+    let mib = args.mib.unwrap_or(if info.software { 4 } else { 1024 });
+    let most = max_raw_bytes(gpu.max_storage_buffer_range()).min(MAX_RAW_BYTES);
+    let raw = tiled(&args.files, (mib << 20).min(most))?;
+    let params = BlockParams { segment_log: args.segment_log, table_log: args.table_log };
     println!(
-        "  {what:10} {:10.1} us {:8.1} GB/s, median of {} runs",
-        1e6 * total,
-        bytes as f64 / total / 1e9,
-        half.len()
+        "data: {} tiled to {} MiB, blocks of {} KiB, segments of {} KiB, table log {:?}",
+        args.files.join(" "),
+        raw.len() >> 20,
+        args.block >> 10,
+        1 << (args.segment_log - 10),
+        args.table_log
     );
+
+    let gpu = copy_yardstick(gpu, raw.len())?;
+    let (gpu, coded) = encode(gpu, &raw, args.block, &params)?;
+    let gpu = decode(gpu, &raw, args.block, params.segment_log, &coded)?;
+    host_to_host(gpu, &raw, args.block, params, &coded)
 }
 
-fn empty(recording: &Recording) -> Vec<Vec<u32>> {
-    recording.buffers.iter().map(|desc| vec![0; desc.size as usize / 4]).collect()
+fn tiled(files: &[String], size: usize) -> Outcome<Vec<u8>> {
+    let mut tile = Vec::new();
+    for file in files {
+        tile.extend(fs::read(file).map_err(|error| format!("{file}: {error}"))?);
+    }
+    Ok(tile.iter().copied().cycle().take(size).collect())
 }
 
-fn fill(buffer: &mut [u32], at: usize, bytes: &[u8]) {
-    bytemuck::cast_slice_mut::<u32, u8>(buffer)[at..at + bytes.len()].copy_from_slice(bytes);
+/// Copies within the device's memory.
+fn copy_yardstick(gpu: Gpu, size: usize) -> Outcome<Gpu> {
+    let size = size as u64;
+    let buffer = |name| BufferDesc { name, size, role: Role::Device };
+    let from = Binding { buffer: BufferId(0), offset: 0, size };
+    let recording = Recording {
+        buffers: vec![buffer("from"), buffer("to")],
+        commands: vec![Command::Copy { from, to: (BufferId(1), 0) }],
+    };
+    let mut bench = Bench::new(gpu, &recording, &[], 16)?;
+    report("copy (read + write)", 2 * size, 1, &mut bench)?;
+    Ok(bench.into_gpu())
+}
+
+/// A block as the CPU codes it, and as the device is to.
+struct Coded {
+    kind: BlockKind,
+    table_log: u8,
+    payload: Vec<u8>,
+}
+
+fn encode(gpu: Gpu, raw: &[u8], block: usize, params: &BlockParams) -> Outcome<(Gpu, Vec<Coded>)> {
+    let mut codec = Codec::new(ranvil::Simd::Auto)?;
+    let coded: Vec<Coded> = raw
+        .chunks(block)
+        .map(|raw| {
+            let mut payload = Vec::new();
+            let encoded = codec.encode(raw, params, &mut payload);
+            Coded { kind: encoded.kind, table_log: encoded.table_log, payload }
+        })
+        .collect();
+    let size: usize = coded.iter().zip(raw.chunks(block)).map(|(c, raw)| coded_size(c, raw)).sum();
+    println!("ratio {:.4} of payloads", size as f64 / raw.len() as f64);
+
+    let sizes: Vec<u32> = raw.chunks(block).map(|raw| raw.len() as u32).collect();
+    let plan = EncodePlan::new(&sizes, params);
+    let inputs = [
+        (EncodePlan::BLOCKS, cast_slice(&plan.blocks)),
+        (EncodePlan::PIECES, cast_slice(&plan.pieces)),
+        (EncodePlan::RAW, raw),
+    ];
+    let mut bench = Bench::new(gpu, &plan.recording, &inputs, 8)?;
+    bench.run()?;
+    let results = bench.read(EncodePlan::RESULTS)?;
+    let results: &[EncodeResult] = cast_slice(&results);
+    let payloads = bench.read(EncodePlan::PAYLOAD)?;
+    for (number, (coded, result)) in coded.iter().zip(results).enumerate() {
+        let wanted = (coded.kind as u32, u32::from(coded.table_log));
+        assert_eq!((result.kind, result.table_log), wanted, "block {number}");
+        if coded.kind == BlockKind::Coded {
+            let start = 4 * result.payload as usize;
+            let payload = &payloads[start..start + result.coded_size as usize];
+            assert!(payload == coded.payload, "block {number} is coded differently");
+        }
+    }
+    println!("encode: {} blocks, the CPU's bytes", coded.len());
+    report("encode", raw.len() as u64, plan.recording.commands.len(), &mut bench)?;
+    Ok((bench.into_gpu(), coded))
+}
+
+fn coded_size(coded: &Coded, raw: &[u8]) -> usize {
+    if coded.kind == BlockKind::Stored { raw.len() } else { coded.payload.len() }
+}
+
+fn decode(gpu: Gpu, raw: &[u8], block: usize, segment_log: u8, coded: &[Coded]) -> Outcome<Gpu> {
+    let pairs = || coded.iter().zip(raw.chunks(block)).filter(|(c, _)| c.kind == BlockKind::Coded);
+    let blocks: Vec<CodedBlock> = pairs()
+        .map(|(coded, raw)| CodedBlock {
+            coded_size: coded.payload.len() as u32,
+            raw_size: raw.len() as u32,
+            table_log: coded.table_log,
+        })
+        .collect();
+    if blocks.is_empty() {
+        return Ok(gpu);
+    }
+    let plan = DecodePlan::new(&blocks, segment_log);
+    let mut payload = vec![0; plan.recording.buffers[DecodePlan::PAYLOAD.0 as usize].size as usize];
+    for (number, (coded, _)) in pairs().enumerate() {
+        payload[plan.payload_range(number)].copy_from_slice(&coded.payload);
+    }
+    let inputs =
+        [(DecodePlan::BLOCKS, cast_slice(&plan.blocks)), (DecodePlan::PAYLOAD, &payload[..])];
+    let mut bench = Bench::new(gpu, &plan.recording, &inputs, 8)?;
+    bench.run()?;
+    let status = bench.read(DecodePlan::STATUS)?;
+    assert!(status.iter().all(|&byte| byte == 0), "a block was refused");
+    let decoded = bench.read(DecodePlan::RAW)?;
+    for (number, (_, raw)) in pairs().enumerate() {
+        assert!(decoded[plan.raw_range(number)] == *raw, "block {number} is decoded wrongly");
+    }
+    println!("decode: {} blocks, the right bytes", blocks.len());
+    let raw_bytes = pairs().map(|(_, raw)| raw.len() as u64).sum();
+    report("decode", raw_bytes, plan.recording.commands.len(), &mut bench)?;
+    Ok(bench.into_gpu())
+}
+
+/// Measures and prints a recording of `commands` commands, and each of its kernels.
+fn report(name: &str, bytes: u64, commands: usize, bench: &mut Bench) -> Outcome {
+    let runs = |span: Duration, bench: &mut Bench| -> Outcome<Vec<CommandTime>> {
+        let start = Instant::now();
+        let mut times = Vec::new();
+        while times.is_empty() || start.elapsed() < span {
+            times.extend(bench.run()?);
+        }
+        Ok(times)
+    };
+    runs(WARM_UP, bench)?;
+    let times = runs(MEASURED, bench)?;
+    if times.is_empty() {
+        println!("{name}: this device has no timestamps");
+        return Ok(());
+    }
+    let totals = times.chunks(commands).map(|run| run.iter().map(|command| command.time).sum());
+    println!("{name:<24} {:>9.2} GB/s", rate(bytes, median(totals.collect())));
+    if commands > 1 {
+        for (index, command) in times[..commands].iter().enumerate() {
+            let times = times.iter().skip(index).step_by(commands).map(|command| command.time);
+            let time = median(times.collect());
+            println!("  {:<22} {:>9.2} GB/s  {time:?}", command.name, rate(bytes, time));
+        }
+    }
+    Ok(())
+}
+
+fn median(mut times: Vec<Duration>) -> Duration {
+    times.sort_unstable();
+    times[times.len() / 2]
+}
+
+fn rate(bytes: u64, time: Duration) -> f64 {
+    bytes as f64 / time.as_secs_f64().max(1e-9) / 1e9
+}
+
+/// Through the accelerator, as the engine uses it: from host memory and back, its copies to and from staging included.
+fn host_to_host(
+    mut gpu: Gpu,
+    raw: &[u8],
+    block: usize,
+    params: BlockParams,
+    coded: &[Coded],
+) -> Outcome {
+    let raw_blocks: Vec<&[u8]> = raw.chunks(block).collect();
+    let host_blocks: Vec<HostBlock> = coded
+        .iter()
+        .zip(&raw_blocks)
+        .map(|(coded, raw)| HostBlock {
+            kind: coded.kind,
+            table_log: coded.table_log,
+            segment_log: params.segment_log,
+            raw_size: raw.len() as u32,
+            payload: match coded.kind {
+                BlockKind::Stored => raw.to_vec(),
+                _ => coded.payload.clone(),
+            },
+        })
+        .collect();
+    for warm in [false, true] {
+        let start = Instant::now();
+        let encoded = gpu.encode(&raw_blocks, params)?;
+        let encode = start.elapsed();
+        let start = Instant::now();
+        let decoded = gpu.decode(&host_blocks)?;
+        let decode = start.elapsed();
+        assert!(encoded.iter().zip(coded).all(|((_, payload), coded)| *payload == coded.payload));
+        assert!(decoded.iter().zip(&raw_blocks).all(|(got, raw)| got.as_deref() == Ok(*raw)));
+        if warm {
+            let bytes = raw.len() as u64;
+            println!("host to host, encode     {:>9.2} GB/s", rate(bytes, encode));
+            println!("host to host, decode     {:>9.2} GB/s", rate(bytes, decode));
+        }
+    }
+    Ok(())
 }

@@ -146,7 +146,7 @@ fn mutate(coded: &mut Vec<u8>, random: &mut Random) {
         match random.below(7) {
             0 => coded[start] = random.next() as u8,
             1 => coded[range].fill_with(|| random.next() as u8),
-            2 => coded[range].fill(if length % 2 == 0 { 0 } else { 0xFF }),
+            2 => coded[range].fill(if length.is_multiple_of(2) { 0 } else { 0xFF }),
             3 => drop(coded.drain(range.start..range.end.min(coded.len() - 1))),
             4 => {
                 let doubled = coded[range.clone()].to_vec();
@@ -282,10 +282,9 @@ fn what_crashed_others_does_no_harm() {
     for file in built_in.iter().chain(&files) {
         for member in members(file) {
             let start = &member[..member.len().min(1 << 16)];
-            match check(start, b"") {
+            if check(start, b"").is_none() {
                 // Zstandard's skippable frames are ours.
-                None => assert!(start.starts_with(&[0x50, 0x2A, 0x4D, 0x18]) || start.is_empty()),
-                Some(_) => {}
+                assert!(start.starts_with(&[0x50, 0x2A, 0x4D, 0x18]));
             }
             if !start.is_empty() {
                 let raw_size = start.len() as u32 + 1;

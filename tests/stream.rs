@@ -11,12 +11,11 @@ use std::{
 
 use proptest::prelude::*;
 use ranvil::{
-    BlockFault, CancelToken, DeviceError, DeviceSelector, Error, FrameFault, Options, Pipeline,
-    SegmentProfile, compress, decompress,
-    format::{FrameHeader, SkippableHeader},
+    CancelToken, DeviceError, DeviceSelector, Error, Options, Pipeline, SegmentProfile, compress,
+    decompress, format::FrameHeader,
 };
 
-use common::{ALICE, FILES, Random, contents};
+use common::{ALICE, FILES, Random, Trickle, contents, stays};
 
 fn small_blocks() -> Options {
     Options::new().device(DeviceSelector::Cpu).block_size(4096).unwrap()
@@ -26,11 +25,6 @@ fn read_all(options: &Options, coded: &[u8]) -> ranvil::Result<Vec<u8>> {
     let mut raw = Vec::new();
     options.decompressor(coded)?.read_to_end(&mut raw).map_err(Error::from_io)?;
     Ok(raw)
-}
-
-/// Whether a compressor or a decompressor fails now and when it is used again.
-fn stays<T>(mut step: impl FnMut() -> io::Result<T>, expected: impl Fn(Error) -> bool) -> bool {
-    (0..3).all(|_| step().is_err_and(|error| expected(Error::from_io(error))))
 }
 
 #[test]
@@ -133,21 +127,7 @@ proptest! {
     }
 }
 
-/// Yields a byte at a time, with an interruption before each.
-struct Trickle<'a>(&'a [u8], bool);
-
-impl Read for Trickle<'_> {
-    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        self.1 = !self.1;
-        if self.1 {
-            return Err(io::ErrorKind::Interrupted.into());
-        }
-        let length = buf.len().min(1);
-        self.0.read(&mut buf[..length])
-    }
-}
-
-/// The same for writing.
+/// Takes a byte at a time, with an interruption before each.
 #[derive(Default)]
 struct Drip(Vec<u8>, bool);
 
@@ -329,76 +309,6 @@ fn the_announced_size_has_to_be_right() {
     assert!(decompress(&options.compress(ALICE).unwrap()).unwrap() == ALICE);
 }
 
-fn skippable(variant: u8, content: &[u8]) -> Vec<u8> {
-    let header = SkippableHeader { variant, length: content.len() as u32 };
-    [&header.encode(), content].concat()
-}
-
-#[test]
-fn frames_and_skippable_frames_may_follow_each_other() {
-    let parts = [&ALICE[..50_000], b"", &ALICE[50_000..50_001], &ALICE[50_001..]];
-    let mut coded = skippable(0, &[]);
-    // Blocks grow and shrink from frame to frame.
-    for (part, block) in parts.into_iter().zip([4096, 1 << 20, 8192, 16384]) {
-        let options = Options::new().block_size(block).unwrap().index(block != 8192);
-        coded.extend(options.compress(part).unwrap());
-        coded.extend(skippable(7, &[0x89; 1000]));
-    }
-    coded.extend(skippable(15, b"LVR\x89"));
-    assert!(decompress(&coded).unwrap() == ALICE);
-    let mut raw = Vec::new();
-    let mut decompressor = Options::new().decompressor(Trickle(&coded, false)).unwrap();
-    decompressor.read_to_end(&mut raw).unwrap();
-    assert!(raw == ALICE);
-    assert_eq!(decompressor.progress().coded_bytes, coded.len() as u64);
-    assert_eq!(decompress(&skippable(3, b"nothing but this")).unwrap(), b"");
-}
-
-#[test]
-fn what_is_no_frame_is_named_with_its_place() {
-    for length in 1..40 {
-        match decompress(&b"ZK\x03\x04 is another format, which is long".repeat(2)[..length]) {
-            Err(Error::NotAFrame { offset: 0, found }) => {
-                assert!(b"ZK\x03\x04".starts_with(&found[..length.min(4)]))
-            }
-            other => panic!("{other:?}"),
-        }
-    }
-    let coded = small_blocks().compress(ALICE).unwrap();
-    let length = coded.len() as u64;
-    for garbage in [&b"\0"[..], b"garbage", b"\x89RVK----------------------", b"\x50\x2A\x4D\x19"] {
-        let long = [&coded, garbage].concat();
-        let mut raw = Vec::new();
-        let mut decompressor = Options::new().decompressor(&long[..]).unwrap();
-        let here = |e| matches!(e, Error::NotAFrame { offset, .. } if offset == length);
-        assert!(here(Error::from_io(decompressor.read_to_end(&mut raw).unwrap_err())));
-        assert!(raw == ALICE, "the frame before it is whole");
-        assert!(stays(|| decompressor.read(&mut [0]), here));
-    }
-    // The beginning of a magic number is a frame cut off.
-    for start in [&b"\x89"[..], b"\x89RV", b"\x5F\x2A", b"\x50\x2A\x4D\x18\x01\0\0\0"] {
-        let long = [&coded, start].concat();
-        assert!(matches!(
-            decompress(&long),
-            Err(Error::Truncated { offset, .. }) if offset == long.len() as u64
-        ));
-    }
-    assert!(matches!(decompress(b""), Err(Error::Truncated { offset: 0, .. })));
-}
-
-#[test]
-fn unknown_versions_and_pipelines_are_named() {
-    let mut coded = small_blocks().compress(ALICE).unwrap();
-    coded[6] = 2;
-    let crc = crc32c::crc32c(&coded[..20]);
-    coded[20..24].copy_from_slice(&crc.to_le_bytes());
-    let error = decompress(&coded).unwrap_err().to_string();
-    assert!(error.contains("\"fse\""), "{error}");
-    coded[4] = 9;
-    assert!(matches!(decompress(&coded), Err(Error::UnsupportedVersion(9))));
-    assert!(matches!(decompress(&coded[..5]), Err(Error::UnsupportedVersion(9))));
-}
-
 #[test]
 fn the_output_limit_is_kept() {
     let known = small_blocks().compress(ALICE).unwrap();
@@ -521,72 +431,6 @@ fn progress_is_reported_after_every_block_on_the_callers_thread() {
     assert_eq!(check(std::mem::take(&mut reports.lock().unwrap())), last);
     assert!(options.decompress(&coded).unwrap() == ALICE);
     check(std::mem::take(&mut reports.lock().unwrap()));
-}
-
-#[test]
-fn a_wrong_checksum_is_an_error_unless_nobody_asks() {
-    let mut coded = small_blocks().pipeline(Pipeline::Stored).compress(ALICE).unwrap();
-    let place = 24 + 4112 + 16 + 100;
-    coded[place] ^= 1;
-    for options in [small_blocks(), small_blocks().threads(1)] {
-        let mut raw = Vec::new();
-        let error = options.decompressor(&coded[..]).unwrap().read_to_end(&mut raw).unwrap_err();
-        assert!(matches!(
-            Error::from_io(error),
-            Error::CorruptBlock { block: 1, offset: 4136, reason: BlockFault::Checksum }
-        ));
-        assert!(raw == ALICE[..4096], "only what is right is returned");
-        let raw = options.verify_checksums(false).decompress(&coded).unwrap();
-        assert_eq!(raw.iter().zip(ALICE).filter(|(a, b)| a != b).count(), 1);
-    }
-}
-
-#[test]
-fn blocks_that_are_moved_doubled_or_left_out_are_noticed() {
-    let coded = small_blocks().pipeline(Pipeline::Stored).compress(&ALICE[..40_960]).unwrap();
-    let (head, rest) = coded.split_at(24);
-    let (blocks, tail) = rest.split_at(10 * 4112);
-    let blocks: Vec<&[u8]> = blocks.chunks(4112).collect();
-    let build = |order: &[usize]| {
-        let blocks: Vec<u8> = order.iter().flat_map(|&n| blocks[n]).copied().collect();
-        decompress(&[head, &blocks, tail].concat())
-    };
-    assert!(build(&[0, 1, 2, 3, 4, 5, 6, 7, 8, 9]).is_ok());
-    for (order, block) in [
-        (&[0, 2, 1, 3, 4, 5, 6, 7, 8, 9][..], 1),
-        (&[0, 1, 1, 2, 3, 4, 5, 6, 7, 8, 9], 2),
-        (&[0, 1, 2, 3, 4, 5, 6, 7, 8], 9),
-        (&[1, 2, 3, 4, 5, 6, 7, 8, 9], 0),
-        (&[], 0),
-    ] {
-        match build(order) {
-            Err(Error::CorruptBlock { block: found, reason: BlockFault::HeaderCheck, .. }) => {
-                assert_eq!(found, block)
-            }
-            other => panic!("{order:?}: {:?}", other.map(|_| ())),
-        }
-    }
-}
-
-#[test]
-fn index_and_footer_are_verified_without_seeking() {
-    let coded = small_blocks().compress(ALICE).unwrap();
-    let blocks = ALICE.len().div_ceil(4096);
-    let index = coded.len() - 32 - 8 * blocks;
-    let fault = |at: usize| {
-        let mut coded = coded.clone();
-        coded[at] ^= 4;
-        match decompress(&coded) {
-            Err(Error::CorruptFrame { offset, reason }) => (offset as usize, reason),
-            other => panic!("{:?}", other.map(|_| ())),
-        }
-    };
-    assert_eq!(fault(index), (index, FrameFault::Index));
-    assert_eq!(fault(coded.len() - 33), (index, FrameFault::Index));
-    assert_eq!(fault(coded.len() - 32), (coded.len() - 32, FrameFault::End));
-    assert_eq!(fault(coded.len() - 24), (coded.len() - 32, FrameFault::ContentSize));
-    assert_eq!(fault(coded.len() - 16), (coded.len() - 32, FrameFault::End));
-    assert_eq!(fault(coded.len() - 1), (coded.len() - 32, FrameFault::End));
 }
 
 #[test]

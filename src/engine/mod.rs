@@ -185,8 +185,12 @@ impl Engine {
             return Ok(());
         }
         self.undecided = false;
-        if let Some(accelerator) = route::open_hardware(&self.options).filter(|_| self.config.coded)
-        {
+        if !self.config.coded {
+            return Ok(());
+        }
+        // Buffers in use cannot be taken back: staging gets what the present plan leaves.
+        let left = self.options.memory_limit - self.plan.bytes;
+        if let Some(accelerator) = route::open_hardware(left) {
             match plan(&self.options, &self.config, Some(accelerator.as_ref())) {
                 Ok(plan) => {
                     self.plan = plan;

@@ -38,19 +38,20 @@ impl Route {
         Ok(match selector {
             DeviceSelector::Cpu => Self::Cpu,
             DeviceSelector::Auto => Self::Auto,
-            explicit => Self::Device(open(&explicit, options)?),
+            // Half of the memory for staging: a block in flight needs its buffers on this side as well.
+            explicit => Self::Device(open(&explicit, options.memory_limit / 2)?),
         })
     }
 }
 
-/// The device that `Auto` may use: hardware, never a software implementation.
-pub(super) fn open_hardware(options: &Options) -> Option<Box<dyn Accelerator>> {
-    open(&DeviceSelector::Auto, options)
+/// The device that `Auto` may use: hardware, never a software implementation. Its staging takes at most `budget`
+/// bytes.
+pub(super) fn open_hardware(budget: u64) -> Option<Box<dyn Accelerator>> {
+    open(&DeviceSelector::Auto, budget)
         .inspect_err(|error| log::debug!("no device beside the CPU: {error}"))
         .ok()
 }
 
-fn open(selector: &DeviceSelector, options: &Options) -> Result<Box<dyn Accelerator>, DeviceError> {
-    // Half of the memory for staging: every block in flight needs its buffers on this side as well.
-    Ok(Box::new(vk::open(selector, options.memory_limit / 2)?))
+fn open(selector: &DeviceSelector, budget: u64) -> Result<Box<dyn Accelerator>, DeviceError> {
+    Ok(Box::new(vk::open(selector, budget)?))
 }

@@ -20,9 +20,9 @@ enum Job {
 
 impl Task for Job {
     type Scratch = u64;
-    type Output = (u64, ThreadId, u64);
+    type Output = Output;
 
-    fn run(self, scratch: &mut u64) -> Self::Output {
+    fn run(self, scratch: &mut u64) -> Output {
         *scratch += 1;
         let value = match self {
             Job::Double(n) => 2 * n,
@@ -41,12 +41,14 @@ impl Task for Job {
     }
 }
 
-fn scheduler(threads: usize) -> (Scheduler<Job>, Receiver<Outcome<(u64, ThreadId, u64)>>) {
+type Output = (u64, ThreadId, u64);
+
+fn scheduler(threads: usize) -> (Scheduler<Job>, Receiver<Outcome<Output>>) {
     let (sender, receiver) = mpsc::channel();
     (Scheduler::new(threads, || 0, sender), receiver)
 }
 
-fn output(outcome: Outcome<(u64, ThreadId, u64)>) -> (u64, ThreadId, u64) {
+fn output(outcome: Outcome<Output>) -> Output {
     match outcome {
         Outcome::Finished(output) => output,
         Outcome::Panicked(message) => panic!("a task panicked: {message}"),

@@ -1,14 +1,10 @@
 //! What integration tests and benchmarks need of the device layer. Not part of the public API.
 
-use std::sync::Arc;
-
 use super::{
     accel::VulkanAccelerator,
-    device::{Device, ForcedForm, OpenOptions},
+    device::{Device, OpenOptions},
     instance::Messages,
-    memory::Memory,
-    pipeline::Pipelines,
-    submit::Slot,
+    submit::{Part, Slot},
     timing::Timestamps,
 };
 pub use super::{
@@ -24,37 +20,38 @@ use crate::{
     kernel::{Binding, BufferDesc, BufferId, Command, Recording, Role},
 };
 
-/// A device on which recordings run, one at a time.
+/// A device on which recordings run, one at a time, and blocks as the engine runs them.
 pub struct Gpu {
     slot: Slot,
-    pipelines: Pipelines,
-    memory: Arc<Memory>,
+    accelerator: VulkanAccelerator,
 }
 
-/// Messages of the validation layer, readable after everything else is gone.
-pub struct ValidationLog(Option<Arc<Messages>>);
-
-impl ValidationLog {
-    /// Fails with the messages since the last call, if there are any.
-    pub fn check(&self) -> Result<(), DeviceError> {
-        self.0.as_ref().map_or(Ok(()), |messages| messages.check())
-    }
+/// The first warnings and errors that the validation layer has sent to this process.
+pub fn validation_messages() -> Vec<String> {
+    Messages::first()
 }
 
 impl Gpu {
-    /// Opens a device, `RANVIL_KERNEL_FORM` and `RANVIL_VALIDATION` considered.
-    pub fn open(selector: &DeviceSelector) -> Result<Self, DeviceError> {
-        let options = OpenOptions { form: ForcedForm::from_env()?, ..OpenOptions::default() };
-        let memory = Memory::new(super::open_device(selector, options)?)?;
-        Ok(Self {
-            slot: Slot::new(&memory)?,
-            pipelines: Pipelines::new(Arc::clone(&memory.device)),
-            memory,
-        })
+    /// Opens a device with a staging ring of at most so many bytes, `RANVIL_KERNEL_FORM` and `RANVIL_VALIDATION`
+    /// considered.
+    pub fn open(selector: &DeviceSelector, budget: u64) -> Result<Self, DeviceError> {
+        Self::new(super::open(selector, budget)?)
+    }
+
+    /// Opens a device and treats it as if it had memory and queues for copies of its own: every buffer is staged, and
+    /// copies are submitted apart from kernels.
+    pub fn open_as_discrete(selector: &DeviceSelector, budget: u64) -> Result<Self, DeviceError> {
+        let options = OpenOptions { as_discrete: true, ..OpenOptions::from_env()? };
+        let device = super::open_device(selector, options)?;
+        Self::new(VulkanAccelerator::new(device, budget)?)
+    }
+
+    fn new(accelerator: VulkanAccelerator) -> Result<Self, DeviceError> {
+        Ok(Self { slot: Slot::new(accelerator.memory())?, accelerator })
     }
 
     fn device(&self) -> &Device {
-        &self.memory.device
+        self.accelerator.device()
     }
 
     /// What the device is.
@@ -62,14 +59,14 @@ impl Gpu {
         &self.device().info
     }
 
+    /// The largest storage buffer that the device can bind, in bytes.
+    pub fn max_storage_buffer_range(&self) -> u64 {
+        self.device().offer.limits.max_storage_buffer_range.into()
+    }
+
     /// The subgroup size that kernels run at; `None` is their shared-memory form.
     pub fn subgroup(&self) -> Option<u32> {
         self.device().subgroup
-    }
-
-    /// The validation layer's messages.
-    pub fn validation_log(&self) -> ValidationLog {
-        ValidationLog(self.device().messages().cloned())
     }
 
     /// Runs a recording over buffers with these contents, whatever their roles, and reads them all back.
@@ -87,74 +84,13 @@ impl Gpu {
                 .copy_from_slice(bytes);
         }
         let all: Vec<BufferId> = (0..count as u32).map(BufferId).collect();
-        self.slot.run(&mut self.pipelines, &whole, &all)?;
+        self.slot.run(self.accelerator.pipelines(), &whole, &all)?;
         self.slot.wait()?;
         for (id, words) in all.into_iter().zip(buffers) {
             let bytes: &mut [u8] = bytemuck::cast_slice_mut(words);
             bytes.copy_from_slice(&self.slot.download(id)[..bytes.len()]);
         }
         self.device().messages().map_or(Ok(()), |messages| messages.check())
-    }
-}
-
-impl Gpu {
-    /// Runs a recording `runs` times in a row without the host in between, and returns the device's times of each
-    /// run's commands; the Download buffers of `buffers` are then read back. `None` if the queue has no timestamps.
-    pub fn time(
-        &mut self,
-        recording: &Recording,
-        buffers: &mut [Vec<u32>],
-        runs: usize,
-    ) -> Result<Option<Vec<Vec<CommandTime>>>, DeviceError> {
-        let count = recording.commands.len();
-        let commands = recording.commands.iter().cycle().take(runs * count).cloned().collect();
-        let repeated = Recording { commands, buffers: recording.buffers.clone() };
-        self.slot.reserve(&repeated.buffers)?;
-        let ids = |role| {
-            let with_role = (0..).zip(&repeated.buffers).filter(move |(_, desc)| desc.role == role);
-            with_role.map(|(index, _)| BufferId(index)).collect::<Vec<_>>()
-        };
-        for id in ids(Role::Upload) {
-            let bytes: &[u8] = bytemuck::cast_slice(&buffers[id.0 as usize]);
-            self.slot.upload(id)[..bytes.len()].copy_from_slice(bytes);
-        }
-        let downloads = ids(Role::Download);
-        self.slot.timestamps = Timestamps::new(&self.memory.device, repeated.commands.len())?;
-        self.slot.run(&mut self.pipelines, &repeated, &downloads)?;
-        self.slot.wait()?;
-        for id in downloads {
-            let bytes: &mut [u8] = bytemuck::cast_slice_mut(&mut buffers[id.0 as usize]);
-            bytes.copy_from_slice(&self.slot.download(id)[..bytes.len()]);
-        }
-        let Some(timestamps) = self.slot.timestamps.take() else { return Ok(None) };
-        let times = timestamps.read()?;
-        Ok(Some(times.chunks(count).map(<[_]>::to_vec).collect()))
-    }
-}
-
-/// The accelerator as the engine uses it.
-pub struct Blocks(VulkanAccelerator);
-
-/// A block to be decoded.
-#[derive(Clone, Debug)]
-#[allow(missing_docs, reason = "fields of a block header and its payload")]
-pub struct CodedBlock {
-    pub kind: BlockKind,
-    pub table_log: u8,
-    pub segment_log: u8,
-    pub raw_size: u32,
-    pub payload: Vec<u8>,
-}
-
-impl Blocks {
-    /// Opens a device with a staging ring of at most so many bytes.
-    pub fn open(selector: &DeviceSelector, budget: u64) -> Result<Self, DeviceError> {
-        Ok(Self(super::open(selector, budget)?))
-    }
-
-    /// The validation layer's messages.
-    pub fn validation_log(&self) -> ValidationLog {
-        ValidationLog(self.0.device().messages().cloned())
     }
 
     /// Encodes blocks with the same parameters.
@@ -206,26 +142,87 @@ impl Blocks {
             Work::Encode { raw, .. } => raw.len(),
             Work::Decode { raw_size, .. } => *raw_size as usize,
         };
-        let limit = self.0.batch_limit();
+        let limit = self.accelerator.batch_limit();
         let mut works = (0..).zip(works).map(|(id, work)| Job { id, work }).peekable();
         let mut done = Vec::new();
-        while works.peek().is_some() || self.0.batches_in_flight() > 0 {
-            if works.peek().is_none() || self.0.batches_in_flight() == self.0.slots() {
-                done.extend(self.0.poll(true).map_err(|(error, _)| error)?);
+        while works.peek().is_some() || self.accelerator.batches_in_flight() > 0 {
+            if works.peek().is_none()
+                || self.accelerator.batches_in_flight() == self.accelerator.slots()
+            {
+                done.extend(self.accelerator.poll(true).map_err(|(error, _)| error)?);
                 continue;
             }
             let (mut batch, mut bytes) = (Vec::new(), 0);
             while let Some(job) = works.next_if(|job| {
-                batch.len() < limit.blocks && bytes + size(&job.work) <= limit.raw_bytes
+                batch.is_empty()
+                    || batch.len() < limit.blocks && bytes + size(&job.work) <= limit.raw_bytes
             }) {
                 bytes += size(&job.work);
                 batch.push(job);
             }
-            self.0.submit(batch).map_err(|(error, _)| error)?;
+            self.accelerator.submit(batch).map_err(|(error, _)| error)?;
         }
         assert!(done.iter().zip(0..).all(|(done, id)| done.id == id), "jobs come back in order");
         Ok(done)
     }
+}
+
+/// A recording that can be run again and again over the same device-resident buffers, for benchmarks.
+pub struct Bench {
+    gpu: Gpu,
+    recording: Recording,
+}
+
+impl Bench {
+    /// Uploads `inputs` and compiles the kernels. The recording's commands are repeated `times` times within a run.
+    pub fn new(
+        mut gpu: Gpu,
+        recording: &Recording,
+        inputs: &[(BufferId, &[u8])],
+        times: usize,
+    ) -> Result<Self, DeviceError> {
+        let commands: Vec<_> =
+            (0..times).flat_map(|_| recording.commands.iter().cloned()).collect();
+        gpu.slot.timestamps = Timestamps::new(gpu.accelerator.device(), commands.len())?;
+        gpu.slot.reserve(&recording.buffers)?;
+        for &(buffer, bytes) in inputs {
+            gpu.slot.upload(buffer)[..bytes.len()].copy_from_slice(bytes);
+        }
+        let recording = Recording { buffers: recording.buffers.clone(), commands };
+        Ok(Self { gpu, recording })
+    }
+
+    /// Runs all repetitions; how long each command took.
+    pub fn run(&mut self) -> Result<Vec<CommandTime>, DeviceError> {
+        let Gpu { slot, accelerator } = &mut self.gpu;
+        slot.run(accelerator.pipelines(), &self.recording, &[])?;
+        slot.wait()?;
+        slot.timestamps.as_ref().map_or(Ok(Vec::new()), Timestamps::read)
+    }
+
+    /// A Download buffer as the last run left it.
+    pub fn read(&mut self, buffer: BufferId) -> Result<Vec<u8>, DeviceError> {
+        let size = self.recording.buffers[buffer.0 as usize].size;
+        self.gpu.slot.fetch(&[Part { buffer, offset: 0, size }])?;
+        self.gpu.slot.wait()?;
+        Ok(self.gpu.slot.download(buffer)[..size as usize].to_vec())
+    }
+
+    /// The device, for another recording.
+    pub fn into_gpu(self) -> Gpu {
+        self.gpu
+    }
+}
+
+/// A block to be decoded.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[allow(missing_docs, reason = "fields of a block header and its payload")]
+pub struct CodedBlock {
+    pub kind: BlockKind,
+    pub table_log: u8,
+    pub segment_log: u8,
+    pub raw_size: u32,
+    pub payload: Vec<u8>,
 }
 
 /// The recording with every buffer as Download, preceded by copies from as many Upload buffers.

@@ -1,7 +1,13 @@
 //! Data for tests: real files, generated content, random numbers.
 #![allow(dead_code)] // Each test binary uses another part.
 
-use std::{fs, path::PathBuf};
+use std::{
+    fs,
+    io::{self, Read},
+    path::PathBuf,
+};
+
+use ranvil::Error;
 
 /// The real files of `tests/data`.
 pub const FILES: [(&str, &[u8]); 5] = [
@@ -68,4 +74,23 @@ pub fn corpus(set: &str) -> Vec<PathBuf> {
         eprintln!("no corpus {set}: only the repository's own files are tested");
     }
     files
+}
+
+/// Whether a compressor or a decompressor fails now and when it is used again.
+pub fn stays<T>(mut step: impl FnMut() -> io::Result<T>, expected: impl Fn(Error) -> bool) -> bool {
+    (0..3).all(|_| step().is_err_and(|error| expected(Error::from_io(error))))
+}
+
+/// Yields a byte at a time, with an interruption before each.
+pub struct Trickle<'a>(pub &'a [u8], pub bool);
+
+impl Read for Trickle<'_> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        self.1 = !self.1;
+        if self.1 {
+            return Err(io::ErrorKind::Interrupted.into());
+        }
+        let length = buf.len().min(1);
+        self.0.read(&mut buf[..length])
+    }
 }

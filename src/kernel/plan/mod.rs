@@ -15,15 +15,30 @@ use super::{
     recording::{Binding, BufferDesc, BufferId, Command, Recording, Role},
 };
 
-/// Raw bytes of a batch whose buffers all stay within the 128 MiB that every device can bind. A batch may hold more
-/// where the device binds more.
-pub const MAX_RAW_BYTES: usize = 64 << 20;
+/// The most raw bytes of a batch: word numbers then stay far below 2^32. A device's `maxStorageBufferRange` may ask
+/// for less: see [`max_raw_bytes`].
+pub const MAX_RAW_BYTES: usize = 1 << 30;
 /// The most blocks of a batch.
 pub const MAX_BLOCKS: usize = 16 << 10;
-/// Beyond this, positions in 16-bit words would not fit the kernels' integers.
-const MOST_RAW_BYTES: usize = 1 << 30;
 /// `maxComputeWorkGroupCount` that every device has.
 const MAX_GROUPS: u32 = 65_535;
+
+/// The most raw bytes of a batch none of whose buffers exceeds `range` bytes. The 128 MiB that every device can bind
+/// hold 64 MiB.
+pub fn max_raw_bytes(range: u64) -> usize {
+    let fits = |raw_bytes: usize| {
+        let blocks = (raw_bytes >> 12).min(MAX_BLOCKS);
+        let buffers =
+            [EncodePlan::capacity(blocks, raw_bytes), DecodePlan::capacity(blocks, raw_bytes)];
+        buffers.iter().flatten().all(|buffer| buffer.size <= range)
+    };
+    // Whole mebibytes, from the most down.
+    (1..=MAX_RAW_BYTES >> 20)
+        .rev()
+        .map(|mebibytes| mebibytes << 20)
+        .find(|&bytes| fits(bytes))
+        .unwrap_or(0)
+}
 
 /// A buffer of so many words; at least one, since Vulkan has no empty buffers.
 fn words(name: &'static str, words: u64, role: Role) -> BufferDesc {
@@ -35,7 +50,7 @@ fn dispatch(
     kernel: &'static str,
     groups: u32,
     push: &impl Pod,
-    spec: &[(u32, u32)],
+    (spec, segments): (&[(u32, u32)], Option<u32>),
     buffers: &[BufferId],
 ) {
     let whole = |&buffer: &BufferId| {
@@ -55,12 +70,13 @@ fn dispatch(
         bindings,
         push,
         spec: spec.to_vec(),
+        segments,
         groups,
     });
 }
 
 fn check_limits(blocks: usize, raw_bytes: usize, segment_log: u8) {
     assert!((1..=MAX_BLOCKS).contains(&blocks), "{blocks} blocks");
-    assert!(raw_bytes <= MOST_RAW_BYTES, "{raw_bytes} raw bytes");
+    assert!(raw_bytes <= MAX_RAW_BYTES, "{raw_bytes} raw bytes");
     assert!((12..=16).contains(&segment_log), "segment log {segment_log}");
 }

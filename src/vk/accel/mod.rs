@@ -27,7 +27,7 @@ pub(crate) struct VulkanAccelerator {
     /// Why the device is not used any more.
     failed: Option<DeviceError>,
     pipelines: Pipelines,
-    device: Arc<Device>,
+    memory: Arc<Memory>,
 }
 
 struct RingSlot {
@@ -62,13 +62,21 @@ impl VulkanAccelerator {
             ring: slots.collect::<Result<_, DeviceError>>()?,
             in_flight: VecDeque::new(),
             failed: None,
-            pipelines: Pipelines::new(Arc::clone(&device)),
-            device,
+            pipelines: Pipelines::new(device),
+            memory,
         })
     }
 
     pub fn device(&self) -> &Arc<Device> {
-        &self.device
+        &self.memory.device
+    }
+
+    pub fn memory(&self) -> &Arc<Memory> {
+        &self.memory
+    }
+
+    pub fn pipelines(&mut self) -> &mut Pipelines {
+        &mut self.pipelines
     }
 
     pub fn batches_in_flight(&self) -> usize {
@@ -76,7 +84,7 @@ impl VulkanAccelerator {
     }
 
     fn check_messages(&self) -> Result<(), DeviceError> {
-        self.device.messages().map_or(Ok(()), |messages: &Arc<Messages>| messages.check())
+        self.device().messages().map_or(Ok(()), |messages: &Arc<Messages>| messages.check())
     }
 
     fn start(&mut self, index: usize, jobs: &[Job]) -> Result<Stage, DeviceError> {

@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::Error;
-use log::LevelFilter;
+use log::{Level, LevelFilter};
 
 use crate::args::{Verbosity, is_dash};
 
@@ -110,7 +110,10 @@ pub fn init_log(verbosity: Verbosity) {
     env_logger::Builder::new()
         .filter_module("ranvil", level)
         .format(|out, record| {
-            let level = record.level().as_str().to_lowercase();
+            let level = match record.level() {
+                Level::Warn => "warning".to_owned(),
+                level => level.as_str().to_lowercase(),
+            };
             writeln!(out, "ranvil: {level}: {}", record.args())
         })
         .init();

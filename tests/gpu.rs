@@ -1,0 +1,247 @@
+//! A Vulkan device against the CPU: kernels against their twins, blocks against [`Codec`], frames against frames.
+//!
+//! `RANVIL_DEVICE` names the device (else the first one), `RANVIL_VALIDATION=1` turns the validation layer on and
+//! `RANVIL_KERNEL_FORM` forces a form of the kernels. No device is a failure. It is one test, since pipelines take
+//! software drivers most of the time and are made once for each opened device.
+
+mod common;
+#[path = "gpu/twins.rs"]
+mod twins;
+
+use ranvil::{
+    BlockFault, DeviceSelector, Options, Simd,
+    coder::{BlockParams, Codec},
+    format::BlockKind,
+    testing::{CodedBlock, Gpu, validation_messages},
+};
+
+use common::{ALICE, FILES, Random, contents};
+
+/// Host memory for staging; small, so that most tests take several batches.
+const BUDGET: u64 = 16 << 20;
+
+fn selector() -> DeviceSelector {
+    DeviceSelector::from_env().unwrap().unwrap_or(DeviceSelector::Index(0))
+}
+
+#[test]
+fn the_device_does_what_the_cpu_does() {
+    let devices = ranvil::devices().unwrap();
+    assert!(!devices.is_empty(), "there is no Vulkan device; Debian: mesa-vulkan-drivers");
+    let mut gpu = Gpu::open(&selector(), BUDGET).unwrap();
+    println!("{} with subgroups of {:?}", gpu.info().name, gpu.subgroup());
+
+    step("twins, good blocks", || twins::agree_on_good_blocks(&mut gpu));
+    step("twins, damaged blocks", || twins::agree_on_damaged_blocks(&mut gpu));
+    step("bit flips and truncations", || every_flip_and_cut(&mut gpu));
+    step("mutations", || mutations(&mut gpu));
+    step("headers", || wrong_headers(&mut gpu));
+    drop(gpu);
+
+    let mut gpu = Gpu::open_as_discrete(&selector(), BUDGET).unwrap();
+    step("lengths", || lengths(&mut gpu));
+    step("files and contents", || files_and_contents(&mut gpu));
+    drop(gpu);
+
+    step("frames", frames);
+    // The engine goes on after a device's error, and an instance has more to say when it is destroyed.
+    let messages = validation_messages();
+    assert!(messages.is_empty(), "{}", messages.join("\n"));
+}
+
+fn step(name: &str, run: impl FnOnce()) {
+    let start = std::time::Instant::now();
+    run();
+    println!("{name}: {:.1} s", start.elapsed().as_secs_f32());
+}
+
+fn codec() -> Codec {
+    Codec::new(Simd::Auto).unwrap()
+}
+
+/// Encodes and decodes on the device; both as on the CPU. Returns the blocks as they were encoded.
+fn round_trip(gpu: &mut Gpu, blocks: &[Vec<u8>], params: BlockParams) -> Vec<CodedBlock> {
+    let raw: Vec<&[u8]> = blocks.iter().map(Vec::as_slice).collect();
+    let found = gpu.encode(&raw, params).unwrap();
+    assert_eq!(found.len(), blocks.len());
+    let mut codec = codec();
+    let mut expected = Vec::new();
+    let mut coded = Vec::new();
+    for ((encoded, payload), raw) in found.into_iter().zip(blocks) {
+        let on_cpu = codec.encode(raw, &params, &mut expected);
+        let length = raw.len();
+        assert_eq!(encoded, on_cpu, "{length} bytes with {params:?}");
+        assert!(payload == expected, "other payload for {length} bytes with {params:?}");
+        coded.push(CodedBlock {
+            kind: encoded.kind,
+            table_log: encoded.table_log,
+            segment_log: params.segment_log,
+            raw_size: length as u32,
+            payload: if encoded.kind == BlockKind::Stored { raw.clone() } else { payload },
+        });
+    }
+    for (decoded, raw) in gpu.decode(&coded).unwrap().into_iter().zip(blocks) {
+        assert!(decoded.as_ref() == Ok(raw), "{} bytes with {params:?}", raw.len());
+    }
+    coded
+}
+
+/// Every length around the edges of lanes, tiles, segments and blocks.
+fn lengths(gpu: &mut Gpu) {
+    let mut lengths: Vec<usize> = (1..=260).collect();
+    for edge in [4096, 4096 + 64, 8192, 16_128, 16_384, 16_384 + 64, 65_536] {
+        lengths.extend(edge - 2..=edge + 2);
+    }
+    lengths.extend([262_143, 262_144, 262_145]);
+    let long: Vec<u8> = ALICE.iter().cycle().take(300_000).copied().collect();
+    let text = lengths.iter().map(|&length| long[..length].to_vec());
+    let bits = lengths.iter().map(|&length| long[..length].iter().map(|b| b & 1).collect());
+    let blocks: Vec<Vec<u8>> = text.chain(bits).collect();
+    for segment_log in [12, 14] {
+        round_trip(gpu, &blocks, BlockParams { segment_log, table_log: None });
+    }
+}
+
+/// Real files and contents of every sort, with every table log and segment size.
+fn files_and_contents(gpu: &mut Gpu) {
+    let files = FILES.iter().map(|(_, bytes)| bytes.to_vec());
+    let generated = contents(20_000).into_iter().map(|(_, bytes)| bytes);
+    let blocks: Vec<Vec<u8>> = files.chain(generated).collect();
+    let table_logs = [None, Some(8), Some(9), Some(10), Some(11), Some(12)];
+    for (segment_log, table_log) in (12..=16).cycle().zip(table_logs) {
+        round_trip(gpu, &blocks, BlockParams { segment_log, table_log });
+    }
+    round_trip(
+        gpu,
+        &[vec![7; 1 << 20], long_block()],
+        BlockParams { segment_log: 12, table_log: None },
+    );
+}
+
+/// The largest block, with the most segments that a block can have.
+fn long_block() -> Vec<u8> {
+    ALICE
+        .iter()
+        .cycle()
+        .zip((0..1_u32 << 20).map(|i| (i >> 17) as u8))
+        .map(|(a, b)| a ^ b)
+        .collect()
+}
+
+/// The device's verdict on each block is the CPU's, and so are the bytes. Returns how many were good.
+fn same_verdict(gpu: &mut Gpu, blocks: &[CodedBlock]) -> usize {
+    let mut codec = codec();
+    let found = gpu.decode(blocks).unwrap();
+    assert_eq!(found.len(), blocks.len());
+    let mut good = 0;
+    for (number, (found, block)) in found.iter().zip(blocks).enumerate() {
+        let mut raw = vec![0; block.raw_size as usize];
+        let CodedBlock { kind, table_log, segment_log, payload, .. } = block;
+        let expected = codec.decode(payload, *kind, *table_log, *segment_log, &mut raw);
+        match (found, expected) {
+            (Ok(bytes), Ok(())) => {
+                assert!(*bytes == raw, "block {number}: wrong bytes");
+                good += 1;
+            }
+            (Err(_), Err(_)) => {}
+            (found, expected) => panic!(
+                "block {number}: the device says {:?}, the CPU {expected:?}",
+                found.as_ref().map(|_| ())
+            ),
+        }
+    }
+    good
+}
+
+/// Every single-bit flip and every truncation of small blocks, each batch with good blocks between the bad ones.
+fn every_flip_and_cut(gpu: &mut Gpu) {
+    let skewed = contents(4300).swap_remove(3).1;
+    let small = [ALICE[..400].to_vec(), ALICE[..500].iter().map(|b| b & 3).collect(), skewed];
+    for block in round_trip(gpu, &small, BlockParams { segment_log: 12, table_log: None }) {
+        assert_eq!(block.kind, BlockKind::Coded);
+        let length = block.payload.len();
+        let mut damaged = vec![block.clone()];
+        // The longest of the three is there for its two segments: its head and a part of its words do.
+        for bit in 0..8 * length.min(450) {
+            let mut flipped = block.clone();
+            flipped.payload[bit / 8] ^= 1 << (bit % 8);
+            damaged.push(flipped);
+            if bit % 64 == 0 {
+                damaged.push(block.clone());
+            }
+        }
+        for cut in (0..length).rev().take(450) {
+            let mut short = block.clone();
+            short.payload.truncate(cut);
+            damaged.push(short);
+        }
+        let good = same_verdict(gpu, &damaged);
+        assert!(good > 50 && good < damaged.len() / 2, "{good} of {} were good", damaged.len());
+    }
+}
+
+/// Random damage to larger blocks.
+fn mutations(gpu: &mut Gpu) {
+    let mut random = Random(0x5eed);
+    let (large, params) =
+        (ALICE[..40_000].to_vec(), BlockParams { segment_log: 14, table_log: None });
+    let block = round_trip(gpu, &[large], params).remove(0);
+    let mut damaged = Vec::new();
+    for number in 0..300 {
+        let mut mutant = block.clone();
+        let length = mutant.payload.len();
+        for _ in 0..1 + random.below(8) {
+            let reach = if number % 2 == 0 { 200 } else { length };
+            mutant.payload[random.below(reach)] = random.next() as u8;
+        }
+        match number % 10 {
+            0 => mutant.payload.truncate(random.below(length)),
+            1 => {
+                let more = random.below(100);
+                mutant.payload.extend(random.bytes(more));
+            }
+            2 => mutant.raw_size = 1 + random.below(90_000) as u32,
+            3 => mutant.table_log = 8 + random.below(5) as u8,
+            4 => mutant.payload = random.bytes(length),
+            _ => {}
+        }
+        damaged.push(mutant);
+    }
+    same_verdict(gpu, &damaged);
+}
+
+/// Header fields that do not fit the payload, of every kind of block.
+fn wrong_headers(gpu: &mut Gpu) {
+    let blocks = [ALICE[..9000].to_vec(), vec![5; 9000], Random(1).bytes(9000)];
+    let coded = round_trip(gpu, &blocks, BlockParams { segment_log: 12, table_log: None });
+    let kinds = [BlockKind::Coded, BlockKind::Single, BlockKind::Stored];
+    assert_eq!(coded.iter().map(|block| block.kind).collect::<Vec<_>>(), kinds);
+    let mut wrong = Vec::new();
+    for block in coded {
+        for table_log in [0, 7, 8, 10, 12, 13, 255] {
+            wrong.push(CodedBlock { table_log, ..block.clone() });
+        }
+        for raw_size in [0, 1, 2, 64, 8999, 9001, 1 << 20] {
+            wrong.push(CodedBlock { raw_size, ..block.clone() });
+        }
+        for kind in kinds {
+            wrong.push(CodedBlock { kind, ..block.clone() });
+        }
+        wrong.push(CodedBlock { payload: Vec::new(), ..block });
+    }
+    same_verdict(gpu, &wrong);
+    let huge = CodedBlock { raw_size: u32::MAX, ..wrong[0].clone() };
+    assert_eq!(gpu.decode(&[huge]).unwrap(), [Err(BlockFault::Size)]);
+}
+
+/// Whole frames through the engine: the same bytes as on the CPU, and back.
+fn frames() {
+    let mut raw: Vec<u8> = FILES.iter().flat_map(|(_, bytes)| bytes.iter().copied()).collect();
+    raw.extend(vec![0; 100_000]);
+    raw.extend(Random(2).bytes(70_000));
+    let options = |device| Options::new().block_size(65_536).unwrap().device(device);
+    let expected = options(DeviceSelector::Cpu).compress(&raw).unwrap();
+    let found = options(selector()).compress(&raw).unwrap();
+    assert!(found == expected, "the device's frame is another");
+    assert!(options(selector()).decompress(&expected).unwrap() == raw);
+}
