@@ -196,9 +196,20 @@ pub(crate) fn choose_variant(
 
 /// Whether the device has the limits and features that the variant uses, its subgroup size apart.
 pub(crate) fn runs(variant: &Variant, device: &Device) -> bool {
-    let limits = &device.offer.limits;
+    let offer = &device.offer;
+    let limits = &offer.limits;
     let invocations: u32 = variant.workgroup.iter().product();
-    (!variant.storage16 || device.offer.storage16)
+    let offered = |capability: &&str| match *capability {
+        "Shader" => true,
+        "GroupNonUniform" => offer.subgroup_operations.contains(vk::SubgroupFeatureFlags::BASIC),
+        "GroupNonUniformBallot" => {
+            offer.subgroup_operations.contains(vk::SubgroupFeatureFlags::BALLOT)
+        }
+        "StorageBuffer16BitAccess" => offer.storage16,
+        // Whoever adds one to a kernel enables its feature in `device` and adds it here.
+        _ => false,
+    };
+    variant.capabilities.iter().all(offered)
         && variant.shared_bytes <= limits.max_compute_shared_memory_size
         && invocations <= limits.max_compute_work_group_invocations
         && variant.workgroup[0] <= limits.max_compute_work_group_size[0]
