@@ -8,6 +8,8 @@ mod common;
 #[path = "gpu/twins.rs"]
 mod twins;
 
+use std::env;
+
 use ranvil::{
     BlockFault, DeviceSelector, Options, Simd,
     coder::{BlockParams, Codec},
@@ -27,10 +29,11 @@ fn selector() -> DeviceSelector {
 #[test]
 fn the_device_does_what_the_cpu_does() {
     let devices = ranvil::devices().unwrap();
-    assert!(!devices.is_empty(), "there is no Vulkan device; Debian: mesa-vulkan-drivers");
+    assert!(!devices.is_empty(), "no Vulkan device: eval \"$(cargo xtask env lavapipe-8)\"");
     let mut gpu = Gpu::open(&selector(), BUDGET).unwrap();
     let log = gpu.validation_log();
     println!("{} with subgroups of {:?}", gpu.info().name, gpu.subgroup());
+    expect_device(&gpu);
 
     step("twins, good blocks", || twins::agree_on_good_blocks(&mut gpu));
     step("twins, damaged blocks", || twins::agree_on_damaged_blocks(&mut gpu));
@@ -42,6 +45,23 @@ fn the_device_does_what_the_cpu_does() {
     drop(gpu);
     log.check().unwrap();
     step("frames", frames);
+}
+
+/// A run that names a driver (`cargo xtask test`) proves nothing about it on another one.
+fn expect_device(gpu: &Gpu) {
+    let info = gpu.info();
+    if let Ok(driver) = env::var("RANVIL_EXPECT_DRIVER") {
+        assert!(info.driver.contains(&driver), "expected {driver}, not {}", info.driver);
+    }
+    if let Ok(subgroup) = env::var("RANVIL_EXPECT_SUBGROUP") {
+        let found = if env::var("RANVIL_KERNEL_FORM").as_deref() == Ok("shared") {
+            assert_eq!(gpu.subgroup(), None, "the shared-memory form was asked for");
+            info.subgroup.default
+        } else {
+            gpu.subgroup().expect("the subgroup form")
+        };
+        assert_eq!(found.to_string(), subgroup, "subgroup size of {}", info.name);
+    }
 }
 
 fn step(name: &str, run: impl FnOnce()) {
@@ -106,15 +126,21 @@ fn files_and_contents(gpu: &mut Gpu) {
     for (segment_log, table_log) in (12..=16).cycle().zip(table_logs) {
         round_trip(gpu, &blocks, BlockParams { segment_log, table_log });
     }
-    round_trip(gpu, &[vec![7; 1 << 20], long_block()], BlockParams {
-        segment_log: 12,
-        table_log: None,
-    });
+    round_trip(
+        gpu,
+        &[vec![7; 1 << 20], long_block()],
+        BlockParams { segment_log: 12, table_log: None },
+    );
 }
 
 /// The largest block, with the most segments that a block can have.
 fn long_block() -> Vec<u8> {
-    ALICE.iter().cycle().zip((0..1_u32 << 20).map(|i| (i >> 17) as u8)).map(|(a, b)| a ^ b).collect()
+    ALICE
+        .iter()
+        .cycle()
+        .zip((0..1_u32 << 20).map(|i| (i >> 17) as u8))
+        .map(|(a, b)| a ^ b)
+        .collect()
 }
 
 /// The device's verdict on each block is the CPU's, and so are the bytes. Returns how many were good.
@@ -172,7 +198,8 @@ fn every_flip_and_cut(gpu: &mut Gpu) {
 /// Random damage to larger blocks.
 fn mutations(gpu: &mut Gpu) {
     let mut random = Random(0x5eed);
-    let (large, params) = (ALICE[..40_000].to_vec(), BlockParams { segment_log: 14, table_log: None });
+    let (large, params) =
+        (ALICE[..40_000].to_vec(), BlockParams { segment_log: 14, table_log: None });
     let block = round_trip(gpu, &[large], params).remove(0);
     let mut damaged = Vec::new();
     for number in 0..300 {

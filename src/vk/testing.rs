@@ -147,7 +147,9 @@ impl Gpu {
         let mut works = (0..).zip(works).map(|(id, work)| Job { id, work }).peekable();
         let mut done = Vec::new();
         while works.peek().is_some() || self.accelerator.batches_in_flight() > 0 {
-            if works.peek().is_none() || self.accelerator.batches_in_flight() == self.accelerator.slots() {
+            if works.peek().is_none()
+                || self.accelerator.batches_in_flight() == self.accelerator.slots()
+            {
                 done.extend(self.accelerator.poll(true).map_err(|(error, _)| error)?);
                 continue;
             }
