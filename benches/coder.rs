@@ -23,7 +23,7 @@ fn main() {
     let (path, data) = input();
     println!("input: {} ({} bytes)", path.display(), data.len());
     println!("blocks of {BLOCK} bytes, {PARAMS:?}, one thread\n");
-    let mut benches: Vec<Bench> =
+    let mut benches: Vec<Bench<'_>> =
         Simd::available().into_iter().map(|s| Bench::new(s, &data)).collect();
 
     let mut criterion = Criterion::default()

@@ -154,10 +154,27 @@ void close(uint segment, uint tail, Stream stream) {
     }
 }
 
+#if WIDTH == 32
+// Loads a line of each stream that will be needed two tiles on, so that it is in the cache by then; a value is used only
+// a tile after it was loaded, and for nothing.
+uint ahead[STREAMS];
+uint touched = 0u;
+
+void touch_ahead(Stream streams[STREAMS]) {
+    [[unroll]] for (uint k = 0u; k < STREAMS; k++) {
+        touched ^= ahead[k];
+        ahead[k] = payload_word(min(streams[k].p + TILE + 2u * lane(0u), streams[k].end - 1u));
+    }
+}
+#endif
+
 void main() {
     DecodeBlock block = blocks[gl_WorkGroupID.x];
     if (status[gl_WorkGroupID.x] != 0u) return;
     table_log = min(block.table_log, MAX_TABLE_LOG);
+#if WIDTH == 32
+    [[unroll]] for (uint k = 0u; k < STREAMS; k++) ahead[k] = 0u;
+#endif
     if (gl_LocalInvocationIndex == 0u) first_fault = NO_FAULT;
     build_table(gl_WorkGroupID.x);
 
@@ -184,8 +201,12 @@ void main() {
             }
             uint quads[STREAMS][LANES];
 #ifdef SUBGROUP
-            if (all_groups(safe)) decode_tile(false, limits, streams, quads);
-            else
+            if (all_groups(safe)) {
+#if WIDTH == 32
+                touch_ahead(streams);
+#endif
+                decode_tile(false, limits, streams, quads);
+            } else
 #endif
             decode_tile(true, limits, streams, quads);
             [[unroll]] for (uint k = 0u; k < STREAMS; k++) {
@@ -208,5 +229,9 @@ void main() {
         }
         barrier();
     }
+#if WIDTH == 32
+    // Never so, which compilers cannot know.
+    if (block.raw_size == ~0u) raw[block.raw] = touched;
+#endif
     if (gl_LocalInvocationIndex == 0u) status[gl_WorkGroupID.x] = first_fault == NO_FAULT ? 0u : first_fault & 15u;
 }

@@ -34,8 +34,22 @@ struct Validation {
 #[derive(Default, Debug)]
 pub(crate) struct Messages(Mutex<Vec<String>>);
 
+/// The first messages of all instances of this process, for tests: none may be missed because a caller went on after
+/// an error, or came with an instance's end.
+static FIRST: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
 impl Messages {
+    /// The first messages of all instances of this process, at most a hundred.
+    pub fn first() -> Vec<String> {
+        FIRST.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     fn add(&self, text: String) {
+        let mut first = FIRST.lock().unwrap_or_else(PoisonError::into_inner);
+        if first.len() < 100 {
+            first.push(text.clone());
+        }
+        drop(first);
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(text);
     }
 

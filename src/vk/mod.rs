@@ -26,7 +26,7 @@ use ash::vk;
 
 pub(crate) use self::accel::VulkanAccelerator;
 use self::{
-    device::{Device, ForcedForm, OpenOptions},
+    device::{Device, OpenOptions},
     instance::Instance,
 };
 use crate::{
@@ -54,7 +54,7 @@ pub(crate) fn open(
     selector: &DeviceSelector,
     budget: u64,
 ) -> Result<VulkanAccelerator, DeviceError> {
-    let options = OpenOptions { form: ForcedForm::from_env()?, ..OpenOptions::default() };
+    let options = OpenOptions::from_env()?;
     VulkanAccelerator::new(open_device(selector, options)?, budget)
 }
 

@@ -10,6 +10,9 @@ use crate::{
     kernel::{self, Form, KernelDesc, Variant},
 };
 
+/// The specialisation constant that is the workgroup size in x.
+const WORKGROUP_ID: u32 = 0;
+
 /// Every pipeline of a device that has been used so far.
 pub(crate) struct Pipelines {
     layouts: HashMap<&'static str, Layout>,
@@ -36,24 +39,27 @@ impl Pipelines {
         Self { layouts: HashMap::new(), pipelines: HashMap::new(), device }
     }
 
-    /// The kernel's pipeline with these specialisation constants.
+    /// The kernel's pipeline with these specialisation constants, and workgroups for so many segments.
     pub fn get(
         &mut self,
         name: &'static str,
         spec: &[(u32, u32)],
+        segments: Option<u32>,
     ) -> Result<Pipeline, DeviceError> {
-        if let Some(&pipeline) = self.pipelines.get(&(name, spec.to_vec())) {
-            return Ok(pipeline);
-        }
         let kernel = kernel::find(name).expect("recordings name kernels of this build");
         let variant = choose_variant(kernel, &self.device)?;
+        let workgroup = segments.map(|segments| (WORKGROUP_ID, variant.workgroup_for(segments)));
+        let spec: Vec<_> = spec.iter().copied().chain(workgroup).collect();
+        if let Some(&pipeline) = self.pipelines.get(&(name, spec.clone())) {
+            return Ok(pipeline);
+        }
         let subgroup = match variant.form {
             Form::Subgroup(size) => Some(size),
             Form::Any | Form::Shared => None,
         };
         let flags = vk::PipelineCreateFlags::empty();
-        let pipeline = self.create(kernel, variant, spec, subgroup, flags)?;
-        self.pipelines.insert((name, spec.to_vec()), pipeline);
+        let pipeline = self.create(kernel, variant, &spec, subgroup, flags)?;
+        self.pipelines.insert((name, spec), pipeline);
         Ok(pipeline)
     }
 
