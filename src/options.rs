@@ -240,7 +240,8 @@ impl Options {
         Ok(self)
     }
 
-    /// CPU worker threads; 0, the default, means as many as the machine runs at once.
+    /// CPU worker threads, 1024 at most and only as many as the memory limit affords; 0, the default, means as many
+    /// as the machine runs at once.
     pub fn threads(mut self, threads: usize) -> Self {
         self.threads = threads;
         self

@@ -46,6 +46,8 @@ use crate::{
     sched::{self, Scheduler, panic_message},
 };
 
+/// Threads beyond this number are of no use to anybody, and each takes memory before it starts.
+const MAX_THREADS: usize = 1024;
 /// How often a wait looks at the cancellation token.
 const CANCEL_POLL: Duration = Duration::from_millis(20);
 
@@ -318,7 +320,7 @@ impl Pool {
 fn plan(options: &Options, config: &Config, accelerator: Option<&dyn Accelerator>) -> Result<Plan> {
     let threads = match options.threads {
         0 => thread::available_parallelism().map_or(1, usize::from),
-        threads => threads,
+        threads => threads.min(MAX_THREADS),
     };
     Plan::new(options.memory_limit, config.reserve, config.block_size, threads, accelerator)
 }
