@@ -151,6 +151,7 @@ pub(crate) type ProgressFn = Arc<dyn Fn(Progress) + Send + Sync>;
 
 /// Options for compression and decompression; the defaults suit most uses.
 #[derive(Clone)]
+#[must_use = "a setter returns the options that it has changed"]
 pub struct Options {
     pub(crate) pipeline: Pipeline,
     pub(crate) block_log: u8,
