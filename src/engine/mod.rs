@@ -138,9 +138,9 @@ impl Engine {
         Ok(engine)
     }
 
-    /// The most raw bytes in a block.
-    pub fn block_size(&self) -> u32 {
-        self.config.block_size
+    /// Whether it does for blocks of up to `block_size` raw bytes that are `coded`, or else stored.
+    pub fn fits(&self, block_size: u32, coded: bool) -> bool {
+        self.config.block_size >= block_size && (self.config.coded || !coded)
     }
 
     /// Bytes of the memory limit that the engine leaves to the caller.

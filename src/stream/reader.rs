@@ -10,7 +10,7 @@ use crate::{
     Options, Pipeline, Progress,
     engine::{Buffers, Config, Engine, Finished, Route, Side, Work},
     error::{BlockFault, Error, Result},
-    format::{FrameReader, PipelineId, RECORD_HEADER_SIZE},
+    format::{FrameHeader, FrameReader, RECORD_HEADER_SIZE},
     stream::{Failure, Input, Start},
 };
 
@@ -38,7 +38,7 @@ pub struct Decompressor<R> {
     options: Options,
     /// The route until the first engine takes it: an explicit device is opened before anything is read.
     route: Option<Route>,
-    /// Made for the first frame, and anew for a frame of larger blocks.
+    /// Made for the first frame, and anew for one that it does not [fit](Engine::fits).
     engine: Option<Engine>,
     state: State,
     /// The blocks in flight.
@@ -125,7 +125,8 @@ impl<R: Read> Decompressor<R> {
             State::Over(_) => return Ok(false),
             State::Between => self.begin_frame()?,
             State::Begun(frame) => {
-                let fits = |e: &Engine| e.block_size() >= frame.header().block_size();
+                let (block_size, coded) = needs(frame.header());
+                let fits = |engine: &Engine| engine.fits(block_size, coded);
                 if !self.engine.as_ref().is_some_and(fits) {
                     if in_flight > 0 {
                         return Ok(false);
@@ -172,12 +173,8 @@ impl<R: Read> Decompressor<R> {
             Some(route) => route,
             None => Route::choose(&self.options)?,
         };
-        let config = Config {
-            block_size: frame.header().block_size(),
-            coded: frame.header().pipeline != PipelineId(0),
-            verifies: self.options.verify,
-            reserve: 0,
-        };
+        let (block_size, coded) = needs(frame.header());
+        let config = Config { block_size, coded, verifies: self.options.verify, reserve: 0 };
         let mut engine = Engine::new(&self.options, route, config)?;
         engine.expect_content(frame.header().content_size.unwrap_or(0))?;
         self.engine = Some(engine);
@@ -283,6 +280,11 @@ impl<R: Read> Decompressor<R> {
             *at += count;
         }
     }
+}
+
+/// What an engine has to do for a frame: how large its blocks are, and whether they are coded.
+fn needs(header: &FrameHeader) -> (u32, bool) {
+    (header.block_size(), header.pipeline != Pipeline::Stored.id())
 }
 
 /// The sum of raw sizes.
