@@ -76,6 +76,8 @@ struct Stream {
     uint p, end;
     // Bytes of the segment and of its body; 0 if there is no such segment.
     uint size, body;
+    // First word of its raw bytes.
+    uint raw;
 };
 
 // Decodes a symbol on each of the first lanes, those whose symbol of step s is before `limit`, into the next byte of
@@ -121,6 +123,7 @@ Stream open(DecodeBlock block, uint segment) {
     uint begin = min(segment << segment_log, block.raw_size);
     stream.size = min(block.raw_size - begin, 1u << segment_log);
     stream.body = max(stream.size, 64u) - 64u;
+    stream.raw = block.raw + begin / 4u;
     stream.p = 0u;
     stream.end = 0u;
     [[unroll]] for (uint j = 0u; j < LANES; j++) stream.x[j] = 0x10000u;
@@ -154,10 +157,27 @@ void close(uint segment, uint tail, Stream stream) {
     }
 }
 
+#if WIDTH == 32
+// Loads a line of each stream that will be needed two tiles on, so that it is in the cache by then; a value is used only
+// a tile after it was loaded, and for nothing.
+uint ahead[STREAMS];
+uint touched = 0u;
+
+void touch_ahead(Stream streams[STREAMS]) {
+    [[unroll]] for (uint k = 0u; k < STREAMS; k++) {
+        touched ^= ahead[k];
+        ahead[k] = payload_word(min(streams[k].p + TILE + 2u * lane(0u), streams[k].end - 1u));
+    }
+}
+#endif
+
 void main() {
     DecodeBlock block = blocks[gl_WorkGroupID.x];
     if (status[gl_WorkGroupID.x] != 0u) return;
     table_log = min(block.table_log, MAX_TABLE_LOG);
+#if WIDTH == 32
+    [[unroll]] for (uint k = 0u; k < STREAMS; k++) ahead[k] = 0u;
+#endif
     if (gl_LocalInvocationIndex == 0u) first_fault = NO_FAULT;
     build_table(gl_WorkGroupID.x);
 
@@ -175,23 +195,34 @@ void main() {
         // last whole tile go to the tail.
         uint first = min((base + first_group_in_step() * STREAMS) << segment_log, block.raw_size);
         uint most = (max(min(block.raw_size - first, 1u << segment_log), 64u) - 64u) / TILE;
+        uint whole = ~0u;
+        [[unroll]] for (uint k = 0u; k < STREAMS; k++) whole = min(whole, streams[k].body / TILE);
         for (uint tile = 0u; tile <= most; tile++) {
             uint limits[STREAMS];
-            bool safe = true;
-            [[unroll]] for (uint k = 0u; k < STREAMS; k++) {
-                limits[k] = min(streams[k].body - min(streams[k].body, tile * TILE), TILE);
-                safe = safe && limits[k] == TILE && streams[k].p + TILE <= streams[k].end;
-            }
             uint quads[STREAMS][LANES];
 #ifdef SUBGROUP
-            if (all_groups(safe)) decode_tile(false, limits, streams, quads);
-            else
+            bool safe = tile < whole;
+            [[unroll]] for (uint k = 0u; k < STREAMS; k++) safe = safe && streams[k].p + TILE <= streams[k].end;
+            if (all_groups(safe)) {
+#if WIDTH == 32
+                touch_ahead(streams);
 #endif
+                decode_tile(false, limits, streams, quads);
+                [[unroll]] for (uint k = 0u; k < STREAMS; k++) {
+                    [[unroll]] for (uint j = 0u; j < LANES; j++) {
+                        raw[streams[k].raw + tile * (TILE / 4u) + lane(j)] = quads[k][j];
+                    }
+                }
+                continue;
+            }
+#endif
+            [[unroll]] for (uint k = 0u; k < STREAMS; k++) {
+                limits[k] = min(streams[k].body - min(streams[k].body, tile * TILE), TILE);
+            }
             decode_tile(true, limits, streams, quads);
             [[unroll]] for (uint k = 0u; k < STREAMS; k++) {
-                uint out_at = block.raw + ((segment + k) << segment_log) / 4u + tile * (TILE / 4u);
                 [[unroll]] for (uint j = 0u; j < LANES; j++) {
-                    if (limits[k] == TILE) raw[out_at + lane(j)] = quads[k][j];
+                    if (limits[k] == TILE) raw[streams[k].raw + tile * (TILE / 4u) + lane(j)] = quads[k][j];
                     else if (limits[k] > 0u) tails[tail + k * TAIL_WORDS + lane(j)] = quads[k][j];
                 }
             }
@@ -201,12 +232,15 @@ void main() {
         barrier();
         [[unroll]] for (uint k = 0u; k < STREAMS; k++) {
             uint done = streams[k].body / TILE * TILE;
-            uint out_at = block.raw + (((segment + k) << segment_log) + done) / 4u;
             for (uint i = lane(0u); 4u * i < streams[k].size - done; i += WIDTH) {
-                raw[out_at + i] = tails[tail + k * TAIL_WORDS + i];
+                raw[streams[k].raw + done / 4u + i] = tails[tail + k * TAIL_WORDS + i];
             }
         }
         barrier();
     }
+#if WIDTH == 32
+    // Never so, which compilers cannot know.
+    if (block.raw_size == ~0u) raw[block.raw] = touched;
+#endif
     if (gl_LocalInvocationIndex == 0u) status[gl_WorkGroupID.x] = first_fault == NO_FAULT ? 0u : first_fault & 15u;
 }

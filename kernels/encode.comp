@@ -39,6 +39,8 @@ struct Stream {
     uint p, written;
     uint ring;
     uint space;
+    // First word of its raw bytes.
+    uint raw;
     // Bytes of the segment and of its body; 0 if there is no such segment.
     uint size, body;
 };
@@ -67,6 +69,23 @@ void encode_step(const bool checked, uint s, uint limit, uint quad[LANES], inout
         x += (entry[j].y >> 8 & 0xfffu) + quotient * ((1u << table_log) - (entry[j].y >> 20));
         if (!checked || 4u * lane(j) + s < limit) stream.x[j] = x;
     }
+}
+
+// Symbols of a tile; none in the tile before the first, whose number is 2^32 - 1.
+uint symbols_in(Stream stream, uint tile) {
+    return min(stream.body - min(stream.body, tile * TILE), TILE);
+}
+
+// Four symbols for each lane.
+uint[STREAMS][LANES] load_tile(Stream streams[STREAMS], uint tile) {
+    uint quads[STREAMS][LANES];
+    [[unroll]] for (uint k = 0u; k < STREAMS; k++) {
+        [[unroll]] for (uint j = 0u; j < LANES; j++) {
+            bool real = 4u * lane(j) < symbols_in(streams[k], tile);
+            quads[k][j] = real ? raw[streams[k].raw + tile * (TILE / 4u) + lane(j)] : 0u;
+        }
+    }
+    return quads;
 }
 
 // Encodes a tile of each stream, or the first `limits` symbols of it.
@@ -107,12 +126,12 @@ Stream open(EncodeBlock block, uint segment, uint ring) {
     stream.p = stream_space(stream.size);
     stream.written = stream.p;
     stream.ring = ring;
-    uint word = block.raw + (segment << segment_log) / 4u;
+    stream.raw = block.raw + (segment << segment_log) / 4u;
     [[unroll]] for (uint j = 0u; j < LANES; j++) {
         uint at = stream.body + 2u * lane(j);
         stream.x[j] = 0x10000u;
-        if (at < stream.size) stream.x[j] |= raw_byte(word, at);
-        if (at + 1u < stream.size) stream.x[j] |= raw_byte(word, at + 1u) << 8;
+        if (at < stream.size) stream.x[j] |= raw_byte(stream.raw, at);
+        if (at + 1u < stream.size) stream.x[j] |= raw_byte(stream.raw, at + 1u) << 8;
     }
     return stream;
 }
@@ -161,19 +180,18 @@ void main() {
         // Only the last segment of a block is short: none is longer than the first of those in work. All groups go as
         // often through the barriers, since lavapipe takes a subgroup's barrier for the workgroup's.
         uint most = (max(segment_size(block, base, segment_log), 64u) - 64u + TILE - 1u) / TILE;
+        // Symbols are loaded a tile ahead: memory answers after hundreds of cycles.
+        uint ahead[STREAMS][LANES] = load_tile(streams, most - 1u);
         for (uint tile = most; tile-- > 0u;) {
             uint limits[STREAMS];
             bool whole = true;
             bool idle = true;
-            uint quads[STREAMS][LANES];
+            uint quads[STREAMS][LANES] = ahead;
+            ahead = load_tile(streams, tile - 1u);
             [[unroll]] for (uint k = 0u; k < STREAMS; k++) {
-                limits[k] = min(streams[k].body - min(streams[k].body, tile * TILE), TILE);
+                limits[k] = symbols_in(streams[k], tile);
                 whole = whole && limits[k] == TILE;
                 idle = idle && limits[k] == 0u;
-                uint word = block.raw + ((segment + k) << segment_log) / 4u + tile * (TILE / 4u);
-                [[unroll]] for (uint j = 0u; j < LANES; j++) {
-                    quads[k][j] = 4u * lane(j) < limits[k] ? raw[word + lane(j)] : 0u;
-                }
             }
 #ifdef SUBGROUP
             if (all_groups(whole)) encode_tile(false, limits, quads, streams);

@@ -2,10 +2,13 @@
 // Counts the byte values of chunks of blocks. Every invocation has its own 8-bit counters in shared memory, four in a
 // word; a chunk is so short that none overflows.
 
+#extension GL_EXT_control_flow_attributes : require
 layout(local_size_x = 64) in;
 
 #include "encode.glsl"
 #define INVOCATIONS HISTOGRAM_INVOCATIONS
+// Words that an invocation has under way at once: memory answers after hundreds of cycles.
+#define LOADS 8u
 
 layout(push_constant) uniform HistogramPush {
     uint chunks;
@@ -24,6 +27,15 @@ void count(uint value) {
     counters[(value >> 2) * INVOCATIONS + gl_LocalInvocationIndex] += 1u << 8u * (value & 3u);
 }
 
+// Counts the first `bytes` bytes of a word.
+void count_word(uint word, uint bytes) {
+    if (bytes >= 4u) {
+        [[unroll]] for (uint b = 0u; b < 4u; b++) count(word >> 8u * b & 0xffu);
+    } else {
+        for (uint b = 0u; b < bytes; b++) count(word >> 8u * b & 0xffu);
+    }
+}
+
 void main() {
     uint own = gl_LocalInvocationIndex;
     for (uint chunk = gl_WorkGroupID.x; chunk < chunks; chunk += gl_NumWorkGroups.x) {
@@ -33,10 +45,14 @@ void main() {
         uint words = (block.raw_size + 3u) / 4u;
         uint first = min((chunk - block.chunk) * chunk_words(block), words);
         uint end = min(first + chunk_words(block), words);
-        for (uint i = first + own; i < end; i += INVOCATIONS) {
-            uint word = raw[block.raw + i];
-            uint bytes = min(block.raw_size - 4u * i, 4u);
-            for (uint b = 0u; b < bytes; b++) count(word >> 8u * b & 0xffu);
+        for (uint i = first + own; i < end; i += LOADS * INVOCATIONS) {
+            uint word[LOADS];
+            [[unroll]] for (uint l = 0u; l < LOADS; l++) {
+                word[l] = i + l * INVOCATIONS < end ? raw[block.raw + i + l * INVOCATIONS] : 0u;
+            }
+            [[unroll]] for (uint l = 0u; l < LOADS; l++) {
+                if (i + l * INVOCATIONS < end) count_word(word[l], block.raw_size - 4u * (i + l * INVOCATIONS));
+            }
         }
         barrier();
 

@@ -45,6 +45,8 @@ pub struct Variant {
     pub form: Form,
     /// Whether it needs the feature `storageBuffer16BitAccess`.
     pub storage16: bool,
+    /// Segments that a group of its invocations works on at once.
+    pub streams: u32,
     /// Workgroup size, where no specialisation constant changes it.
     pub workgroup: [u32; 3],
     /// Shared memory in bytes at the default specialisation.
@@ -64,4 +66,19 @@ pub enum Form {
     Subgroup(u32),
     /// Without subgroup operations, for devices that lack them.
     Shared,
+}
+
+impl Variant {
+    /// The size in x of workgroups that have work for so many segments, at most the variant's own: less than half of
+    /// the invocations are without a segment. (A power of two, so that few pipelines serve all blocks.)
+    pub fn workgroup_for(&self, segments: u32) -> u32 {
+        // `kernels/shared/lanes.glsl`: the invocations over which the lanes of a segment are spread.
+        let (group, subgroup) = match self.form {
+            Form::Any => return self.workgroup[0],
+            Form::Subgroup(size) => (size.min(32), size),
+            Form::Shared => (4, 4),
+        };
+        let groups = segments.max(1).div_ceil(self.streams).next_power_of_two();
+        (groups * group).max(subgroup).min(self.workgroup[0])
+    }
 }

@@ -51,6 +51,9 @@ pub enum Command {
         push: Vec<u8>,
         /// Specialisation constants by identifier, beyond those that the device layer sets itself.
         spec: Vec<(u32, u32)>,
+        /// For kernels that code segments: the most segments that a workgroup has work for, so that it is no larger
+        /// than that.
+        segments: Option<u32>,
         /// Workgroups in x.
         groups: u32,
     },

@@ -17,8 +17,18 @@ use crate::{device::DeviceInfo, error::DeviceError};
 pub(crate) struct OpenOptions {
     /// Forces a form of the kernels.
     pub form: Option<ForcedForm>,
+    /// Does what is done on a discrete GPU: stages every buffer and copies in submissions of their own, for tests
+    /// on devices that have one memory and one queue.
+    pub as_discrete: bool,
     /// For inspecting compiled pipelines: enables their statistics, and takes a null device too.
     pub inspect_pipelines: bool,
+}
+
+impl OpenOptions {
+    /// What the environment says; the rest as by default.
+    pub fn from_env() -> Result<Self, DeviceError> {
+        Ok(Self { form: ForcedForm::from_env()?, ..Self::default() })
+    }
 }
 
 /// A form of the kernels, as `RANVIL_KERNEL_FORM` forces it.
@@ -30,7 +40,7 @@ pub(crate) enum ForcedForm {
 
 impl ForcedForm {
     /// What `RANVIL_KERNEL_FORM` says, if anything.
-    pub fn from_env() -> Result<Option<Self>, DeviceError> {
+    fn from_env() -> Result<Option<Self>, DeviceError> {
         match std::env::var("RANVIL_KERNEL_FORM").as_deref() {
             Ok("shared") => Ok(Some(Self::Shared)),
             Ok("subgroup") => Ok(Some(Self::Subgroup)),
@@ -56,6 +66,7 @@ pub(crate) struct Device {
     pub subgroup: Option<u32>,
     /// Statistics of pipelines, if they were asked for.
     pub executables: Option<khr::pipeline_executable_properties::Device>,
+    as_discrete: bool,
     pub physical: vk::PhysicalDevice,
     pub instance: Instance,
 }
@@ -112,6 +123,9 @@ impl Device {
             upload: queue(family, 0),
             download: queue(family, count - 1),
         });
+        let stand_in =
+            TransferQueues { family: compute.family, upload: compute.raw, download: compute.raw };
+        let transfer = transfer.or(options.as_discrete.then_some(stand_in));
         let executables = (options.inspect_pipelines && offer.executable_properties)
             .then(|| khr::pipeline_executable_properties::Device::new(&instance.raw, &raw));
         log::debug!("opened {} with subgroups of {subgroup:?}, transfer {transfer:?}", info.name);
@@ -124,6 +138,7 @@ impl Device {
             transfer,
             subgroup,
             executables,
+            as_discrete: options.as_discrete,
             physical,
             instance,
         }))
@@ -137,13 +152,15 @@ impl Device {
     /// The families whose queues share every buffer; one if there is no transfer queue.
     pub fn families(&self) -> Vec<u32> {
         let transfer = self.transfer.map(|transfer| transfer.family);
+        let transfer = transfer.filter(|&family| family != self.compute.family);
         std::iter::once(self.compute.family).chain(transfer).collect()
     }
 
     /// Whether memory is one: the host writes to and reads from what kernels use.
     pub fn unified_memory(&self) -> bool {
         let heaps = self.memory.memory_heaps_as_slice();
-        heaps.iter().all(|heap| heap.flags.contains(vk::MemoryHeapFlags::DEVICE_LOCAL))
+        !self.as_discrete
+            && heaps.iter().all(|heap| heap.flags.contains(vk::MemoryHeapFlags::DEVICE_LOCAL))
     }
 
     /// Waits until the device does nothing. Not for the hot path.

@@ -7,14 +7,8 @@ use ash::vk;
 use super::{Named, device::Device, memory::Buffer, pipeline::Pipelines, timing::Timestamps};
 use crate::{
     error::DeviceError,
-    kernel::{Binding, BufferId, Command, Recording},
+    kernel::{self, Binding, BufferId, Command, Recording},
 };
-
-/// One step of a recording with its pipeline and its descriptor set.
-struct Step<'a> {
-    command: &'a Command,
-    accesses: Vec<Access>,
-}
 
 /// Bytes that a command touches.
 struct Access {
@@ -129,17 +123,17 @@ pub(crate) fn encode(
     }
     let mut hazards = Hazards::default();
     for command in &recording.commands {
-        let step = Step { command, accesses: accesses(command, pipelines)? };
-        for access in &step.accesses {
+        let accesses = accesses(command);
+        for access in &accesses {
             let buffer = buffers[access.buffer.0 as usize];
             assert!(access.bytes.end <= buffer.size, "a binding reaches past its buffer");
         }
-        if hazards.add(step.accesses) {
+        if hazards.add(accesses) {
             barrier(device, commands);
         }
-        match step.command {
+        match command {
             Command::Dispatch { .. } => {
-                dispatch(device, commands, step.command, buffers, pipelines, descriptors)?;
+                dispatch(device, commands, command, buffers, pipelines, descriptors)?;
             }
             Command::Copy { from, to: (target, offset) } => {
                 let source = buffers[from.buffer.0 as usize];
@@ -163,15 +157,16 @@ pub(crate) fn encode(
 }
 
 /// The bytes that a command touches.
-fn accesses(command: &Command, pipelines: &mut Pipelines) -> Result<Vec<Access>, DeviceError> {
+fn accesses(command: &Command) -> Vec<Access> {
     let access = |binding: &Binding, writes| Access {
         buffer: binding.buffer,
         bytes: binding.offset..binding.offset + binding.size,
         writes,
     };
-    Ok(match command {
-        Command::Dispatch { kernel, bindings, spec, .. } => {
-            let declared = pipelines.get(kernel, spec)?.kernel.bindings;
+    match command {
+        Command::Dispatch { kernel, bindings, .. } => {
+            let desc = kernel::find(kernel).expect("recordings name kernels of this build");
+            let declared = desc.bindings;
             assert_eq!(bindings.len(), declared.len(), "{kernel}: one buffer for each binding");
             bindings.iter().zip(declared).map(|(b, desc)| access(b, desc.writes)).collect()
         }
@@ -184,7 +179,7 @@ fn accesses(command: &Command, pipelines: &mut Pipelines) -> Result<Vec<Access>,
             vec![access(from, false), access(&to, true)]
         }
         Command::Fill { range, .. } => vec![access(range, true)],
-    })
+    }
 }
 
 fn dispatch(
@@ -195,10 +190,10 @@ fn dispatch(
     pipelines: &mut Pipelines,
     descriptors: &Descriptors,
 ) -> Result<(), DeviceError> {
-    let Command::Dispatch { kernel, bindings, push, spec, groups } = command else {
+    let Command::Dispatch { kernel, bindings, push, spec, segments, groups } = command else {
         unreachable!("called for dispatches");
     };
-    let pipeline = pipelines.get(kernel, spec)?;
+    let pipeline = pipelines.get(kernel, spec, *segments)?;
     let layout = pipeline.layout.pipeline;
     assert_eq!(push.len(), pipeline.kernel.push_bytes as usize, "{kernel}: push constants");
     assert!(*groups <= 65_535, "{kernel}: too many workgroups");
@@ -312,4 +307,26 @@ pub(crate) fn copy(
     let region = vk::BufferCopy { src_offset: from_offset, dst_offset: to_offset, size };
     // SAFETY: both ranges lie in their buffers, and the command buffer is being recorded.
     unsafe { device.raw.cmd_copy_buffer(commands, from.raw, to.raw, &[region]) };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn access(buffer: u32, bytes: Range<u64>, writes: bool) -> Access {
+        Access { buffer: BufferId(buffer), bytes, writes }
+    }
+
+    #[test]
+    fn a_barrier_stands_between_a_write_and_what_touches_its_bytes() {
+        let mut hazards = Hazards::default();
+        assert!(!hazards.add(vec![access(0, 0..8, true), access(1, 0..8, false)]));
+        assert!(!hazards.add(vec![access(0, 8..16, false)]), "other bytes");
+        assert!(!hazards.add(vec![access(2, 0..8, true)]), "another buffer");
+        assert!(!hazards.add(vec![access(1, 0..8, false)]), "two reads");
+        assert!(hazards.add(vec![access(0, 4..12, false)]), "read after write");
+        assert!(hazards.add(vec![access(0, 11..12, true)]), "write after read");
+        assert!(hazards.add(vec![access(0, 11..12, true)]), "write after write");
+        assert!(!hazards.add(vec![access(2, 0..8, false)]), "before the last barrier");
+    }
 }

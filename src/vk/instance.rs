@@ -34,8 +34,22 @@ struct Validation {
 #[derive(Default, Debug)]
 pub(crate) struct Messages(Mutex<Vec<String>>);
 
+/// The first messages of all instances of this process, for tests: none may be missed because a caller went on after
+/// an error, or came with an instance's end.
+static FIRST: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
 impl Messages {
+    /// The first messages of all instances of this process, at most a hundred.
+    pub fn first() -> Vec<String> {
+        FIRST.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     fn add(&self, text: String) {
+        let mut first = FIRST.lock().unwrap_or_else(PoisonError::into_inner);
+        if first.len() < 100 {
+            first.push(text.clone());
+        }
+        drop(first);
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(text);
     }
 
@@ -67,7 +81,8 @@ fn validation_wanted() -> bool {
 }
 
 impl Instance {
-    pub fn new() -> Result<Self, DeviceError> {
+    /// An instance; `None` if a loader is installed but no driver.
+    pub fn new() -> Result<Option<Self>, DeviceError> {
         let entry = entry()?;
         // SAFETY: `entry` holds the loader's functions.
         let version = unsafe { entry.try_enumerate_instance_version() };
@@ -118,12 +133,15 @@ impl Instance {
             create = create.push_next(&mut features);
         }
         // SAFETY: all that `create` points to outlives the call; layers and extensions have been enumerated.
-        let raw = unsafe { entry.create_instance(&create, None) }.named("vkCreateInstance")?;
+        let raw = match unsafe { entry.create_instance(&create, None) } {
+            Err(vk::Result::ERROR_INCOMPATIBLE_DRIVER) => return Ok(None),
+            created => created.named("vkCreateInstance")?,
+        };
         let mut instance = Self { raw, validation: None };
         if validate {
             instance.validation = Some(Validation::new(entry, &instance.raw)?);
         }
-        Ok(instance)
+        Ok(Some(instance))
     }
 
     /// Where the validation layer's messages arrive, if it is on.

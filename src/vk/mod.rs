@@ -26,7 +26,7 @@ use ash::vk;
 
 pub(crate) use self::accel::VulkanAccelerator;
 use self::{
-    device::{Device, ForcedForm, OpenOptions},
+    device::{Device, OpenOptions},
     instance::Instance,
 };
 use crate::{
@@ -40,7 +40,7 @@ use crate::{
 /// [`DeviceError::NoLoader`] where no Vulkan is installed. A machine with a loader and no device gives an empty
 /// list.
 pub fn devices() -> Result<Vec<DeviceInfo>, DeviceError> {
-    let instance = Instance::new()?;
+    let Some(instance) = Instance::new()? else { return Ok(Vec::new()) };
     Ok(probe::enumerate(&instance)?.into_iter().map(|found| found.info).collect())
 }
 
@@ -54,7 +54,7 @@ pub(crate) fn open(
     selector: &DeviceSelector,
     budget: u64,
 ) -> Result<VulkanAccelerator, DeviceError> {
-    let options = OpenOptions { form: ForcedForm::from_env()?, ..OpenOptions::default() };
+    let options = OpenOptions::from_env()?;
     VulkanAccelerator::new(open_device(selector, options)?, budget)
 }
 
@@ -63,7 +63,7 @@ fn open_device(
     selector: &DeviceSelector,
     options: OpenOptions,
 ) -> Result<Arc<Device>, DeviceError> {
-    let instance = Instance::new()?;
+    let Some(instance) = Instance::new()? else { return Err(select::not_found(selector, &[])) };
     let mut found = probe::enumerate(&instance)?;
     let infos: Vec<DeviceInfo> = found.iter().map(|found| found.info.clone()).collect();
     let index = select::resolve(selector, &infos)?;

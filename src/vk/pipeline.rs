@@ -10,10 +10,16 @@ use crate::{
     kernel::{self, Form, KernelDesc, Variant},
 };
 
+/// A kernel's name and its specialisation constants.
+type Key = (&'static str, Vec<(u32, u32)>);
+
+/// The specialisation constant that is the workgroup size in x.
+const WORKGROUP_ID: u32 = 0;
+
 /// Every pipeline of a device that has been used so far.
 pub(crate) struct Pipelines {
     layouts: HashMap<&'static str, Layout>,
-    pipelines: HashMap<(&'static str, Vec<(u32, u32)>), Pipeline>,
+    pipelines: HashMap<Key, Pipeline>,
     device: Arc<Device>,
 }
 
@@ -36,24 +42,27 @@ impl Pipelines {
         Self { layouts: HashMap::new(), pipelines: HashMap::new(), device }
     }
 
-    /// The kernel's pipeline with these specialisation constants.
+    /// The kernel's pipeline with these specialisation constants, and workgroups for so many segments.
     pub fn get(
         &mut self,
         name: &'static str,
         spec: &[(u32, u32)],
+        segments: Option<u32>,
     ) -> Result<Pipeline, DeviceError> {
-        if let Some(&pipeline) = self.pipelines.get(&(name, spec.to_vec())) {
-            return Ok(pipeline);
-        }
         let kernel = kernel::find(name).expect("recordings name kernels of this build");
         let variant = choose_variant(kernel, &self.device)?;
+        let workgroup = segments.map(|segments| (WORKGROUP_ID, variant.workgroup_for(segments)));
+        let spec: Vec<_> = spec.iter().copied().chain(workgroup).collect();
+        if let Some(&pipeline) = self.pipelines.get(&(name, spec.clone())) {
+            return Ok(pipeline);
+        }
         let subgroup = match variant.form {
             Form::Subgroup(size) => Some(size),
             Form::Any | Form::Shared => None,
         };
         let flags = vk::PipelineCreateFlags::empty();
-        let pipeline = self.create(kernel, variant, spec, subgroup, flags)?;
-        self.pipelines.insert((name, spec.to_vec()), pipeline);
+        let pipeline = self.create(kernel, variant, &spec, subgroup, flags)?;
+        self.pipelines.insert((name, spec), pipeline);
         Ok(pipeline)
     }
 
@@ -187,9 +196,20 @@ pub(crate) fn choose_variant(
 
 /// Whether the device has the limits and features that the variant uses, its subgroup size apart.
 pub(crate) fn runs(variant: &Variant, device: &Device) -> bool {
-    let limits = &device.offer.limits;
+    let offer = &device.offer;
+    let limits = &offer.limits;
     let invocations: u32 = variant.workgroup.iter().product();
-    (!variant.storage16 || device.offer.storage16)
+    let offered = |capability: &&str| match *capability {
+        "Shader" => true,
+        "GroupNonUniform" => offer.subgroup_operations.contains(vk::SubgroupFeatureFlags::BASIC),
+        "GroupNonUniformBallot" => {
+            offer.subgroup_operations.contains(vk::SubgroupFeatureFlags::BALLOT)
+        }
+        "StorageBuffer16BitAccess" => offer.storage16,
+        // Whoever adds one to a kernel enables its feature in `device` and adds it here.
+        _ => false,
+    };
+    variant.capabilities.iter().all(offered)
         && variant.shared_bytes <= limits.max_compute_shared_memory_size
         && invocations <= limits.max_compute_work_group_invocations
         && variant.workgroup[0] <= limits.max_compute_work_group_size[0]

@@ -11,18 +11,12 @@ pub(super) fn resolve(
     devices: &[DeviceInfo],
 ) -> Result<usize, DeviceError> {
     if *selector == DeviceSelector::Auto {
-        return best_hardware(devices).ok_or_else(|| DeviceError::NotFound {
-            selector: "auto (a usable hardware GPU)".to_owned(),
-            available: listed("there are", devices.iter()),
-        });
+        return best_hardware(devices).ok_or_else(|| not_found(selector, devices));
     }
     let found: Vec<&DeviceInfo> = devices.iter().filter(|info| matches(selector, info)).collect();
     match found[..] {
         [info] => Ok(info.index),
-        [] => Err(DeviceError::NotFound {
-            selector: selector.to_string(),
-            available: listed("there are", devices.iter()),
-        }),
+        [] => Err(not_found(selector, devices)),
         _ => Err(DeviceError::Ambiguous {
             selector: selector.to_string(),
             available: listed("they are", found.into_iter()),
@@ -30,8 +24,17 @@ pub(super) fn resolve(
     }
 }
 
+/// The error that lists what exists.
+pub(super) fn not_found(selector: &DeviceSelector, devices: &[DeviceInfo]) -> DeviceError {
+    let selector = match selector {
+        DeviceSelector::Auto => "auto (a usable hardware GPU)".to_owned(),
+        named => named.to_string(),
+    };
+    DeviceError::NotFound { selector, available: listed("there are", devices.iter()) }
+}
+
 /// The device that `auto` takes: discrete before integrated before virtual, more memory first.
-pub(super) fn best_hardware(devices: &[DeviceInfo]) -> Option<usize> {
+fn best_hardware(devices: &[DeviceInfo]) -> Option<usize> {
     let rank = |info: &DeviceInfo| match info.kind {
         DeviceKind::Discrete => Some(3),
         DeviceKind::Integrated => Some(2),

@@ -1,10 +1,8 @@
 //! What integration tests and benchmarks need of the device layer. Not part of the public API.
 
-use std::sync::Arc;
-
 use super::{
     accel::VulkanAccelerator,
-    device::Device,
+    device::{Device, OpenOptions},
     instance::Messages,
     submit::{Part, Slot},
     timing::Timestamps,
@@ -28,21 +26,27 @@ pub struct Gpu {
     accelerator: VulkanAccelerator,
 }
 
-/// Messages of the validation layer, readable after everything else is gone.
-pub struct ValidationLog(Option<Arc<Messages>>);
-
-impl ValidationLog {
-    /// Fails with the messages since the last call, if there are any.
-    pub fn check(&self) -> Result<(), DeviceError> {
-        self.0.as_ref().map_or(Ok(()), |messages| messages.check())
-    }
+/// The first warnings and errors that the validation layer has sent to this process.
+pub fn validation_messages() -> Vec<String> {
+    Messages::first()
 }
 
 impl Gpu {
     /// Opens a device with a staging ring of at most so many bytes, `RANVIL_KERNEL_FORM` and `RANVIL_VALIDATION`
     /// considered.
     pub fn open(selector: &DeviceSelector, budget: u64) -> Result<Self, DeviceError> {
-        let accelerator = super::open(selector, budget)?;
+        Self::new(super::open(selector, budget)?)
+    }
+
+    /// Opens a device and treats it as if it had memory and queues for copies of its own: every buffer is staged, and
+    /// copies are submitted apart from kernels.
+    pub fn open_as_discrete(selector: &DeviceSelector, budget: u64) -> Result<Self, DeviceError> {
+        let options = OpenOptions { as_discrete: true, ..OpenOptions::from_env()? };
+        let device = super::open_device(selector, options)?;
+        Self::new(VulkanAccelerator::new(device, budget)?)
+    }
+
+    fn new(accelerator: VulkanAccelerator) -> Result<Self, DeviceError> {
         Ok(Self { slot: Slot::new(accelerator.memory())?, accelerator })
     }
 
@@ -63,11 +67,6 @@ impl Gpu {
     /// The subgroup size that kernels run at; `None` is their shared-memory form.
     pub fn subgroup(&self) -> Option<u32> {
         self.device().subgroup
-    }
-
-    /// The validation layer's messages.
-    pub fn validation_log(&self) -> ValidationLog {
-        ValidationLog(self.device().messages().cloned())
     }
 
     /// Runs a recording over buffers with these contents, whatever their roles, and reads them all back.
@@ -135,6 +134,34 @@ impl Gpu {
                 other => panic!("a decode job came back as {other:?}"),
             })
             .collect())
+    }
+
+    /// Starts a batch of these blocks and loses the device. Returns what comes back: the blocks of the batch, then those
+    /// of another batch that is submitted after the loss.
+    pub fn lose(mut self, blocks: &[&[u8]], params: BlockParams) -> [Vec<Vec<u8>>; 2] {
+        let jobs = || -> Vec<Job> {
+            let works = blocks.iter().map(|raw| Work::Encode {
+                raw: raw.to_vec(),
+                payload: Vec::new(),
+                params,
+            });
+            (0..).zip(works).map(|(id, work)| Job { id, work }).collect()
+        };
+        let raw = |jobs: Vec<Job>| -> Vec<Vec<u8>> {
+            let works = jobs.into_iter().map(|job| match job.work {
+                Work::Encode { raw, .. } | Work::Decode { raw, .. } => raw,
+            });
+            works.collect()
+        };
+        self.accelerator.submit(jobs()).expect("the device is not lost yet");
+        self.accelerator.lose();
+        let Err((DeviceError::Lost, in_flight)) = self.accelerator.poll(true) else {
+            panic!("the device is lost");
+        };
+        let Err((DeviceError::Lost, refused)) = self.accelerator.submit(jobs()) else {
+            panic!("the device is still lost");
+        };
+        [raw(in_flight), raw(refused)]
     }
 
     /// All jobs in batches as large and as many at once as the accelerator takes.

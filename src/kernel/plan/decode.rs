@@ -81,13 +81,15 @@ impl DecodePlan {
             ),
             commands: Vec::new(),
         };
+        let most = coded.iter().map(|block| block.raw_size).max().unwrap_or(0);
+        let most_segments = most.div_ceil(1 << segment_log);
         let segment_log = segment_log.into();
         dispatch(
             &mut recording,
             "parse",
             count,
             &ParsePush { segment_log },
-            &[],
+            (&[], None),
             &[Self::BLOCKS, Self::PAYLOAD, Self::TABLES, Self::STREAMS, Self::STATUS],
         );
         // A table of log 11 takes half the shared memory, so twice as many workgroups run at once.
@@ -96,7 +98,7 @@ impl DecodePlan {
             "decode",
             count,
             &DecodePush { segment_log },
-            &[(1, max_log.into())],
+            (&[(1, max_log.into())], Some(most_segments)),
             &[Self::BLOCKS, Self::PAYLOAD, Self::TABLES, Self::STREAMS, Self::STATUS, Self::RAW],
         );
         Self { recording, blocks }

@@ -50,7 +50,7 @@ fn dispatch(
     kernel: &'static str,
     groups: u32,
     push: &impl Pod,
-    spec: &[(u32, u32)],
+    (spec, segments): (&[(u32, u32)], Option<u32>),
     buffers: &[BufferId],
 ) {
     let whole = |&buffer: &BufferId| {
@@ -70,6 +70,7 @@ fn dispatch(
         bindings,
         push,
         spec: spec.to_vec(),
+        segments,
         groups,
     });
 }

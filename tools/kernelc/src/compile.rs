@@ -36,8 +36,8 @@ pub fn kernel(path: &Path) -> Result<Kernel> {
             }
         }
         let spirv = spirv(path, &text, &declared, OptimizationLevel::Performance)?;
-        let Declared { name, form, storage16, .. } = declared;
-        variants.push(Variant { name, form, storage16, facts, spirv });
+        let Declared { name, form, storage16, streams, .. } = declared;
+        variants.push(Variant { name, form, storage16, streams, facts, spirv });
     }
     let interface = interface.ok_or_else(|| Error(format!("{name}: no variant")))?;
     Ok(Kernel { name, interface, variants })

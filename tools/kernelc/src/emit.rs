@@ -118,7 +118,7 @@ fn rust_kernel(out: &mut String, Kernel { name, interface, variants }: &Kernel) 
 fn rust_variant(
     out: &mut String,
     kernel: &str,
-    Variant { name, form, storage16, facts, spirv }: &Variant,
+    Variant { name, form, storage16, streams, facts, spirv }: &Variant,
 ) {
     let form = match form {
         Form::Any => "Form::Any".to_owned(),
@@ -131,6 +131,7 @@ fn rust_variant(
     line(out, &format!("                name: {name:?},"));
     line(out, &format!("                form: {form},"));
     line(out, &format!("                storage16: {storage16},"));
+    line(out, &format!("                streams: {streams},"));
     line(out, &format!("                workgroup: {:?},", facts.workgroup));
     line(out, &format!("                shared_bytes: {},", facts.shared_bytes));
     line(out, &format!("                capabilities: &{capabilities:?},"));

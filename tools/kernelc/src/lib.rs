@@ -8,7 +8,8 @@
 //!
 //! The first word names the variant, the others are macros. `SUBGROUP=n` says that the variant needs exactly
 //! that subgroup size, `SHARED=1` that it is the form without subgroup operations of a kernel that has both,
-//! `STORAGE16=1` that it reads storage buffers as 16-bit words. A file without such a line has one variant.
+//! `STORAGE16=1` that it reads storage buffers as 16-bit words, `STREAMS=n` that a group of its invocations works on so
+//! many segments at once. A file without such a line has one variant.
 
 mod compile;
 mod emit;
@@ -55,6 +56,7 @@ struct Variant {
     name: String,
     form: source::Form,
     storage16: bool,
+    streams: u32,
     facts: reflect::Facts,
     /// The optimised module.
     spirv: Vec<u32>,

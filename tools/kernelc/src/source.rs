@@ -22,6 +22,8 @@ pub struct Declared {
     pub macros: Vec<(String, String)>,
     pub form: Form,
     pub storage16: bool,
+    /// Segments that a group of its invocations works on at once.
+    pub streams: u32,
 }
 
 /// The variants that `text` declares, or the one plain variant.
@@ -60,7 +62,11 @@ fn variant(kernel: &str, line: &str) -> Result<Declared> {
         }
     };
     let storage16 = value("STORAGE16").is_some();
-    Ok(Declared { name: name.to_owned(), form, storage16, macros })
+    let streams = match value("STREAMS").map_or(Ok(1), str::parse) {
+        Ok(streams) if streams > 0 => streams,
+        _ => return Err(Error(format!("{kernel}: variant {name}: STREAMS is a number above 0"))),
+    };
+    Ok(Declared { name: name.to_owned(), form, storage16, streams, macros })
 }
 
 /// The `.comp` files of a directory, sorted by name.
