@@ -400,6 +400,10 @@ fn an_index_stays_within_the_memory_limit() {
         Error::from_io(result.unwrap_err()),
         Error::MemoryLimit { needed, limit } if needed > limit
     ));
+    // Where the size is known, it is said at once.
+    let large = options.clone().content_size(Some(1 << 40));
+    assert!(matches!(large.compressor(io::sink()), Err(Error::MemoryLimit { .. })));
+    assert!(large.index(false).compressor(io::sink()).is_ok());
     // Without an index there is no end.
     let mut compressor = options.index(false).compressor(io::sink()).unwrap();
     for _ in 0..100_000 {
