@@ -1,7 +1,7 @@
 //! Resolves a [`DeviceSelector`] against the devices that exist. There is no fallback: what cannot be met is an error.
 
 use crate::{
-    device::{DeviceInfo, DeviceKind, DeviceSelector, PciAddress},
+    device::{DeviceInfo, DeviceKind, DeviceSelector},
     error::DeviceError,
 };
 
@@ -55,9 +55,7 @@ fn matches(selector: &DeviceSelector, info: &DeviceInfo) -> bool {
         DeviceSelector::Index(index) => info.index == *index,
         DeviceSelector::Name(part) => info.name.to_lowercase().contains(&part.to_lowercase()),
         DeviceSelector::Uuid(uuid) => info.uuid == *uuid,
-        &DeviceSelector::Pci { domain, bus, device, function } => {
-            info.pci == Some(PciAddress { domain, bus, device, function })
-        }
+        DeviceSelector::Pci(address) => info.pci.as_ref() == Some(address),
     }
 }
 
@@ -73,7 +71,7 @@ fn listed<'a>(verb: &str, devices: impl Iterator<Item = &'a DeviceInfo>) -> Stri
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::device::SubgroupSizes;
+    use crate::device::{PciAddress, SubgroupSizes};
 
     fn device(index: usize, name: &str, kind: DeviceKind) -> DeviceInfo {
         DeviceInfo {

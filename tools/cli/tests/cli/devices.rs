@@ -92,6 +92,17 @@ fn the_flag_goes_before_the_environment() {
     run(command).expect(1, &["nonsense"]);
 }
 
+#[cfg(unix)]
+#[test]
+fn a_choice_that_is_no_text_is_an_error() {
+    use std::{ffi::OsStr, os::unix::ffi::OsStrExt};
+    let sandbox = Sandbox::with("a", &text());
+    let mut command = sandbox.command(&["a"]);
+    command.env("RANVIL_DEVICE", OsStr::from_bytes(b"name=\xFF"));
+    run(command).expect(1, &["ranvil: a: "]);
+    assert_eq!(sandbox.names(), ["a"]);
+}
+
 /// A loader that cannot be loaded stands for one that is not there.
 #[cfg(target_os = "linux")]
 #[test]
