@@ -30,9 +30,9 @@ impl Route {
     /// # Errors
     /// The environment's choice cannot be parsed, or the device cannot be opened.
     pub fn choose(options: &Options) -> Result<Self> {
-        let selector = match (&options.device, env::var(VARIABLE)) {
+        let selector = match (&options.device, env::var_os(VARIABLE)) {
             (Some(selector), _) => selector.clone(),
-            (None, Ok(text)) if !text.is_empty() => text.parse()?,
+            (None, Some(text)) if !text.is_empty() => text.to_string_lossy().parse()?,
             _ => DeviceSelector::Auto,
         };
         Ok(match selector {
