@@ -184,6 +184,11 @@ pub enum DeviceError {
         "no Vulkan loader found ({0}): install your GPU's driver (Debian: libvulkan1), or use --device cpu"
     )]
     NoLoader(String),
+    /// There is a loader, but no driver that works.
+    #[error(
+        "no Vulkan driver found: install your GPU's driver (Debian: mesa-vulkan-drivers), or use --device cpu"
+    )]
+    NoDriver,
     /// No device matches the selector.
     #[error("no Vulkan device matches {selector:?}; {available}")]
     NotFound {

@@ -378,8 +378,7 @@ fn a_memory_limit_that_is_too_low_says_what_is_needed() {
         let to_compress = needed(tight.compress(ALICE));
         let to_decompress = needed(tight.decompress(&coded));
         assert!(to_decompress >= block_size as u64);
-        // With a sixteenth for the index.
-        let tight = options.clone().memory_limit(to_compress * 16 / 15 + 16);
+        let tight = options.clone().memory_limit(to_compress);
         assert!(tight.compress(ALICE).unwrap() == coded);
         let tight = options.clone().memory_limit(to_decompress);
         assert!(tight.decompress(&coded).unwrap() == ALICE);

@@ -7,8 +7,8 @@ use crate::{
     vk,
 };
 
-/// Content below this size does not repay starting a device.
-pub(super) const LARGE: u64 = 64 << 20;
+/// Content below this size does not repay starting a device, which takes some tenths of a second.
+pub(super) const LARGE: u64 = 1 << 30;
 
 /// Where blocks go.
 pub(crate) enum Route {

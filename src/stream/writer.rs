@@ -76,7 +76,14 @@ impl<W: Write> Compressor<W> {
             verifies: false,
             reserve: if options.index { options.memory_limit / 16 } else { 0 },
         };
-        let mut engine = Engine::new(options, route, config)?;
+        let mut engine = Engine::new(options, route, config).map_err(|error| match error {
+            // The reserve grows with the limit.
+            Error::MemoryLimit { needed, limit } if options.index => {
+                let needed = (needed - config.reserve).div_ceil(15).saturating_mul(16);
+                Error::MemoryLimit { needed, limit }
+            }
+            error => error,
+        })?;
         let expected = options.content_size.unwrap_or(0);
         engine.expect_content(expected)?;
         let compressor = Self {

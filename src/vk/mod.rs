@@ -37,8 +37,8 @@ use crate::{
 /// The Vulkan devices of this machine, in the order of their indices.
 ///
 /// # Errors
-/// [`DeviceError::NoLoader`] where no Vulkan is installed. A machine with a loader and no device gives an empty
-/// list.
+/// [`DeviceError::NoLoader`] where no Vulkan is installed, [`DeviceError::NoDriver`] where it has no driver. A
+/// driver without a device gives an empty list.
 pub fn devices() -> Result<Vec<DeviceInfo>, DeviceError> {
     let Some(instance) = Instance::new()? else { return Ok(Vec::new()) };
     Ok(probe::enumerate(&instance)?.into_iter().map(|found| found.info).collect())
@@ -79,6 +79,7 @@ impl<T> Named<T> for Result<T, vk::Result> {
     fn named(self, call: &'static str) -> Result<T, DeviceError> {
         self.map_err(|result| match result {
             vk::Result::ERROR_DEVICE_LOST => DeviceError::Lost,
+            vk::Result::ERROR_INCOMPATIBLE_DRIVER => DeviceError::NoDriver,
             _ => DeviceError::Vulkan { call, result: format!("{result:?}") },
         })
     }

@@ -16,6 +16,9 @@ type Key = (&'static str, Vec<(u32, u32)>);
 /// The specialisation constant that is the workgroup size in x.
 const WORKGROUP_ID: u32 = 0;
 
+/// More segments than any block has.
+const MANY_SEGMENTS: u32 = 1 << 16;
+
 /// Every pipeline of a device that has been used so far.
 pub(crate) struct Pipelines {
     layouts: HashMap<&'static str, Layout>,
@@ -51,6 +54,11 @@ impl Pipelines {
     ) -> Result<Pipeline, DeviceError> {
         let kernel = kernel::find(name).expect("recordings name kernels of this build");
         let variant = choose_variant(kernel, &self.device)?;
+        let segments = segments.map(|segments| match segments {
+            // Software drivers compile for seconds and run one workgroup at a time: two sizes are enough for them.
+            2.. if self.device.info.software => MANY_SEGMENTS,
+            segments => segments,
+        });
         let workgroup = segments.map(|segments| (WORKGROUP_ID, variant.workgroup_for(segments)));
         let spec: Vec<_> = spec.iter().copied().chain(workgroup).collect();
         if let Some(&pipeline) = self.pipelines.get(&(name, spec.clone())) {

@@ -69,7 +69,9 @@ impl From<DeviceInfo> for Device {
 pub fn list(json: bool, out: &mut dyn Write) -> anyhow::Result<()> {
     let (devices, problem) = match ranvil::devices() {
         Ok(devices) => (devices.into_iter().map(Device::from).collect(), None),
-        Err(error @ DeviceError::NoLoader(_)) => (Vec::new(), Some(error.to_string())),
+        Err(error @ (DeviceError::NoLoader(_) | DeviceError::NoDriver)) => {
+            (Vec::new(), Some(error.to_string()))
+        }
         Err(error) => return Err(error.into()),
     };
     let document = Document { devices, problem };

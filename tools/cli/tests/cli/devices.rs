@@ -92,15 +92,43 @@ fn the_flag_goes_before_the_environment() {
     run(command).expect(1, &["nonsense"]);
 }
 
+/// Falling back to `auto` would be silent.
 #[cfg(unix)]
 #[test]
-fn a_choice_that_is_no_text_is_an_error() {
-    use std::{ffi::OsStr, os::unix::ffi::OsStrExt};
+fn an_environment_that_is_no_text_is_refused() {
+    use std::os::unix::ffi::OsStrExt;
     let sandbox = Sandbox::with("a", &text());
     let mut command = sandbox.command(&["a"]);
-    command.env("RANVIL_DEVICE", OsStr::from_bytes(b"name=\xFF"));
-    run(command).expect(1, &["ranvil: a: "]);
-    assert_eq!(sandbox.names(), ["a"]);
+    command.env("RANVIL_DEVICE", std::ffi::OsStr::from_bytes(b"name=\xFF"));
+    run(command).expect(1, &["name="]);
+    let mut command = sandbox.command(&["a"]);
+    command.env("RANVIL_DEVICE", std::ffi::OsStr::from_bytes(b"\xFF"));
+    run(command).expect(1, &["is no device"]);
+}
+
+/// What says so depends on the machine: the loader that finds no driver, or the lack of a loader.
+#[test]
+fn without_a_driver_the_cpu_works() {
+    let sandbox = Sandbox::with("a", &text());
+    let library = r#"{"library_path": "./a", "api_version": "1.3.0"}"#;
+    let manifest = format!(r#"{{"file_format_version": "1.0.0", "ICD": {library}}}"#);
+    sandbox.write("driver.json", manifest.as_bytes());
+    for driver in ["nowhere.json", "driver.json"] {
+        let without = |args: &[&str]| {
+            let mut command = sandbox.command(args);
+            for variable in ["VK_DRIVER_FILES", "VK_ICD_FILENAMES"] {
+                command.env(variable, sandbox.path(driver));
+            }
+            command.env_remove("RANVIL_DEVICE");
+            run(command)
+        };
+        let list = without(&["--list-devices"]);
+        list.expect(0, &[]);
+        assert!(list.text().starts_with("no Vulkan "), "{}", list.text());
+        assert!(list.text().contains("--device cpu"), "{}", list.text());
+        without(&["-f", "a"]).expect(0, &[]);
+        without(&["-f", "--device", "0", "a"]).expect(1, &["ranvil: a: no Vulkan "]);
+    }
 }
 
 /// A loader that cannot be loaded stands for one that is not there.
