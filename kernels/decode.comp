@@ -76,6 +76,8 @@ struct Stream {
     uint p, end;
     // Bytes of the segment and of its body; 0 if there is no such segment.
     uint size, body;
+    // First word of its raw bytes.
+    uint raw;
 };
 
 // Decodes a symbol on each of the first lanes, those whose symbol of step s is before `limit`, into the next byte of
@@ -121,6 +123,7 @@ Stream open(DecodeBlock block, uint segment) {
     uint begin = min(segment << segment_log, block.raw_size);
     stream.size = min(block.raw_size - begin, 1u << segment_log);
     stream.body = max(stream.size, 64u) - 64u;
+    stream.raw = block.raw + begin / 4u;
     stream.p = 0u;
     stream.end = 0u;
     [[unroll]] for (uint j = 0u; j < LANES; j++) stream.x[j] = 0x10000u;
@@ -192,27 +195,34 @@ void main() {
         // last whole tile go to the tail.
         uint first = min((base + first_group_in_step() * STREAMS) << segment_log, block.raw_size);
         uint most = (max(min(block.raw_size - first, 1u << segment_log), 64u) - 64u) / TILE;
+        uint whole = ~0u;
+        [[unroll]] for (uint k = 0u; k < STREAMS; k++) whole = min(whole, streams[k].body / TILE);
         for (uint tile = 0u; tile <= most; tile++) {
             uint limits[STREAMS];
-            bool safe = true;
-            [[unroll]] for (uint k = 0u; k < STREAMS; k++) {
-                limits[k] = min(streams[k].body - min(streams[k].body, tile * TILE), TILE);
-                safe = safe && limits[k] == TILE && streams[k].p + TILE <= streams[k].end;
-            }
             uint quads[STREAMS][LANES];
 #ifdef SUBGROUP
+            bool safe = tile < whole;
+            [[unroll]] for (uint k = 0u; k < STREAMS; k++) safe = safe && streams[k].p + TILE <= streams[k].end;
             if (all_groups(safe)) {
 #if WIDTH == 32
                 touch_ahead(streams);
 #endif
                 decode_tile(false, limits, streams, quads);
-            } else
+                [[unroll]] for (uint k = 0u; k < STREAMS; k++) {
+                    [[unroll]] for (uint j = 0u; j < LANES; j++) {
+                        raw[streams[k].raw + tile * (TILE / 4u) + lane(j)] = quads[k][j];
+                    }
+                }
+                continue;
+            }
 #endif
+            [[unroll]] for (uint k = 0u; k < STREAMS; k++) {
+                limits[k] = min(streams[k].body - min(streams[k].body, tile * TILE), TILE);
+            }
             decode_tile(true, limits, streams, quads);
             [[unroll]] for (uint k = 0u; k < STREAMS; k++) {
-                uint out_at = block.raw + ((segment + k) << segment_log) / 4u + tile * (TILE / 4u);
                 [[unroll]] for (uint j = 0u; j < LANES; j++) {
-                    if (limits[k] == TILE) raw[out_at + lane(j)] = quads[k][j];
+                    if (limits[k] == TILE) raw[streams[k].raw + tile * (TILE / 4u) + lane(j)] = quads[k][j];
                     else if (limits[k] > 0u) tails[tail + k * TAIL_WORDS + lane(j)] = quads[k][j];
                 }
             }
@@ -222,9 +232,8 @@ void main() {
         barrier();
         [[unroll]] for (uint k = 0u; k < STREAMS; k++) {
             uint done = streams[k].body / TILE * TILE;
-            uint out_at = block.raw + (((segment + k) << segment_log) + done) / 4u;
             for (uint i = lane(0u); 4u * i < streams[k].size - done; i += WIDTH) {
-                raw[out_at + i] = tails[tail + k * TAIL_WORDS + i];
+                raw[streams[k].raw + done / 4u + i] = tails[tail + k * TAIL_WORDS + i];
             }
         }
         barrier();

@@ -20,44 +20,69 @@ layout(std430, binding = 3) writeonly buffer Tables { uint tables[]; };
 // Two words a symbol: see `entry`.
 layout(std430, binding = 4) writeonly buffer Entries { uint entries[]; };
 
-// Used in turn, so that one pair is cleared while the other is in use.
-shared uint best_key[2];
-shared uint best_symbol[2];
+// Turns of a bisection over 2^30 + 1 levels, and a sum for each.
+#define SEARCH_TURNS 31u
+shared uint moved[SEARCH_TURNS];
 shared uint masks[8];
 shared uint least_class;
 shared uint most_class;
 shared uint table[TABLE_WORDS];
 
-// Adds or takes single slots where it costs least, until the frequencies add up to 2^K.
+// coder::normalize gives or takes slots one by one, where it gains most or costs least. The gains of a symbol's next slots
+// fall and the costs rise, so the slots that it moves are the `missing` best of all, and a level to which they reach can be
+// searched by bisection. Levels count from the best: a gain of at least LEVELS - level, or a cost of at most level.
+#define LEVELS (1u << 30)
+
+// Slots that a symbol with count h gains or loses down to a level, at most `missing`.
+uint moves(uint h, uint f, bool grow, uint level, uint missing) {
+    uint most;
+    if (grow) {
+        // floor(2048 h / (2 f + 1)) >= gain for f below this.
+        uint end = level == LEVELS ? f + missing : ((h << 11) / (LEVELS - level) + 1u) / 2u;
+        most = end - min(f, end);
+    } else {
+        // floor(2048 h / (2 f - 1)) <= cost for f from this on; a frequency stays at least 1.
+        uint begin = max(((h << 11) / (level + 1u) + 3u) / 2u, 2u);
+        most = f + 1u - min(f + 1u, begin);
+    }
+    return h > 0u ? min(most, missing) : 0u;
+}
+
+uint own_moves(uint h[4], uint f[4], bool grow, uint level, uint missing) {
+    uint sum = 0u;
+    [[unroll]] for (uint i = 0u; i < 4u; i++) sum += moves(h[i], f[i], grow, level, missing);
+    return sum;
+}
+
+// Makes the frequencies add up to 2^K.
 void adjust(uint h[4], inout uint f[4], uint sum, uint target) {
-    uint own = gl_LocalInvocationIndex;
-    for (uint turn = 0u; sum != target; turn ^= 1u) {
-        bool grow = sum < target;
-        uint key = 0u;
-        uint symbol = 0u;
-        [[unroll]] for (uint i = 0u; i < 4u; i++) {
-            // The largest key wins, the lowest symbol among equals; 0 cannot take part.
-            uint candidate = 0u;
-            if (grow && h[i] > 0u) candidate = (h[i] << 11) / (2u * f[i] + 1u) + 1u;
-            if (!grow && f[i] > 1u) candidate = ~((h[i] << 11) / (2u * f[i] - 1u));
-            if (candidate > key) {
-                key = candidate;
-                symbol = 4u * own + i;
-            }
-        }
-        atomicMax(best_key[turn], key);
+    if (sum == target) return;
+    bool grow = sum < target;
+    uint missing = grow ? target - sum : sum - target;
+    // The first level at which enough slots move.
+    uint low = 0u;
+    uint high = LEVELS;
+    for (uint turn = 0u; turn < SEARCH_TURNS; turn++) {
+        uint middle = (low + high) / 2u;
+        uint own = own_moves(h, f, grow, middle, missing);
+        if (own > 0u) atomicAdd(moved[turn], own);
         barrier();
-        if (key > 0u && key == best_key[turn]) atomicMin(best_symbol[turn], symbol);
-        if (own == 0u) {
-            best_key[turn ^ 1u] = 0u;
-            best_symbol[turn ^ 1u] = 256u;
-        }
-        barrier();
-        uint winner = best_symbol[turn];
-        [[unroll]] for (uint i = 0u; i < 4u; i++) {
-            if (winner == 4u * own + i) f[i] = grow ? f[i] + 1u : f[i] - 1u;
-        }
-        sum = grow ? sum + 1u : sum - 1u;
+        if (moved[turn] >= missing) high = middle;
+        else low = middle + 1u;
+    }
+    // All slots before that level move, and of the level itself those of the lowest symbols.
+    uint before = low == 0u ? 0u : own_moves(h, f, grow, low - 1u, missing);
+    uint all_before, unused;
+    exclusive_sum(before, all_before);
+    uint level = own_moves(h, f, grow, low, missing) - before;
+    uint taken = exclusive_sum(level, unused);
+    [[unroll]] for (uint i = 0u; i < 4u; i++) {
+        uint first = low == 0u ? 0u : moves(h[i], f[i], grow, low - 1u, missing);
+        uint here = moves(h[i], f[i], grow, low, missing) - first;
+        uint left = missing - all_before - min(taken, missing - all_before);
+        uint change = first + min(here, left);
+        taken += here;
+        f[i] = grow ? f[i] + change : f[i] - change;
     }
 }
 
@@ -123,10 +148,7 @@ uvec2 entry(uint f, uint cum) {
 void main() {
     uint own = gl_LocalInvocationIndex;
     uint number = gl_WorkGroupID.x;
-    if (own < 2u) {
-        best_key[own] = 0u;
-        best_symbol[own] = 256u;
-    }
+    if (own < SEARCH_TURNS) moved[own] = 0u;
     if (own < 8u) masks[own] = 0u;
     if (own == 0u) {
         least_class = 32u;

@@ -23,16 +23,7 @@ pub enum DeviceSelector {
     /// The device with this UUID.
     Uuid([u8; 16]),
     /// The device at this PCI address.
-    Pci {
-        /// Domain (segment group).
-        domain: u32,
-        /// Bus.
-        bus: u32,
-        /// Device (slot).
-        device: u32,
-        /// Function.
-        function: u32,
-    },
+    Pci(PciAddress),
 }
 
 impl DeviceSelector {
@@ -150,7 +141,7 @@ impl FromStr for DeviceSelector {
             return match key.to_ascii_lowercase().as_str() {
                 "name" if !value.is_empty() => Ok(Self::Name(value.to_owned())),
                 "uuid" => parse_uuid(value).map(Self::Uuid).ok_or_else(bad),
-                "pci" => parse_pci(value).ok_or_else(bad),
+                "pci" => parse_pci(value).map(Self::Pci).ok_or_else(bad),
                 _ => Err(bad()),
             };
         }
@@ -177,7 +168,7 @@ fn parse_uuid(text: &str) -> Option<[u8; 16]> {
     Some(uuid)
 }
 
-fn parse_pci(text: &str) -> Option<DeviceSelector> {
+fn parse_pci(text: &str) -> Option<PciAddress> {
     let hex = |part: &str| {
         let plain = !part.is_empty() && part.bytes().all(|b| b.is_ascii_hexdigit());
         plain.then(|| u32::from_str_radix(part, 16).ok()).flatten()
@@ -190,7 +181,7 @@ fn parse_pci(text: &str) -> Option<DeviceSelector> {
     if parts.next().is_some() {
         return None;
     }
-    Some(DeviceSelector::Pci { domain, bus, device, function: hex(function)? })
+    Some(PciAddress { domain, bus, device, function: hex(function)? })
 }
 
 impl fmt::Display for DeviceSelector {
@@ -204,9 +195,7 @@ impl fmt::Display for DeviceSelector {
                 f.write_str("uuid=")?;
                 uuid.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
             }
-            Self::Pci { domain, bus, device, function } => {
-                write!(f, "pci={domain:04x}:{bus:02x}:{device:02x}.{function:x}")
-            }
+            Self::Pci(address) => write!(f, "pci={address}"),
         }
     }
 }

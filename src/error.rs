@@ -13,7 +13,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 pub enum Error {
     /// Reading the source or writing the target failed.
     #[error(transparent)]
-    Io(#[from] io::Error),
+    Io(io::Error),
     /// The input does not begin with a ranvil frame.
     #[error(
         "not a ranvil frame: byte {offset} holds {found:02x?} where the magic number should be"
@@ -83,7 +83,9 @@ pub enum Error {
         needed: u64,
     },
     /// The raw content is larger than the options allow.
-    #[error("the decompressed content exceeds the output limit of {limit} bytes")]
+    #[error(
+        "the decompressed content exceeds the output limit of {limit} bytes: raise it if you trust the source"
+    )]
     OutputLimit {
         /// The limit in bytes of raw content.
         limit: u64,
@@ -254,14 +256,18 @@ impl From<Error> for io::Error {
     }
 }
 
+/// The typed error inside an [`io::Error`] that a `Read` or `Write` adapter of this crate returned; any other
+/// becomes [`Error::Io`]. So `?` loses nothing on the way from one to the other and back.
+impl From<io::Error> for Error {
+    fn from(error: io::Error) -> Self {
+        error.downcast().unwrap_or_else(Error::Io)
+    }
+}
+
 impl Error {
-    /// The typed error inside an [`io::Error`] that a `Read` or `Write` adapter of this crate returned;
-    /// any other `io::Error` becomes [`Error::Io`].
+    /// The same as `From`, for `map_err`.
     pub fn from_io(error: io::Error) -> Self {
-        match error.downcast::<Error>() {
-            Ok(inner) => inner,
-            Err(error) => Error::Io(error),
-        }
+        error.into()
     }
 
     /// The same error once more, for an adapter that failed and is used again.

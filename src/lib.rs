@@ -28,7 +28,7 @@
 //! # Ok::<(), ranvil::Error>(())
 //! ```
 //!
-//! [`Options::seekable`] reads anywhere in a file, [`inspect`] tells what is in it, [`devices`] lists the Vulkan
+//! [`Options::seekable`] reads anywhere in a file, [`inspect()`] tells what is in it, [`devices`] lists the Vulkan
 //! devices.
 //!
 //! # What is guaranteed

@@ -1,6 +1,6 @@
 //! Slices in, vectors out.
 
-use std::io::Write;
+use std::io::{BufRead, Write};
 
 use crate::{
     Options,

@@ -151,6 +151,7 @@ pub(crate) type ProgressFn = Arc<dyn Fn(Progress) + Send + Sync>;
 
 /// Options for compression and decompression; the defaults suit most uses.
 #[derive(Clone)]
+#[must_use = "a setter returns the options that it has changed"]
 pub struct Options {
     pub(crate) pipeline: Pipeline,
     pub(crate) block_log: u8,
@@ -240,7 +241,8 @@ impl Options {
         Ok(self)
     }
 
-    /// CPU worker threads; 0, the default, means as many as the machine runs at once.
+    /// CPU worker threads, 1024 at most and only as many as the memory limit affords; 0, the default, means as many
+    /// as the machine runs at once.
     pub fn threads(mut self, threads: usize) -> Self {
         self.threads = threads;
         self
@@ -266,7 +268,7 @@ impl Options {
     }
 
     /// The most raw bytes that decompression may yield; unlimited by default. Set it for untrusted input: a
-    /// frame may hold up to 50,000 times its own size.
+    /// frame may hold 52,000 times its own size.
     pub fn output_limit(mut self, bytes: u64) -> Self {
         self.output_limit = bytes;
         self

@@ -2,7 +2,7 @@
 
 use std::{
     fmt,
-    io::{self, BufReader, Read, Seek, SeekFrom},
+    io::{self, BufRead, BufReader, Read, Seek, SeekFrom},
 };
 
 use crate::{
@@ -21,7 +21,9 @@ const CACHED: u64 = 4;
 ///
 /// Opening reads the footers and indexes from the end of the file backward; where a frame has no index, and
 /// where a skippable frame comes last, block headers are read forward. Reading decodes just the blocks that are
-/// touched, on the caller's thread; the latest few are kept.
+/// touched, on the caller's thread; the latest few are kept. Of the options only the memory limit, the checksums
+/// and the instructions count: to decode all of a file fast, on many threads or on a device, use a
+/// [`Decompressor`](crate::Decompressor).
 ///
 /// A damaged block fails only the reads that touch it, every time.
 ///
@@ -378,8 +380,19 @@ impl<R: Read + Seek> Read for SeekableReader<R> {
         let chunk = self.chunk()?;
         let count = chunk.len().min(buf.len());
         buf[..count].copy_from_slice(&chunk[..count]);
-        self.position += count as u64;
+        self.consume(count);
         Ok(count)
+    }
+}
+
+/// Whole blocks without a copy.
+impl<R: Read + Seek> BufRead for SeekableReader<R> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        Ok(self.chunk()?)
+    }
+
+    fn consume(&mut self, count: usize) {
+        self.position += count as u64;
     }
 }
 

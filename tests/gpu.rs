@@ -8,6 +8,8 @@ mod common;
 #[path = "gpu/twins.rs"]
 mod twins;
 
+use std::env;
+
 use ranvil::{
     BlockFault, DeviceSelector, Options, Simd,
     coder::{BlockParams, Codec},
@@ -27,9 +29,10 @@ fn selector() -> DeviceSelector {
 #[test]
 fn the_device_does_what_the_cpu_does() {
     let devices = ranvil::devices().unwrap();
-    assert!(!devices.is_empty(), "there is no Vulkan device; Debian: mesa-vulkan-drivers");
+    assert!(!devices.is_empty(), "no Vulkan device: eval \"$(cargo xtask env lavapipe-8)\"");
     let mut gpu = Gpu::open(&selector(), BUDGET).unwrap();
     println!("{} with subgroups of {:?}", gpu.info().name, gpu.subgroup());
+    expect_device(&gpu);
 
     step("twins, good blocks", || twins::agree_on_good_blocks(&mut gpu));
     step("twins, damaged blocks", || twins::agree_on_damaged_blocks(&mut gpu));
@@ -41,12 +44,29 @@ fn the_device_does_what_the_cpu_does() {
     let mut gpu = Gpu::open_as_discrete(&selector(), BUDGET).unwrap();
     step("lengths", || lengths(&mut gpu));
     step("files and contents", || files_and_contents(&mut gpu));
-    drop(gpu);
+    step("loss", || loss(gpu));
 
     step("frames", frames);
     // The engine goes on after a device's error, and an instance has more to say when it is destroyed.
     let messages = validation_messages();
     assert!(messages.is_empty(), "{}", messages.join("\n"));
+}
+
+/// A run that names a driver (`cargo xtask test`) proves nothing about it on another one.
+fn expect_device(gpu: &Gpu) {
+    let info = gpu.info();
+    if let Ok(driver) = env::var("RANVIL_EXPECT_DRIVER") {
+        assert!(info.driver.contains(&driver), "expected {driver}, not {}", info.driver);
+    }
+    if let Ok(subgroup) = env::var("RANVIL_EXPECT_SUBGROUP") {
+        let found = if env::var("RANVIL_KERNEL_FORM").as_deref() == Ok("shared") {
+            assert_eq!(gpu.subgroup(), None, "the shared-memory form was asked for");
+            info.subgroup.default
+        } else {
+            gpu.subgroup().expect("the subgroup form")
+        };
+        assert_eq!(found.to_string(), subgroup, "subgroup size of {}", info.name);
+    }
 }
 
 fn step(name: &str, run: impl FnOnce()) {
@@ -232,6 +252,15 @@ fn wrong_headers(gpu: &mut Gpu) {
     same_verdict(gpu, &wrong);
     let huge = CodedBlock { raw_size: u32::MAX, ..wrong[0].clone() };
     assert_eq!(gpu.decode(&[huge]).unwrap(), [Err(BlockFault::Size)]);
+}
+
+/// A lost device gives every block back as it was.
+fn loss(gpu: Gpu) {
+    let blocks = FILES.map(|(_, bytes)| &bytes[..20_000]);
+    let params = BlockParams { segment_log: 14, table_log: None };
+    for back in gpu.lose(&blocks, params) {
+        assert!(back == blocks, "{} of {} blocks came back", back.len(), blocks.len());
+    }
 }
 
 /// Whole frames through the engine: the same bytes as on the CPU, and back.

@@ -3,7 +3,7 @@
 mod common;
 
 use std::{
-    io::{self, Read, Write},
+    io::{self, BufRead, Read, Write},
     process::Command,
     sync::{Arc, Mutex},
     thread,
@@ -160,6 +160,39 @@ fn interruptions_and_single_bytes_do_no_harm() {
     }
     assert!(back == raw);
     assert_eq!(decompressor.read(&mut byte).unwrap(), 0);
+}
+
+#[test]
+fn lines_are_read_across_blocks_without_another_buffer() {
+    let coded = small_blocks().compress(ALICE).unwrap();
+    let lines = |source: &mut dyn BufRead| -> Vec<Vec<u8>> {
+        source.split(b'\n').collect::<io::Result<_>>().unwrap()
+    };
+    let expected = lines(&mut &ALICE[..]);
+    assert!(lines(&mut small_blocks().decompressor(&coded[..]).unwrap()) == expected);
+    let mut reader = small_blocks().seekable(io::Cursor::new(&coded)).unwrap();
+    assert!(lines(&mut reader) == expected);
+}
+
+#[test]
+fn errors_pass_through_io_errors_without_loss() {
+    fn read(coded: &[u8]) -> ranvil::Result<Vec<u8>> {
+        let mut raw = Vec::new();
+        small_blocks().decompressor(coded)?.read_to_end(&mut raw)?;
+        Ok(raw)
+    }
+    let mut coded = small_blocks().compress(ALICE).unwrap();
+    coded[24 + 16 + 700] ^= 1;
+    let error = read(&coded).unwrap_err();
+    assert!(matches!(error, Error::CorruptBlock { block: 0, offset: 24, .. }), "{error}");
+    let error = io::Error::from(Error::Io(io::Error::other("foreign")));
+    assert!(matches!(Error::from(error), Error::Io(e) if e.to_string() == "foreign"));
+}
+
+#[test]
+fn any_number_of_threads_may_be_asked_for() {
+    let options = small_blocks().threads(usize::MAX).memory_limit(u64::MAX);
+    assert!(options.decompress(&options.compress(ALICE).unwrap()).unwrap() == ALICE);
 }
 
 #[test]
@@ -366,6 +399,10 @@ fn an_index_stays_within_the_memory_limit() {
         Error::from_io(result.unwrap_err()),
         Error::MemoryLimit { needed, limit } if needed > limit
     ));
+    // Where the size is known, it is said at once.
+    let large = options.clone().content_size(Some(1 << 40));
+    assert!(matches!(large.compressor(io::sink()), Err(Error::MemoryLimit { .. })));
+    assert!(large.index(false).compressor(io::sink()).is_ok());
     // Without an index there is no end.
     let mut compressor = options.index(false).compressor(io::sink()).unwrap();
     for _ in 0..100_000 {

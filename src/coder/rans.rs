@@ -103,7 +103,7 @@ impl DecodeTable {
 /// Encodes a segment into the end of `out` and returns where its stream (initial states and words) begins.
 ///
 /// # Panics
-/// If `out` is shorter than [`stream_bound`] of the segment's length, or if a symbol is not in the table.
+/// If `out` is shorter than [`stream_bound`](super::lanes::stream_bound) of the segment's length, or if a symbol is not in the table.
 pub fn encode_segment(table: &EncodeTable, raw: &[u8], out: &mut [u8]) -> usize {
     let (body, seed) = raw.split_at(body_len(raw.len()));
     let mut states = seeded_states(seed);

@@ -206,8 +206,7 @@ mod tests {
     /// Written by hand from the specification.
     #[test]
     fn the_bytes_are_those_of_the_specification() {
-        // Classes 7 and 6: base 6, width 1; class bits 1, 0, 0; rests 0 of 7 bits, 1 and 63 - 64 < 0 is not
-        // possible, so 128 + 65 + 63 would need class 5: take 128, 64 and 64.
+        // Classes 7, 6 and 6: base 6, width 1; class bits 1, 0, 0; rests all 0.
         let bytes = written(&table(&[(1, 128), (2, 64), (255, 64)], 8));
         assert_eq!(
             bytes,

@@ -46,6 +46,8 @@ use crate::{
     sched::{self, Scheduler, panic_message},
 };
 
+/// Threads beyond this number are of no use to anybody, and each takes memory before it starts.
+const MAX_THREADS: usize = 1024;
 /// How often a wait looks at the cancellation token.
 const CANCEL_POLL: Duration = Duration::from_millis(20);
 
@@ -136,9 +138,9 @@ impl Engine {
         Ok(engine)
     }
 
-    /// The most raw bytes in a block.
-    pub fn block_size(&self) -> u32 {
-        self.config.block_size
+    /// Whether it does for blocks of up to `block_size` raw bytes that are `coded`, or else stored.
+    pub fn fits(&self, block_size: u32, coded: bool) -> bool {
+        self.config.block_size >= block_size && (self.config.coded || !coded)
     }
 
     /// Bytes of the memory limit that the engine leaves to the caller.
@@ -314,7 +316,7 @@ impl Pool {
 fn plan(options: &Options, config: &Config, accelerator: Option<&dyn Accelerator>) -> Result<Plan> {
     let threads = match options.threads {
         0 => thread::available_parallelism().map_or(1, usize::from),
-        threads => threads,
+        threads => threads.min(MAX_THREADS),
     };
     Plan::new(options.memory_limit, config.reserve, config.block_size, threads, accelerator)
 }

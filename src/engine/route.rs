@@ -1,7 +1,5 @@
 //! Who codes the blocks: the first form. An explicit choice is obeyed; `Auto` adds a device to large content.
 
-use std::env;
-
 use crate::{
     DeviceSelector, Options,
     engine::accel::Accelerator,
@@ -9,10 +7,8 @@ use crate::{
     vk,
 };
 
-/// Names the device where the options do not.
-const VARIABLE: &str = "RANVIL_DEVICE";
-/// Content below this size does not repay starting a device.
-pub(super) const LARGE: u64 = 64 << 20;
+/// Content below this size does not repay starting a device, which takes some tenths of a second.
+pub(super) const LARGE: u64 = 1 << 30;
 
 /// Where blocks go.
 pub(crate) enum Route {
@@ -30,10 +26,9 @@ impl Route {
     /// # Errors
     /// The environment's choice cannot be parsed, or the device cannot be opened.
     pub fn choose(options: &Options) -> Result<Self> {
-        let selector = match (&options.device, env::var_os(VARIABLE)) {
-            (Some(selector), _) => selector.clone(),
-            (None, Some(text)) if !text.is_empty() => text.to_string_lossy().parse()?,
-            _ => DeviceSelector::Auto,
+        let selector = match &options.device {
+            Some(selector) => selector.clone(),
+            None => DeviceSelector::from_env()?.unwrap_or_default(),
         };
         Ok(match selector {
             DeviceSelector::Cpu => Self::Cpu,

@@ -3,16 +3,19 @@
 use std::{
     collections::VecDeque,
     fmt,
-    io::{self, Read},
+    io::{self, BufRead, BufReader, Read},
 };
 
 use crate::{
     Options, Pipeline, Progress,
     engine::{Buffers, Config, Engine, Finished, Route, Side, Work},
     error::{BlockFault, Error, Result},
-    format::{FrameReader, PipelineId, RECORD_HEADER_SIZE},
+    format::{FrameHeader, FrameReader, RECORD_HEADER_SIZE},
     stream::{Failure, Input, Start},
 };
+
+/// Small structures and blocks are read together in pieces of this size; larger payloads are read directly.
+const PIECE: usize = 32 << 10;
 
 /// Decompresses all frames that it reads, skipping skippable ones, up to the end of the input.
 ///
@@ -34,11 +37,11 @@ use crate::{
 /// # Ok::<(), ranvil::Error>(())
 /// ```
 pub struct Decompressor<R> {
-    input: Input<R>,
+    input: Input<BufReader<R>>,
     options: Options,
     /// The route until the first engine takes it: an explicit device is opened before anything is read.
     route: Option<Route>,
-    /// Made for the first frame, and anew for a frame of larger blocks.
+    /// Made for the first frame, and anew for one that it does not [fit](Engine::fits).
     engine: Option<Engine>,
     state: State,
     /// The blocks in flight.
@@ -89,7 +92,7 @@ impl Options {
 impl<R: Read> Decompressor<R> {
     pub(super) fn new(options: &Options, inner: R, route: Route) -> Self {
         Self {
-            input: Input::new(inner, 0),
+            input: Input::new(BufReader::with_capacity(PIECE, inner), 0),
             options: options.clone(),
             route: Some(route),
             engine: None,
@@ -125,7 +128,8 @@ impl<R: Read> Decompressor<R> {
             State::Over(_) => return Ok(false),
             State::Between => self.begin_frame()?,
             State::Begun(frame) => {
-                let fits = |e: &Engine| e.block_size() >= frame.header().block_size();
+                let (block_size, coded) = needs(frame.header());
+                let fits = |engine: &Engine| engine.fits(block_size, coded);
                 if !self.engine.as_ref().is_some_and(fits) {
                     if in_flight > 0 {
                         return Ok(false);
@@ -172,12 +176,8 @@ impl<R: Read> Decompressor<R> {
             Some(route) => route,
             None => Route::choose(&self.options)?,
         };
-        let config = Config {
-            block_size: frame.header().block_size(),
-            coded: frame.header().pipeline != PipelineId(0),
-            verifies: self.options.verify,
-            reserve: 0,
-        };
+        let (block_size, coded) = needs(frame.header());
+        let config = Config { block_size, coded, verifies: self.options.verify, reserve: 0 };
         let mut engine = Engine::new(&self.options, route, config)?;
         engine.expect_content(frame.header().content_size.unwrap_or(0))?;
         self.engine = Some(engine);
@@ -270,19 +270,19 @@ impl<R: Read> Decompressor<R> {
 
     /// The rest of the current block, or the next one; empty at the end.
     pub(crate) fn chunk(&mut self) -> Result<&[u8]> {
+        self.failure.check()?;
         let exhausted = |(buffers, at): &(Buffers, usize)| *at == buffers.raw.len();
         if self.current.as_ref().is_none_or(exhausted) {
-            self.next_block()?;
+            let result = self.next_block();
+            self.failure.note(result)?;
         }
         Ok(self.current.as_ref().map_or(&[], |(buffers, at)| &buffers.raw[*at..]))
     }
+}
 
-    /// Marks so much of [`chunk`](Self::chunk) as returned.
-    pub(crate) fn consume(&mut self, count: usize) {
-        if let Some((_, at)) = &mut self.current {
-            *at += count;
-        }
-    }
+/// What an engine has to do for a frame: how large its blocks are, and whether they are coded.
+fn needs(header: &FrameHeader) -> (u32, bool) {
+    (header.block_size(), header.pipeline != Pipeline::Stored.id())
 }
 
 /// The sum of raw sizes.
@@ -293,12 +293,12 @@ fn add_within(announced: u64, more: u64, limit: u64) -> Result<u64> {
 impl<R> Decompressor<R> {
     /// The reader.
     pub fn get_ref(&self) -> &R {
-        self.input.get_ref()
+        self.input.get_ref().get_ref()
     }
 
     /// Gives the reader back. How much of it has been read is unspecified before the end of the content.
     pub fn into_inner(self) -> R {
-        self.input.into_inner()
+        self.input.into_inner().into_inner()
     }
 
     /// How far the decompression has come: blocks that have been decoded and handed to the caller's thread.
@@ -313,14 +313,24 @@ impl<R: Read> Read for Decompressor<R> {
         if buf.is_empty() {
             return Ok(0);
         }
-        let result = self.chunk().map(|chunk| {
-            let count = chunk.len().min(buf.len());
-            buf[..count].copy_from_slice(&chunk[..count]);
-            count
-        });
-        let count = self.failure.note(result)?;
+        let chunk = self.chunk()?;
+        let count = chunk.len().min(buf.len());
+        buf[..count].copy_from_slice(&chunk[..count]);
         self.consume(count);
         Ok(count)
+    }
+}
+
+/// Whole blocks without a copy.
+impl<R: Read> BufRead for Decompressor<R> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        Ok(self.chunk()?)
+    }
+
+    fn consume(&mut self, count: usize) {
+        if let Some((buffers, at)) = &mut self.current {
+            *at = buffers.raw.len().min(*at + count);
+        }
     }
 }
 

@@ -67,6 +67,19 @@ fn bytes_do_not_depend_on_the_device_or_its_troubles() {
 }
 
 #[test]
+fn a_stored_frame_does_not_take_the_device_from_coded_ones() {
+    let stored = options().pipeline(crate::Pipeline::Stored).compress(ALICE).unwrap();
+    let coded = options().compress(ALICE).unwrap();
+    let missing = options().device(crate::DeviceSelector::Name("NoSuchDevice".to_owned()));
+    let both = [stored, coded].concat();
+    let mut decompressor = Decompressor::new(&missing, &both[..], device(Trouble::None));
+    let mut raw = Vec::new();
+    let error = decompressor.read_to_end(&mut raw).map_err(Error::from_io);
+    assert!(matches!(error, Err(Error::Device(_))), "{error:?}");
+    assert!(raw == ALICE, "the stored frame needs none");
+}
+
+#[test]
 fn a_fault_that_the_device_finds_is_reported_with_its_block() {
     let coded = options().compress(ALICE).unwrap();
     match decompress(&coded, Trouble::Fault) {

@@ -84,8 +84,9 @@ impl<W: Write> Compressor<W> {
             }
             error => error,
         })?;
-        engine.expect_content(options.content_size.unwrap_or(0))?;
-        Ok(Self {
+        let expected = options.content_size.unwrap_or(0);
+        engine.expect_content(expected)?;
+        let compressor = Self {
             out: Output::new(inner),
             engine,
             options: options.clone(),
@@ -96,7 +97,10 @@ impl<W: Write> Compressor<W> {
             taken: 0,
             progress: Progress::default(),
             failure: Failure::default(),
-        })
+        };
+        // Better now than after hours.
+        compressor.check_index(expected.div_ceil(header.block_size().into()))?;
+        Ok(compressor)
     }
 
     /// Ends the frame, flushes the writer and returns it.
@@ -213,7 +217,8 @@ impl<W: Write> Compressor<W> {
         self.out.put(payload)?;
         self.out.put(&[0; 3][..padding(header.coded_size)])?;
         if self.header.indexed {
-            self.extend_index(&entry(&header))?;
+            self.check_index((self.index.len() / IndexEntry::SIZE) as u64 + 1)?;
+            self.index.extend_from_slice(&entry(&header).encode());
         }
         self.progress.blocks += 1;
         self.progress.raw_bytes += u64::from(header.raw_size);
@@ -226,17 +231,22 @@ impl<W: Write> Compressor<W> {
         Ok(())
     }
 
-    fn extend_index(&mut self, entry: &IndexEntry) -> Result<()> {
+    /// # Errors
+    /// [`Error::MemoryLimit`] if an index of so many entries exceeds it.
+    fn check_index(&self, entries: u64) -> Result<()> {
+        if !self.header.indexed {
+            return Ok(());
+        }
         // A growing vector may briefly take three times its length.
-        let needed = 3 * (self.index.len() + IndexEntry::SIZE) as u64;
-        let limit = self.engine.spare_memory();
-        if needed > limit {
+        let index = entries.saturating_mul(3 * IndexEntry::SIZE as u64);
+        let spare = self.engine.spare_memory();
+        let limit = self.options.memory_limit;
+        if index > spare {
             return Err(Error::MemoryLimit {
-                needed: self.options.memory_limit - limit + needed,
-                limit: self.options.memory_limit,
+                needed: (limit - spare).saturating_add(index),
+                limit,
             });
         }
-        self.index.extend_from_slice(&entry.encode());
         Ok(())
     }
 }

@@ -81,7 +81,8 @@ fn validation_wanted() -> bool {
 }
 
 impl Instance {
-    pub fn new() -> Result<Self, DeviceError> {
+    /// An instance; `None` if a loader is installed but no driver.
+    pub fn new() -> Result<Option<Self>, DeviceError> {
         let entry = entry()?;
         // SAFETY: `entry` holds the loader's functions.
         let version = unsafe { entry.try_enumerate_instance_version() };
@@ -132,12 +133,15 @@ impl Instance {
             create = create.push_next(&mut features);
         }
         // SAFETY: all that `create` points to outlives the call; layers and extensions have been enumerated.
-        let raw = unsafe { entry.create_instance(&create, None) }.named("vkCreateInstance")?;
+        let raw = match unsafe { entry.create_instance(&create, None) } {
+            Err(vk::Result::ERROR_INCOMPATIBLE_DRIVER) => return Ok(None),
+            created => created.named("vkCreateInstance")?,
+        };
         let mut instance = Self { raw, validation: None };
         if validate {
             instance.validation = Some(Validation::new(entry, &instance.raw)?);
         }
-        Ok(instance)
+        Ok(Some(instance))
     }
 
     /// Where the validation layer's messages arrive, if it is on.

@@ -10,13 +10,19 @@ use crate::{
     kernel::{self, Form, KernelDesc, Variant},
 };
 
+/// A kernel's name and its specialisation constants.
+type Key = (&'static str, Vec<(u32, u32)>);
+
 /// The specialisation constant that is the workgroup size in x.
 const WORKGROUP_ID: u32 = 0;
+
+/// More segments than any block has.
+const MANY_SEGMENTS: u32 = 1 << 16;
 
 /// Every pipeline of a device that has been used so far.
 pub(crate) struct Pipelines {
     layouts: HashMap<&'static str, Layout>,
-    pipelines: HashMap<(&'static str, Vec<(u32, u32)>), Pipeline>,
+    pipelines: HashMap<Key, Pipeline>,
     device: Arc<Device>,
 }
 
@@ -48,6 +54,11 @@ impl Pipelines {
     ) -> Result<Pipeline, DeviceError> {
         let kernel = kernel::find(name).expect("recordings name kernels of this build");
         let variant = choose_variant(kernel, &self.device)?;
+        let segments = segments.map(|segments| match segments {
+            // Software drivers compile for seconds and run one workgroup at a time: two sizes are enough for them.
+            2.. if self.device.info.software => MANY_SEGMENTS,
+            segments => segments,
+        });
         let workgroup = segments.map(|segments| (WORKGROUP_ID, variant.workgroup_for(segments)));
         let spec: Vec<_> = spec.iter().copied().chain(workgroup).collect();
         if let Some(&pipeline) = self.pipelines.get(&(name, spec.clone())) {
@@ -193,9 +204,20 @@ pub(crate) fn choose_variant(
 
 /// Whether the device has the limits and features that the variant uses, its subgroup size apart.
 pub(crate) fn runs(variant: &Variant, device: &Device) -> bool {
-    let limits = &device.offer.limits;
+    let offer = &device.offer;
+    let limits = &offer.limits;
     let invocations: u32 = variant.workgroup.iter().product();
-    (!variant.storage16 || device.offer.storage16)
+    let offered = |capability: &&str| match *capability {
+        "Shader" => true,
+        "GroupNonUniform" => offer.subgroup_operations.contains(vk::SubgroupFeatureFlags::BASIC),
+        "GroupNonUniformBallot" => {
+            offer.subgroup_operations.contains(vk::SubgroupFeatureFlags::BALLOT)
+        }
+        "StorageBuffer16BitAccess" => offer.storage16,
+        // Whoever adds one to a kernel enables its feature in `device` and adds it here.
+        _ => false,
+    };
+    variant.capabilities.iter().all(offered)
         && variant.shared_bytes <= limits.max_compute_shared_memory_size
         && invocations <= limits.max_compute_work_group_invocations
         && variant.workgroup[0] <= limits.max_compute_work_group_size[0]

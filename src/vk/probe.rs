@@ -57,8 +57,11 @@ pub(crate) struct SizeControl {
 /// Every device of the instance, in the loader's order.
 pub(super) fn enumerate(instance: &Instance) -> Result<Vec<Found>, DeviceError> {
     // SAFETY: the instance is valid as long as it is borrowed.
-    let physical =
-        unsafe { instance.raw.enumerate_physical_devices() }.named("vkEnumeratePhysicalDevices")?;
+    let physical = match unsafe { instance.raw.enumerate_physical_devices() } {
+        // What loaders say when every driver is one for hardware that is not there.
+        Err(vk::Result::ERROR_INITIALIZATION_FAILED) => Vec::new(),
+        physical => physical.named("vkEnumeratePhysicalDevices")?,
+    };
     physical.into_iter().enumerate().map(|(index, device)| probe(instance, index, device)).collect()
 }
 

@@ -1,7 +1,7 @@
 //! Resolves a [`DeviceSelector`] against the devices that exist. There is no fallback: what cannot be met is an error.
 
 use crate::{
-    device::{DeviceInfo, DeviceKind, DeviceSelector, PciAddress},
+    device::{DeviceInfo, DeviceKind, DeviceSelector},
     error::DeviceError,
 };
 
@@ -11,18 +11,12 @@ pub(super) fn resolve(
     devices: &[DeviceInfo],
 ) -> Result<usize, DeviceError> {
     if *selector == DeviceSelector::Auto {
-        return best_hardware(devices).ok_or_else(|| DeviceError::NotFound {
-            selector: "auto (a usable hardware GPU)".to_owned(),
-            available: listed("there are", devices.iter()),
-        });
+        return best_hardware(devices).ok_or_else(|| not_found(selector, devices));
     }
     let found: Vec<&DeviceInfo> = devices.iter().filter(|info| matches(selector, info)).collect();
     match found[..] {
         [info] => Ok(info.index),
-        [] => Err(DeviceError::NotFound {
-            selector: selector.to_string(),
-            available: listed("there are", devices.iter()),
-        }),
+        [] => Err(not_found(selector, devices)),
         _ => Err(DeviceError::Ambiguous {
             selector: selector.to_string(),
             available: listed("they are", found.into_iter()),
@@ -30,8 +24,17 @@ pub(super) fn resolve(
     }
 }
 
+/// The error that lists what exists.
+pub(super) fn not_found(selector: &DeviceSelector, devices: &[DeviceInfo]) -> DeviceError {
+    let selector = match selector {
+        DeviceSelector::Auto => "auto (a usable hardware GPU)".to_owned(),
+        named => named.to_string(),
+    };
+    DeviceError::NotFound { selector, available: listed("there are", devices.iter()) }
+}
+
 /// The device that `auto` takes: discrete before integrated before virtual, more memory first.
-pub(super) fn best_hardware(devices: &[DeviceInfo]) -> Option<usize> {
+fn best_hardware(devices: &[DeviceInfo]) -> Option<usize> {
     let rank = |info: &DeviceInfo| match info.kind {
         DeviceKind::Discrete => Some(3),
         DeviceKind::Integrated => Some(2),
@@ -52,9 +55,7 @@ fn matches(selector: &DeviceSelector, info: &DeviceInfo) -> bool {
         DeviceSelector::Index(index) => info.index == *index,
         DeviceSelector::Name(part) => info.name.to_lowercase().contains(&part.to_lowercase()),
         DeviceSelector::Uuid(uuid) => info.uuid == *uuid,
-        &DeviceSelector::Pci { domain, bus, device, function } => {
-            info.pci == Some(PciAddress { domain, bus, device, function })
-        }
+        DeviceSelector::Pci(address) => info.pci.as_ref() == Some(address),
     }
 }
 
@@ -70,7 +71,7 @@ fn listed<'a>(verb: &str, devices: impl Iterator<Item = &'a DeviceInfo>) -> Stri
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::device::SubgroupSizes;
+    use crate::device::{PciAddress, SubgroupSizes};
 
     fn device(index: usize, name: &str, kind: DeviceKind) -> DeviceInfo {
         DeviceInfo {

@@ -136,6 +136,34 @@ impl Gpu {
             .collect())
     }
 
+    /// Starts a batch of these blocks and loses the device. Returns what comes back: the blocks of the batch, then those
+    /// of another batch that is submitted after the loss.
+    pub fn lose(mut self, blocks: &[&[u8]], params: BlockParams) -> [Vec<Vec<u8>>; 2] {
+        let jobs = || -> Vec<Job> {
+            let works = blocks.iter().map(|raw| Work::Encode {
+                raw: raw.to_vec(),
+                payload: Vec::new(),
+                params,
+            });
+            (0..).zip(works).map(|(id, work)| Job { id, work }).collect()
+        };
+        let raw = |jobs: Vec<Job>| -> Vec<Vec<u8>> {
+            let works = jobs.into_iter().map(|job| match job.work {
+                Work::Encode { raw, .. } | Work::Decode { raw, .. } => raw,
+            });
+            works.collect()
+        };
+        self.accelerator.submit(jobs()).expect("the device is not lost yet");
+        self.accelerator.lose();
+        let Err((DeviceError::Lost, in_flight)) = self.accelerator.poll(true) else {
+            panic!("the device is lost");
+        };
+        let Err((DeviceError::Lost, refused)) = self.accelerator.submit(jobs()) else {
+            panic!("the device is still lost");
+        };
+        [raw(in_flight), raw(refused)]
+    }
+
     /// All jobs in batches as large and as many at once as the accelerator takes.
     fn run(&mut self, works: impl Iterator<Item = Work>) -> Result<Vec<Done>, DeviceError> {
         let size = |work: &Work| match work {

@@ -25,7 +25,7 @@ impl Random {
     }
 
     pub fn below(&mut self, bound: u32) -> u32 {
-        (u64::from(self.next()) * u64::from(bound) >> 32) as u32
+        ((u64::from(self.next()) * u64::from(bound)) >> 32) as u32
     }
 
     /// Bytes of a random alphabet and skew.

@@ -51,7 +51,7 @@ fn segment(raw: &[u8], entries: &[u32], table_log: u32) -> Vec<u16> {
             words.push(x as u16);
             x >>= 16;
         }
-        let quotient = (u64::from(x + a) * u64::from(m) >> 32) as u32 >> s;
+        let quotient = ((u64::from(x + a) * u64::from(m)) >> 32) as u32 >> s;
         states[lane] = x + cum + quotient * ((1 << table_log) - f);
     }
     for state in states.iter().rev() {

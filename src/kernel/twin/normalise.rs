@@ -78,7 +78,7 @@ mod tests {
                 [f, 1 << 16, 1 << 20, 1 << 24, 1 << 28, 1 << 31, most / f * f, most / 2 / f * f]
             {
                 for x in base.saturating_sub(2)..=base.saturating_add(2).min(most) {
-                    let quotient = ((u64::from(x) + a) * u64::from(m) >> 32) as u32 >> s;
+                    let quotient = (((u64::from(x) + a) * u64::from(m)) >> 32) as u32 >> s;
                     assert_eq!(quotient, x / f, "{x} / {f}");
                 }
             }

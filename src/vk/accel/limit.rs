@@ -26,10 +26,15 @@ pub(super) struct Ring {
 pub(super) fn ring(device: &Device, budget: u64) -> Ring {
     // One batch goes up, one is worked on, one comes down; without queues of their own for the copies, the host
     // fills or empties one while the device works on the other.
-    let mut slots = if device.transfer.is_some() { 3 } else { 2 };
-    let wanted = wave(device).min(device.info.memory_bytes as usize / 32);
+    let slots = if device.transfer.is_some() { 3 } else { 2 };
     let most = max_raw_bytes(device.offer.limits.max_storage_buffer_range.into());
-    let mut raw_bytes = wanted.clamp(MIN_RAW_BYTES, most.max(MIN_RAW_BYTES)) & !(SEGMENT - 1);
+    // A slot takes less than eight times its raw bytes of the device's memory.
+    fit(slots, wave(device).min(device.info.memory_bytes as usize / 32).min(most), budget)
+}
+
+/// The largest ring of at most so many slots and raw bytes, but at least one block.
+fn fit(mut slots: usize, wanted: usize, budget: u64) -> Ring {
+    let mut raw_bytes = wanted.max(MIN_RAW_BYTES) & !(SEGMENT - 1);
     loop {
         let limit = BatchLimit { blocks: (raw_bytes / SEGMENT).min(MAX_BLOCKS), raw_bytes };
         let staging_bytes = slots as u64 * staging(limit);
@@ -64,4 +69,21 @@ fn staging(limit: BatchLimit) -> u64 {
     };
     let BatchLimit { blocks, raw_bytes } = limit;
     host(EncodePlan::capacity(blocks, raw_bytes)).max(host(DecodePlan::capacity(blocks, raw_bytes)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ring_keeps_to_its_budget() {
+        for budget in [3 << 20, 8 << 20, 64 << 20, 128 << 20, 1 << 30] {
+            let ring = fit(3, 138 << 20, budget);
+            assert!(ring.staging_bytes <= budget, "{} of {budget}", ring.staging_bytes);
+            assert!(ring.staging_bytes > budget / 2 || ring.limit.raw_bytes >= 138 << 20);
+        }
+        let least = fit(3, 138 << 20, 0);
+        assert_eq!((least.slots, least.limit.raw_bytes), (1, MIN_RAW_BYTES));
+        assert_eq!(fit(2, 5, u64::MAX).limit.raw_bytes, MIN_RAW_BYTES);
+    }
 }

@@ -79,6 +79,11 @@ impl VulkanAccelerator {
         &mut self.pipelines
     }
 
+    /// Behaves from now on as if the device had been lost, for tests.
+    pub fn lose(&mut self) {
+        self.failed = Some(DeviceError::Lost);
+    }
+
     pub fn batches_in_flight(&self) -> usize {
         self.in_flight.len()
     }
@@ -111,9 +116,14 @@ impl VulkanAccelerator {
         while let Some(&index) = self.in_flight.front() {
             let RingSlot { slot, batch } = &mut self.ring[index];
             let finished = match batch {
-                Some(Batch { stage: Stage::Decode(decode), .. }) => decode.finished(slot)?,
-                Some(Batch { stage: Stage::Encode(encode), .. }) => encode.finished(slot)?,
-                None => false,
+                Some(Batch { stage: Stage::Decode(decode), .. }) => decode.finished(slot),
+                Some(Batch { stage: Stage::Encode(encode), .. }) => encode.finished(slot),
+                None => Ok(false),
+            };
+            let finished = match finished {
+                // What is done is handed over first; the error will not have gone by the next call.
+                Err(_) if !done.is_empty() => break,
+                finished => finished?,
             };
             let Some(Batch { jobs, stage }) = batch.take_if(|_| finished) else { break };
             self.in_flight.pop_front();
@@ -126,6 +136,9 @@ impl VulkanAccelerator {
     }
 
     fn try_poll(&mut self, wait: bool) -> Result<Vec<Done>, DeviceError> {
+        if let Some(DeviceError::Lost) = self.failed {
+            return Err(DeviceError::Lost);
+        }
         loop {
             let done = self.take_finished()?;
             match self.in_flight.front() {

@@ -254,7 +254,7 @@ pub fn is_dash(path: impl AsRef<OsStr>) -> bool {
 
 fn parse_block_size(text: &str) -> Result<usize, String> {
     let bytes = usize::try_from(size::parse(text)?).map_err(|error| error.to_string())?;
-    Options::new().block_size(bytes).map_err(|error| error.to_string())?;
+    let _ = Options::new().block_size(bytes).map_err(|error| error.to_string())?;
     Ok(bytes)
 }
 
