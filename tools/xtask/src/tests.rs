@@ -104,7 +104,7 @@ pub fn run_all() -> Result {
     let mut documentation = cargo(&["test", "--locked", "--doc"]);
     documentation.args(FEATURES);
     let mut suites = vec![
-        ("workspace", run_tests(workspace_tests()?.envs(corpus.clone()))?),
+        ("workspace", run_tests(workspace_tests(&drivers)?.envs(corpus.clone()))?),
         ("documentation", run_tests(&mut documentation)?),
     ];
     for config in CONFIGS {
@@ -135,10 +135,10 @@ fn unpack_corpus() -> Result<Option<(&'static str, PathBuf)>> {
     Ok(Some(("RANVIL_CORPUS", directory)))
 }
 
-/// All tests but the two that need a driver chosen for them.
-fn workspace_tests() -> Result<Command> {
+/// All tests but the two that run on each driver in turn; some others want any one.
+fn workspace_tests(drivers: &Drivers) -> Result<Command> {
     let mut tests = cargo(&["test", "--locked", "--no-fail-fast", "--lib", "--bins", "--examples"]);
-    tests.args(FEATURES).env_remove("RANVIL_DEVICE");
+    tests.args(FEATURES).envs(drivers.environment(Driver::Lavapipe)).env_remove("RANVIL_DEVICE");
     for package in ["", "tools/cli", "tools/kernelc", "tools/xtask"] {
         let dir = root().join(package).join("tests");
         for entry in fs::read_dir(&dir).into_iter().flatten() {
