@@ -10,14 +10,8 @@ use super::{
 use crate::{
     device::{DeviceInfo, DeviceKind, PciAddress, SubgroupSizes},
     error::DeviceError,
+    kernel::{self, Form, Variant},
 };
-
-/// Invocations of the kernels' largest workgroups.
-const WORKGROUP_INVOCATIONS: u32 = 256;
-/// Shared memory that kernels may use, in bytes.
-const SHARED_BYTES: u32 = 32 << 10;
-/// Storage buffers that one kernel may bind.
-const STORAGE_BUFFERS: u32 = 8;
 
 /// A physical device and all that is known of it.
 pub(crate) struct Found {
@@ -210,22 +204,28 @@ fn resident_subgroups(
 /// The first thing that the kernels need and the device lacks.
 fn missing(offer: &Offer) -> Option<String> {
     let limits = &offer.limits;
+    let buffers = kernel::ALL.iter().map(|kernel| kernel.bindings.len() as u32).max().unwrap_or(0);
     let needs = [
         (
             "invocations in a workgroup",
             limits.max_compute_work_group_invocations,
-            WORKGROUP_INVOCATIONS,
+            least(|variant| variant.workgroup.iter().product()),
         ),
         (
             "invocations in a workgroup's x",
             limits.max_compute_work_group_size[0],
-            WORKGROUP_INVOCATIONS,
+            least(|variant| variant.workgroup[0]),
         ),
-        ("bytes of shared memory", limits.max_compute_shared_memory_size, SHARED_BYTES),
         (
-            "storage buffers in a stage",
-            limits.max_per_stage_descriptor_storage_buffers,
-            STORAGE_BUFFERS,
+            "bytes of shared memory",
+            limits.max_compute_shared_memory_size,
+            least(|variant| variant.shared_bytes),
+        ),
+        ("storage buffers in a stage", limits.max_per_stage_descriptor_storage_buffers, buffers),
+        (
+            "storage buffers in a descriptor set",
+            limits.max_descriptor_set_storage_buffers,
+            buffers,
         ),
     ];
     if offer.workarounds.contains(Workarounds::NULL_DEVICE) {
@@ -234,6 +234,13 @@ fn missing(offer: &Offer) -> Option<String> {
     needs.into_iter().find_map(|(what, has, needed)| {
         (has < needed).then(|| format!("{what}: {needed} are needed, it has {has}"))
     })
+}
+
+/// What kernels take at least: the most that any takes in its form without subgroup operations.
+fn least(takes: fn(&Variant) -> u32) -> u32 {
+    let variants = kernel::ALL.iter().flat_map(|kernel| kernel.variants);
+    let plain = variants.filter(|variant| !matches!(variant.form, Form::Subgroup(_)));
+    plain.map(takes).max().unwrap_or(0)
 }
 
 fn basic_info(index: usize, base: &vk::PhysicalDeviceProperties) -> DeviceInfo {
@@ -306,4 +313,32 @@ fn vendor_name(id: u32) -> Option<&'static str> {
         0x10005 => "Mesa",
         _ => return None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_device_must_be_able_to_bind_and_run_every_kernel() {
+        let limits = vk::PhysicalDeviceLimits {
+            max_compute_work_group_invocations: 256,
+            max_compute_work_group_size: [256, 1, 1],
+            max_compute_shared_memory_size: 32 << 10,
+            max_per_stage_descriptor_storage_buffers: 9,
+            max_descriptor_set_storage_buffers: 24,
+            ..Default::default()
+        };
+        let missing = |limits| missing(&Offer { limits, ..Offer::default() });
+        assert_eq!(missing(limits), None);
+        // The kernel `pack` binds nine.
+        let less =
+            vk::PhysicalDeviceLimits { max_per_stage_descriptor_storage_buffers: 8, ..limits };
+        let text = missing(less).unwrap();
+        assert!(text.contains("storage buffers in a stage: 9 are needed, it has 8"), "{text}");
+        let less = vk::PhysicalDeviceLimits { max_compute_shared_memory_size: 8 << 10, ..limits };
+        assert!(missing(less).unwrap().contains("shared memory"));
+        let less = vk::PhysicalDeviceLimits { max_compute_work_group_invocations: 128, ..limits };
+        assert!(missing(less).unwrap().contains("invocations in a workgroup: 256"));
+    }
 }
