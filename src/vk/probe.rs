@@ -24,6 +24,8 @@ pub(crate) struct Found {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Offer {
     pub limits: vk::PhysicalDeviceLimits,
+    /// The largest allocation in bytes.
+    pub max_allocation: u64,
     /// Subgroup operations in compute shaders.
     pub subgroup_operations: vk::SubgroupFeatureFlags,
     /// Subgroup sizes that a pipeline can demand, if any.
@@ -44,8 +46,21 @@ pub(crate) struct Offer {
 pub(crate) struct SizeControl {
     pub min: u32,
     pub max: u32,
+    /// The most subgroups of a workgroup whose size is demanded.
+    pub workgroup_subgroups: u32,
     /// Full subgroups can be demanded too.
     pub full: bool,
+}
+
+impl Offer {
+    /// Whether kernels can be made to run in subgroups of this size; `default` is the device's own.
+    pub fn runs_at(&self, size: u32, default: u32) -> bool {
+        let Some(control) = &self.size_control else { return size == default };
+        let variants = kernel::ALL.iter().flat_map(|kernel| kernel.variants);
+        let own = variants.filter(|variant| variant.form == Form::Subgroup(size));
+        let subgroups = own.map(|variant| variant.workgroup[0] / size).max().unwrap_or(0);
+        (control.min..=control.max).contains(&size) && subgroups <= control.workgroup_subgroups
+    }
 }
 
 /// Every device of the instance, in the loader's order.
@@ -56,14 +71,12 @@ pub(super) fn enumerate(instance: &Instance) -> Result<Vec<Found>, DeviceError> 
         Err(vk::Result::ERROR_INITIALIZATION_FAILED) => Vec::new(),
         physical => physical.named("vkEnumeratePhysicalDevices")?,
     };
-    physical.into_iter().enumerate().map(|(index, device)| probe(instance, index, device)).collect()
+    let found = physical.into_iter().enumerate();
+    Ok(found.map(|(index, device)| probe(instance, index, device)).collect())
 }
 
-fn probe(
-    instance: &Instance,
-    index: usize,
-    physical: vk::PhysicalDevice,
-) -> Result<Found, DeviceError> {
+/// A device that cannot be asked is not usable; the others still are.
+fn probe(instance: &Instance, index: usize, physical: vk::PhysicalDevice) -> Found {
     // SAFETY: the device comes from this instance.
     let base = unsafe { instance.raw.get_physical_device_properties(physical) };
     let mut info = basic_info(index, &base);
@@ -71,14 +84,20 @@ fn probe(
     if base.api_version < API_VERSION {
         let (major, minor, _) = info.api_version;
         info.usable = Err(format!("Vulkan 1.2 (its driver has {major}.{minor})"));
-        return Ok(Found { physical, info, offer: Offer::default() });
+        return Found { physical, info, offer: Offer::default() };
     }
     // SAFETY: as above.
-    let extensions = unsafe { instance.raw.enumerate_device_extension_properties(physical) }
-        .named("vkEnumerateDeviceExtensionProperties")?;
+    let extensions = unsafe { instance.raw.enumerate_device_extension_properties(physical) };
+    let extensions = match extensions.named("vkEnumerateDeviceExtensionProperties") {
+        Ok(extensions) => extensions,
+        Err(error) => {
+            info.usable = Err(format!("a driver that answers ({error})"));
+            return Found { physical, info, offer: Offer::default() };
+        }
+    };
     let offer = probe_properties(instance, physical, &extensions, &mut info);
     info.usable = missing(&offer).map_or(Ok(()), Err);
-    Ok(Found { physical, info, offer })
+    Found { physical, info, offer }
 }
 
 /// Fills in what the extended properties tell, and collects the device's offer.
@@ -129,6 +148,7 @@ fn probe_properties(
     .then_some(SizeControl {
         min: sizes.min_subgroup_size,
         max: sizes.max_subgroup_size,
+        workgroup_subgroups: sizes.max_compute_workgroup_subgroups,
         full: size_features.compute_full_subgroups == vk::TRUE,
     });
     let (min, max) = match sizes.min_subgroup_size {
@@ -162,6 +182,7 @@ fn probe_properties(
     });
     Offer {
         limits,
+        max_allocation: vulkan11.max_memory_allocation_size,
         subgroup_operations: if vulkan11.subgroup_supported_stages.contains(compute) {
             vulkan11.subgroup_supported_operations
         } else {
@@ -222,11 +243,7 @@ fn missing(offer: &Offer) -> Option<String> {
             least(|variant| variant.shared_bytes),
         ),
         ("storage buffers in a stage", limits.max_per_stage_descriptor_storage_buffers, buffers),
-        (
-            "storage buffers in a descriptor set",
-            limits.max_descriptor_set_storage_buffers,
-            buffers,
-        ),
+        ("storage buffers in a descriptor set", limits.max_descriptor_set_storage_buffers, buffers),
     ];
     if offer.workarounds.contains(Workarounds::NULL_DEVICE) {
         return Some("hardware (it is a null device that runs nothing)".to_owned());
@@ -340,5 +357,19 @@ mod tests {
         assert!(missing(less).unwrap().contains("shared memory"));
         let less = vk::PhysicalDeviceLimits { max_compute_work_group_invocations: 128, ..limits };
         assert!(missing(less).unwrap().contains("invocations in a workgroup: 256"));
+    }
+
+    #[test]
+    fn a_subgroup_size_is_in_range_and_fills_workgroups() {
+        let control = SizeControl { min: 8, max: 64, workgroup_subgroups: 8, full: true };
+        let offer = Offer { size_control: Some(control), ..Offer::default() };
+        let sizes = |offer: &Offer| -> Vec<u32> {
+            [4, 8, 16, 32, 64, 128].into_iter().filter(|&size| offer.runs_at(size, 16)).collect()
+        };
+        // Workgroups have 16 subgroups of 8 or 16, 8 of 32 and 4 of 64.
+        assert_eq!(sizes(&offer), [32, 64]);
+        let control = SizeControl { workgroup_subgroups: 16, ..control };
+        assert_eq!(sizes(&Offer { size_control: Some(control), ..offer }), [8, 16, 32, 64]);
+        assert_eq!(sizes(&Offer::default()), [16]);
     }
 }
