@@ -198,10 +198,16 @@ fn probe_properties(
     }
 }
 
-/// Sizes that a driver without size control may pick. Intel's compiles to 8, 16 or 32 as it sees fit.
+/// Sizes that a driver without size control may pick: Intel's compiles to 8, 16 or 32 as it sees fit, and Qualcomm's
+/// hardware runs a shader 64 or 128 wide.
 fn guessed_sizes(vendor: u32, default: u32) -> (u32, u32) {
     const INTEL: u32 = 0x8086;
-    if vendor == INTEL { (8, 32) } else { (default, default) }
+    const QUALCOMM: u32 = 0x5143;
+    match vendor {
+        INTEL => (8, 32),
+        QUALCOMM => (64, 128),
+        _ => (default, default),
+    }
 }
 
 /// Both structures are zero where the device does not offer them.
