@@ -83,6 +83,7 @@ impl Pipelines {
         subgroup: Option<u32>,
         flags: vk::PipelineCreateFlags,
     ) -> Result<Pipeline, DeviceError> {
+        log::debug!("creating the pipeline {}, {}, {spec:?}", kernel.name, variant.name);
         let layout = self.layout(kernel)?;
         let device = &self.device;
         let module = vk::ShaderModuleCreateInfo::default().code(variant.spirv);
