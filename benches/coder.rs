@@ -1,7 +1,7 @@
 //! The CPU coder on one core: every instruction set against the scalar reference, in one run.
 //!
 //! The input is the file that RANVIL_BENCH_FILE names, else Silesia's dickens under RANVIL_CORPUS (or
-//! ../shared/corpora-unpacked-cache), else the repository's alice29.txt.
+//! ../shared/corpora), else the repository's alice29.txt.
 
 use std::{
     env, fs,
@@ -45,7 +45,7 @@ fn main() {
 }
 
 fn input() -> (PathBuf, Vec<u8>) {
-    let corpus = env::var_os("RANVIL_CORPUS").unwrap_or("../shared/corpora-unpacked-cache".into());
+    let corpus = env::var_os("RANVIL_CORPUS").unwrap_or("../shared/corpora".into());
     let dickens = PathBuf::from(corpus).join("silesia/dickens");
     let path = match env::var_os("RANVIL_BENCH_FILE") {
         Some(file) => PathBuf::from(file),

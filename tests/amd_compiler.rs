@@ -8,7 +8,10 @@ use std::{
     process::{Command, ExitCode},
 };
 
-use ranvil::testing::{Compiled, compile_all};
+use ranvil::{
+    kernel::{self, Form},
+    testing::{Compiled, compile_all},
+};
 
 /// RDNA 2, RDNA 3 and, with 64-wide subgroups only, GCN 5; each with the subgroup sizes that must show up.
 /// The names are those of Mesa 23 and newer.
@@ -95,13 +98,26 @@ fn compile(family: &str) -> ExitCode {
         good &= report(variant);
     }
     let (_, sizes) = FAMILIES.iter().find(|(name, _)| *name == family).expect("a known family");
-    for size in *sizes {
-        if !compiled.iter().any(|variant| variant.subgroup == *size) {
-            eprintln!("{family}: nothing was compiled at subgroup size {size}");
-            good = false;
+    for &size in *sizes {
+        for (kernel, variant) in expected(size) {
+            let found = |c: &Compiled| (c.subgroup, c.kernel, c.variant) == (size, kernel, variant);
+            if !compiled.iter().any(found) {
+                eprintln!("{family}: {kernel} {variant} was not compiled at subgroup size {size}");
+                good = false;
+            }
         }
     }
     if good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Every variant of every kernel that runs at a subgroup size, by their names.
+fn expected(subgroup: u32) -> impl Iterator<Item = (&'static str, &'static str)> {
+    let variants = kernel::ALL.iter().flat_map(|k| k.variants.iter().map(|v| (k.name, v)));
+    let own = variants.filter(move |(_, variant)| match variant.form {
+        Form::Subgroup(size) => size == subgroup,
+        Form::Any | Form::Shared => true,
+    });
+    own.map(|(kernel, variant)| (kernel, variant.name))
 }
 
 /// Prints a line; false if the kernel was rejected or spills.

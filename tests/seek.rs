@@ -6,7 +6,10 @@ use std::io::{self, Cursor, Read, Seek, SeekFrom, Write};
 
 use ranvil::{
     BlockFault, Error, FrameKind, Options, Pipeline, Result, SeekableReader, decompress,
-    format::{FOOTER_MAGIC, Footer, FrameHeader, PipelineId, SkippableHeader},
+    format::{
+        BlockHeader, BlockKind, FOOTER_MAGIC, Footer, FrameHeader, IndexEntry, PipelineId, Record,
+        SkippableHeader,
+    },
     inspect,
 };
 
@@ -98,6 +101,54 @@ fn every_layout_reads_like_a_cursor() {
         }
         assert_eq!(reader.stream_position().unwrap(), cursor.position());
     }
+}
+
+/// A frame of `blocks` MiB: each of its blocks is of one value, its number modulo 7.
+fn long_frame(blocks: u64) -> Vec<u8> {
+    let header = FrameHeader {
+        pipeline: PipelineId(1),
+        block_log: 20,
+        segment_log: 14,
+        content_size: Some(blocks << 20),
+        indexed: true,
+    };
+    let crcs: Vec<u32> = (0..7).map(|value| crc32c::crc32c(&vec![value; 1 << 20])).collect();
+    let (mut frame, mut index, mut seal) = (header.encode().to_vec(), Vec::new(), 0);
+    for number in 0..blocks {
+        let value = (number % 7) as u8;
+        let (raw_size, coded_size, crc) = (1 << 20, 1, crcs[usize::from(value)]);
+        let kind = BlockKind::Single;
+        let block = BlockHeader { kind, table_log: 0, raw_size, coded_size, crc };
+        let record = Record::Block(block).encode(number);
+        seal = crc32c::crc32c_append(seal, &record);
+        frame.extend([&record[..], &[value, 0, 0, 0]].concat());
+        index.extend(IndexEntry { raw_size, coded_size }.encode());
+    }
+    frame.extend(Record::End { seal }.encode(blocks));
+    frame.extend(&index);
+    let size = (frame.len() + Footer::SIZE) as u64;
+    frame.extend(Footer::new(blocks, blocks << 20, size, crc32c::crc32c(&index)).encode());
+    frame
+}
+
+#[test]
+fn content_beyond_4_gib_is_reached() {
+    let frame = long_frame(4099);
+    let FrameKind::Content(content) = &inspect(Cursor::new(&frame)).unwrap()[0].kind else {
+        panic!("it is no skippable frame")
+    };
+    assert_eq!(content.raw_size, 4099 << 20);
+    // Two frames, so that the second one begins beyond 4 GiB.
+    let file = frame.repeat(2);
+    let mut reader = open(&file).unwrap();
+    assert_eq!(reader.len(), 8198 << 20);
+    for (block, value) in [(0, 0), (4095, 0), (4096, 1), (4098, 3), (4099, 0), (8197, 3)] {
+        reader.seek(SeekFrom::Start((block << 20) + 77)).unwrap();
+        let mut byte = [9];
+        reader.read_exact(&mut byte).unwrap();
+        assert_eq!(byte, [value], "block {block}");
+    }
+    assert_eq!(reader.seek(SeekFrom::End(-1)).unwrap(), (8198 << 20) - 1);
 }
 
 #[test]

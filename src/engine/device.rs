@@ -127,7 +127,7 @@ impl Submission {
     /// Submits a batch that begins with `first`.
     fn submit(&mut self, first: Job) {
         if self.lost {
-            return self.spawn(BlockTask::Code(first, Side::Cpu));
+            return self.workers.spawn(BlockTask::Code(first, Side::Cpu));
         }
         let batch = self.gather(first);
         let last = batch.last().expect("it has at least one job").id;
@@ -177,9 +177,11 @@ impl Submission {
             // Encoding does not fail on a device that works.
             (work @ Work::Encode { .. }, Err(fault)) => {
                 log::warn!("{} could not encode a block ({fault})", self.accelerator.name());
-                self.spawn(BlockTask::Code(Job { id: done.id, work }, Side::Retried));
+                self.workers.spawn(BlockTask::Code(Job { id: done.id, work }, Side::Retried));
             }
-            (work, outcome) => self.spawn(BlockTask::Check(Done { id: done.id, work, outcome })),
+            (work, outcome) => {
+                self.workers.spawn(BlockTask::Check(Done { id: done.id, work, outcome }))
+            }
         }
     }
 
@@ -192,13 +194,7 @@ impl Submission {
             self.report(format!("the device kept {expected} blocks and gave {} back", jobs.len()));
         }
         for job in jobs {
-            self.spawn(BlockTask::Code(job, Side::Retried));
-        }
-    }
-
-    fn spawn(&self, task: BlockTask) {
-        if let Err(error) = self.workers.spawn(task) {
-            self.report(format!("no worker thread could be started: {error}"));
+            self.workers.spawn(BlockTask::Code(job, Side::Retried));
         }
     }
 

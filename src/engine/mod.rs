@@ -226,19 +226,16 @@ impl Engine {
     }
 
     /// Starts work on a block. Its buffers are from [`acquire`](Self::acquire).
-    ///
-    /// # Errors
-    /// A thread could not be started.
-    pub fn submit(&mut self, work: Work) -> Result<()> {
+    pub fn submit(&mut self, work: Work) {
         let job = Job { id: self.submitted, work };
         self.submitted += 1;
         if self.in_flight() == 1 && self.pool.is_none() {
             self.lone = Some(job);
-            return Ok(());
+            return;
         }
         let lone = self.lone.take();
         let pool = self.pool();
-        lone.into_iter().chain([job]).try_for_each(|job| pool.place(job))
+        lone.into_iter().chain([job]).for_each(|job| pool.place(job));
     }
 
     /// The next block in order, or `None` if none is in flight. With `wait` it is waited for; else `None` can
@@ -300,7 +297,7 @@ impl Engine {
 
 impl Pool {
     /// Routes a job. Only coded blocks are worth a way to the device and back.
-    fn place(&self, job: Job) -> Result<()> {
+    fn place(&self, job: Job) {
         let trivial = match &job.work {
             Work::Encode { .. } => false,
             Work::Decode { kind, .. } => *kind != BlockKind::Coded,
@@ -310,9 +307,8 @@ impl Pool {
             Some((device, Share::Spare)) if !trivial => device.offer(job),
             _ => Err(job),
         };
-        match refused {
-            Ok(()) => Ok(()),
-            Err(job) => Ok(self.workers.spawn(BlockTask::Code(job, Side::Cpu))?),
+        if let Err(job) = refused {
+            self.workers.spawn(BlockTask::Code(job, Side::Cpu));
         }
     }
 }

@@ -155,7 +155,7 @@ fn submit(engine: &mut Engine, number: u64) {
     buffer.clear();
     buffer.extend(raw(number));
     let params = BlockParams { segment_log: 12, table_log: None };
-    engine.submit(Work::Encode { raw: buffer, payload, params }).unwrap();
+    engine.submit(Work::Encode { raw: buffer, payload, params });
 }
 
 fn take(engine: &mut Engine, number: u64) -> Side {

@@ -14,7 +14,6 @@ mod tests;
 
 use std::{
     any::Any,
-    io,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Mutex, PoisonError, mpsc::Sender},
     thread::{self, JoinHandle},
@@ -83,30 +82,30 @@ impl<T: Task> Scheduler<T> {
         Self { shared: Arc::new(shared), crew: Mutex::new(Crew { dormant, threads: Vec::new() }) }
     }
 
-    /// Queues a task.
-    ///
-    /// # Errors
-    /// The first thread could not be started. (With one thread running, more are a matter of speed.)
-    pub fn spawn(&self, task: T) -> io::Result<()> {
+    /// Queues a task. Where the system refuses every thread, the caller's runs it.
+    pub fn spawn(&self, task: T) {
         self.shared.injector.push(task);
         let sleepers = self.shared.sleep.wake_one();
-        if self.shared.injector.len() > sleepers { self.hire() } else { Ok(()) }
+        if self.shared.injector.len() > sleepers && !self.hire() {
+            self.shared.drain();
+        }
     }
 
-    fn hire(&self) -> io::Result<()> {
+    /// Starts a thread more, if one is left. False if none runs.
+    fn hire(&self) -> bool {
         let mut crew = self.crew.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(local) = crew.dormant.pop() else { return Ok(()) };
-        let index = crew.dormant.len();
-        let shared = Arc::clone(&self.shared);
-        let thread = thread::Builder::new()
-            .name(format!("ranvil-{index}"))
-            .spawn(move || shared.work(index, &local));
-        match thread {
-            Ok(thread) => crew.threads.push(thread),
-            Err(error) if crew.threads.is_empty() => return Err(error),
-            Err(error) => log::warn!("worker {index} could not be started: {error}"),
+        if let Some(local) = crew.dormant.pop() {
+            let index = crew.dormant.len();
+            let shared = Arc::clone(&self.shared);
+            let thread = thread::Builder::new()
+                .name(format!("ranvil-{index}"))
+                .spawn(move || shared.work(index, &local));
+            match thread {
+                Ok(thread) => crew.threads.push(thread),
+                Err(error) => log::warn!("worker {index} could not be started: {error}"),
+            }
         }
-        Ok(())
+        !crew.threads.is_empty()
     }
 }
 
@@ -125,20 +124,33 @@ impl<T: Task> Shared<T> {
     fn work(&self, index: usize, local: &Worker<T>) {
         let mut scratch = None;
         while let Some(task) = self.next(index, local) {
-            let outcome = catch_unwind(AssertUnwindSafe(|| {
-                task.run(scratch.get_or_insert_with(|| (self.new_scratch)()))
-            }));
-            let message = match outcome {
-                Ok(output) => Outcome::Finished(output),
-                Err(panic) => {
-                    scratch = None; // It may be half changed.
-                    Outcome::Panicked(panic_message(panic))
-                }
-            };
-            if self.done.send(message).is_err() {
-                return; // Nobody waits any more.
+            if !self.run(task, &mut scratch) {
+                return;
             }
         }
+    }
+
+    /// Runs what is in the injector on the calling thread.
+    fn drain(&self) {
+        let mut scratch = None;
+        while let Some(task) = until_settled(|| self.injector.steal()) {
+            self.run(task, &mut scratch);
+        }
+    }
+
+    /// Runs a task and sends its message. False if nobody waits any more.
+    fn run(&self, task: T, scratch: &mut Option<T::Scratch>) -> bool {
+        let outcome = catch_unwind(AssertUnwindSafe(|| {
+            task.run(scratch.get_or_insert_with(|| (self.new_scratch)()))
+        }));
+        let message = match outcome {
+            Ok(output) => Outcome::Finished(output),
+            Err(panic) => {
+                *scratch = None; // It may be half changed.
+                Outcome::Panicked(panic_message(panic))
+            }
+        };
+        self.done.send(message).is_ok()
     }
 
     /// The next task; sleeps while there is none. `None` when the scheduler stops.

@@ -63,7 +63,7 @@ fn every_task_runs_once_however_they_arrive() {
         for burst in 0..2000u64 {
             let count = burst % 7;
             for n in 0..count {
-                scheduler.spawn(Job::Double(n)).unwrap();
+                scheduler.spawn(Job::Double(n));
             }
             let mut results: Vec<u64> =
                 (0..count).map(|_| output(receiver.recv().unwrap()).0).collect();
@@ -79,12 +79,12 @@ fn as_many_threads_as_tasks_and_no_more_than_allowed() {
     // Returns only if four threads run at once.
     let barrier = Arc::new(Barrier::new(4));
     for _ in 0..4 {
-        scheduler.spawn(Job::Meet(Arc::clone(&barrier))).unwrap();
+        scheduler.spawn(Job::Meet(Arc::clone(&barrier)));
     }
     let met: HashSet<_> = (0..4).map(|_| output(receiver.recv().unwrap()).1).collect();
     assert_eq!(met.len(), 4);
     for n in 0..100 {
-        scheduler.spawn(Job::Double(n)).unwrap();
+        scheduler.spawn(Job::Double(n));
     }
     assert!((0..100).all(|_| met.contains(&output(receiver.recv().unwrap()).1)));
 }
@@ -92,7 +92,7 @@ fn as_many_threads_as_tasks_and_no_more_than_allowed() {
 #[test]
 fn one_task_starts_one_thread() {
     let (scheduler, receiver) = scheduler(16);
-    scheduler.spawn(Job::Double(1)).unwrap();
+    scheduler.spawn(Job::Double(1));
     output(receiver.recv().unwrap());
     assert_eq!(scheduler.crew.lock().unwrap().threads.len(), 1);
 }
@@ -100,9 +100,9 @@ fn one_task_starts_one_thread() {
 #[test]
 fn a_panic_is_reported_and_the_worker_goes_on_with_fresh_scratch() {
     let (scheduler, receiver) = scheduler(1);
-    scheduler.spawn(Job::Double(1)).unwrap();
-    scheduler.spawn(Job::Panic).unwrap();
-    scheduler.spawn(Job::Double(3)).unwrap();
+    scheduler.spawn(Job::Double(1));
+    scheduler.spawn(Job::Panic);
+    scheduler.spawn(Job::Double(3));
     assert_eq!(output(receiver.recv().unwrap()).0, 2);
     let Outcome::Panicked(message) = receiver.recv().unwrap() else { panic!("it finished") };
     assert_eq!(message, "job 7");
@@ -115,7 +115,7 @@ fn dropping_drops_what_has_not_begun() {
     let (scheduler, receiver) = scheduler(2);
     let begun = Arc::new(AtomicUsize::new(0));
     for _ in 0..1000 {
-        scheduler.spawn(Job::Slow(Arc::clone(&begun))).unwrap();
+        scheduler.spawn(Job::Slow(Arc::clone(&begun)));
     }
     drop(scheduler);
     // All references are gone: nothing runs and nothing is kept.
@@ -129,9 +129,21 @@ fn stopping_misses_no_worker_that_is_falling_asleep() {
     for round in 0..3000 {
         let (scheduler, receiver) = scheduler(2);
         for n in 0..1 + round % 3 {
-            scheduler.spawn(Job::Double(n)).unwrap();
+            scheduler.spawn(Job::Double(n));
         }
         output(receiver.recv().unwrap());
         drop(scheduler);
+    }
+}
+
+#[test]
+fn where_no_thread_can_be_started_the_caller_works() {
+    let (scheduler, done) = scheduler(2);
+    // What is left after every attempt has failed.
+    scheduler.crew.lock().unwrap().dormant.clear();
+    for n in 0..3 {
+        scheduler.spawn(Job::Double(n));
+        let (value, thread, _) = output(done.try_recv().expect("a message"));
+        assert_eq!((value, thread), (2 * n, thread::current().id()));
     }
 }

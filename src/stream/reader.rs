@@ -210,7 +210,7 @@ impl<R: Read> Decompressor<R> {
             table_log: block.table_log,
             segment_log,
             raw_size: block.raw_size,
-        })?;
+        });
         self.short = short;
         self.pending.push_back(Pending { number, offset, end: self.input.offset, crc: block.crc });
         Ok(true)

@@ -152,7 +152,7 @@ impl<W: Write> Compressor<W> {
             let full = now.len() == room;
             self.current = Some(block);
             if full {
-                self.submit()?;
+                self.submit();
             }
         }
         Ok(())
@@ -175,17 +175,17 @@ impl<W: Write> Compressor<W> {
     }
 
     /// Hands the current block to the engine, if there is one.
-    fn submit(&mut self) -> Result<()> {
-        let Some(Buffers { raw, payload }) = self.current.take() else { return Ok(()) };
+    fn submit(&mut self) {
+        let Some(Buffers { raw, payload }) = self.current.take() else { return };
         let params =
             BlockParams { segment_log: self.header.segment_log, table_log: self.options.table_log };
-        self.engine.submit(Work::Encode { raw, payload, params })
+        self.engine.submit(Work::Encode { raw, payload, params });
     }
 
     /// Ends the current block and writes everything so far.
     fn flush_blocks(&mut self) -> Result<()> {
         self.engine.check_cancelled()?;
-        self.submit()?;
+        self.submit();
         while let Some(block) = self.engine.next(true)? {
             self.write_block(block)?;
         }

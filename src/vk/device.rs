@@ -163,6 +163,11 @@ impl Device {
             && heaps.iter().all(|heap| heap.flags.contains(vk::MemoryHeapFlags::DEVICE_LOCAL))
     }
 
+    /// The most bytes that a buffer for kernels can have.
+    pub fn max_buffer(&self) -> u64 {
+        u64::from(self.offer.limits.max_storage_buffer_range).min(self.offer.max_allocation)
+    }
+
     /// Waits until the device does nothing. Not for the hot path.
     pub fn wait_idle(&self) {
         // SAFETY: the caller's thread is the only one that submits. A lost device is idle as well.
@@ -191,10 +196,7 @@ fn choose_subgroup(
 ) -> Result<Option<u32>, DeviceError> {
     const PREFERRED: [u32; 5] = [32, 64, 16, 8, 4];
     let needed = vk::SubgroupFeatureFlags::BASIC | vk::SubgroupFeatureFlags::BALLOT;
-    let size = PREFERRED.into_iter().find(|&size| match &offer.size_control {
-        Some(control) => (control.min..=control.max).contains(&size),
-        None => size == info.subgroup.default,
-    });
+    let size = PREFERRED.into_iter().find(|&size| offer.runs_at(size, info.subgroup.default));
     let shared = !offer.subgroup_operations.contains(needed)
         || offer.workarounds.contains(Workarounds::SHARED_FORM);
     match (forced, size) {

@@ -38,10 +38,8 @@ pub fn compile_all(selector: &DeviceSelector) -> Result<Vec<Compiled>, DeviceErr
             missing: "VK_KHR_pipeline_executable_properties".to_owned(),
         });
     }
-    let sizes = [4, 8, 16, 32, 64].into_iter().filter(|&size| match device.offer.size_control {
-        Some(control) => (control.min..=control.max).contains(&size),
-        None => size == device.info.subgroup.default,
-    });
+    let default = device.info.subgroup.default;
+    let sizes = [4, 8, 16, 32, 64].into_iter().filter(|&size| device.offer.runs_at(size, default));
     let mut pipelines = Pipelines::new(device.clone());
     let mut compiled = Vec::new();
     for subgroup in sizes {

@@ -10,14 +10,8 @@ use super::{
 use crate::{
     device::{DeviceInfo, DeviceKind, PciAddress, SubgroupSizes},
     error::DeviceError,
+    kernel::{self, Form, Variant},
 };
-
-/// Invocations of the kernels' largest workgroups.
-const WORKGROUP_INVOCATIONS: u32 = 256;
-/// Shared memory that kernels may use, in bytes.
-const SHARED_BYTES: u32 = 32 << 10;
-/// Storage buffers that one kernel may bind.
-const STORAGE_BUFFERS: u32 = 8;
 
 /// A physical device and all that is known of it.
 pub(crate) struct Found {
@@ -30,6 +24,8 @@ pub(crate) struct Found {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Offer {
     pub limits: vk::PhysicalDeviceLimits,
+    /// The largest allocation in bytes.
+    pub max_allocation: u64,
     /// Subgroup operations in compute shaders.
     pub subgroup_operations: vk::SubgroupFeatureFlags,
     /// Subgroup sizes that a pipeline can demand, if any.
@@ -50,8 +46,21 @@ pub(crate) struct Offer {
 pub(crate) struct SizeControl {
     pub min: u32,
     pub max: u32,
+    /// The most subgroups of a workgroup whose size is demanded.
+    pub workgroup_subgroups: u32,
     /// Full subgroups can be demanded too.
     pub full: bool,
+}
+
+impl Offer {
+    /// Whether kernels can be made to run in subgroups of this size; `default` is the device's own.
+    pub fn runs_at(&self, size: u32, default: u32) -> bool {
+        let Some(control) = &self.size_control else { return size == default };
+        let variants = kernel::ALL.iter().flat_map(|kernel| kernel.variants);
+        let own = variants.filter(|variant| variant.form == Form::Subgroup(size));
+        let subgroups = own.map(|variant| variant.workgroup[0] / size).max().unwrap_or(0);
+        (control.min..=control.max).contains(&size) && subgroups <= control.workgroup_subgroups
+    }
 }
 
 /// Every device of the instance, in the loader's order.
@@ -62,14 +71,12 @@ pub(super) fn enumerate(instance: &Instance) -> Result<Vec<Found>, DeviceError> 
         Err(vk::Result::ERROR_INITIALIZATION_FAILED) => Vec::new(),
         physical => physical.named("vkEnumeratePhysicalDevices")?,
     };
-    physical.into_iter().enumerate().map(|(index, device)| probe(instance, index, device)).collect()
+    let found = physical.into_iter().enumerate();
+    Ok(found.map(|(index, device)| probe(instance, index, device)).collect())
 }
 
-fn probe(
-    instance: &Instance,
-    index: usize,
-    physical: vk::PhysicalDevice,
-) -> Result<Found, DeviceError> {
+/// A device that cannot be asked is not usable; the others still are.
+fn probe(instance: &Instance, index: usize, physical: vk::PhysicalDevice) -> Found {
     // SAFETY: the device comes from this instance.
     let base = unsafe { instance.raw.get_physical_device_properties(physical) };
     let mut info = basic_info(index, &base);
@@ -77,14 +84,20 @@ fn probe(
     if base.api_version < API_VERSION {
         let (major, minor, _) = info.api_version;
         info.usable = Err(format!("Vulkan 1.2 (its driver has {major}.{minor})"));
-        return Ok(Found { physical, info, offer: Offer::default() });
+        return Found { physical, info, offer: Offer::default() };
     }
     // SAFETY: as above.
-    let extensions = unsafe { instance.raw.enumerate_device_extension_properties(physical) }
-        .named("vkEnumerateDeviceExtensionProperties")?;
+    let extensions = unsafe { instance.raw.enumerate_device_extension_properties(physical) };
+    let extensions = match extensions.named("vkEnumerateDeviceExtensionProperties") {
+        Ok(extensions) => extensions,
+        Err(error) => {
+            info.usable = Err(format!("a driver that answers ({error})"));
+            return Found { physical, info, offer: Offer::default() };
+        }
+    };
     let offer = probe_properties(instance, physical, &extensions, &mut info);
     info.usable = missing(&offer).map_or(Ok(()), Err);
-    Ok(Found { physical, info, offer })
+    Found { physical, info, offer }
 }
 
 /// Fills in what the extended properties tell, and collects the device's offer.
@@ -135,6 +148,7 @@ fn probe_properties(
     .then_some(SizeControl {
         min: sizes.min_subgroup_size,
         max: sizes.max_subgroup_size,
+        workgroup_subgroups: sizes.max_compute_workgroup_subgroups,
         full: size_features.compute_full_subgroups == vk::TRUE,
     });
     let (min, max) = match sizes.min_subgroup_size {
@@ -168,6 +182,7 @@ fn probe_properties(
     });
     Offer {
         limits,
+        max_allocation: vulkan11.max_memory_allocation_size,
         subgroup_operations: if vulkan11.subgroup_supported_stages.contains(compute) {
             vulkan11.subgroup_supported_operations
         } else {
@@ -183,10 +198,16 @@ fn probe_properties(
     }
 }
 
-/// Sizes that a driver without size control may pick. Intel's compiles to 8, 16 or 32 as it sees fit.
+/// Sizes that a driver without size control may pick: Intel's compiles to 8, 16 or 32 as it sees fit, and Qualcomm's
+/// hardware runs a shader 64 or 128 wide.
 fn guessed_sizes(vendor: u32, default: u32) -> (u32, u32) {
     const INTEL: u32 = 0x8086;
-    if vendor == INTEL { (8, 32) } else { (default, default) }
+    const QUALCOMM: u32 = 0x5143;
+    match vendor {
+        INTEL => (8, 32),
+        QUALCOMM => (64, 128),
+        _ => (default, default),
+    }
 }
 
 /// Both structures are zero where the device does not offer them.
@@ -210,23 +231,25 @@ fn resident_subgroups(
 /// The first thing that the kernels need and the device lacks.
 fn missing(offer: &Offer) -> Option<String> {
     let limits = &offer.limits;
+    let buffers = kernel::ALL.iter().map(|kernel| kernel.bindings.len() as u32).max().unwrap_or(0);
     let needs = [
         (
             "invocations in a workgroup",
             limits.max_compute_work_group_invocations,
-            WORKGROUP_INVOCATIONS,
+            least(|variant| variant.workgroup.iter().product()),
         ),
         (
             "invocations in a workgroup's x",
             limits.max_compute_work_group_size[0],
-            WORKGROUP_INVOCATIONS,
+            least(|variant| variant.workgroup[0]),
         ),
-        ("bytes of shared memory", limits.max_compute_shared_memory_size, SHARED_BYTES),
         (
-            "storage buffers in a stage",
-            limits.max_per_stage_descriptor_storage_buffers,
-            STORAGE_BUFFERS,
+            "bytes of shared memory",
+            limits.max_compute_shared_memory_size,
+            least(|variant| variant.shared_bytes),
         ),
+        ("storage buffers in a stage", limits.max_per_stage_descriptor_storage_buffers, buffers),
+        ("storage buffers in a descriptor set", limits.max_descriptor_set_storage_buffers, buffers),
     ];
     if offer.workarounds.contains(Workarounds::NULL_DEVICE) {
         return Some("hardware (it is a null device that runs nothing)".to_owned());
@@ -234,6 +257,13 @@ fn missing(offer: &Offer) -> Option<String> {
     needs.into_iter().find_map(|(what, has, needed)| {
         (has < needed).then(|| format!("{what}: {needed} are needed, it has {has}"))
     })
+}
+
+/// What kernels take at least: the most that any takes in its form without subgroup operations.
+fn least(takes: fn(&Variant) -> u32) -> u32 {
+    let variants = kernel::ALL.iter().flat_map(|kernel| kernel.variants);
+    let plain = variants.filter(|variant| !matches!(variant.form, Form::Subgroup(_)));
+    plain.map(takes).max().unwrap_or(0)
 }
 
 fn basic_info(index: usize, base: &vk::PhysicalDeviceProperties) -> DeviceInfo {
@@ -306,4 +336,46 @@ fn vendor_name(id: u32) -> Option<&'static str> {
         0x10005 => "Mesa",
         _ => return None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_device_must_be_able_to_bind_and_run_every_kernel() {
+        let limits = vk::PhysicalDeviceLimits {
+            max_compute_work_group_invocations: 256,
+            max_compute_work_group_size: [256, 1, 1],
+            max_compute_shared_memory_size: 32 << 10,
+            max_per_stage_descriptor_storage_buffers: 9,
+            max_descriptor_set_storage_buffers: 24,
+            ..Default::default()
+        };
+        let missing = |limits| missing(&Offer { limits, ..Offer::default() });
+        assert_eq!(missing(limits), None);
+        // The kernel `pack` binds nine.
+        let less =
+            vk::PhysicalDeviceLimits { max_per_stage_descriptor_storage_buffers: 8, ..limits };
+        let text = missing(less).unwrap();
+        assert!(text.contains("storage buffers in a stage: 9 are needed, it has 8"), "{text}");
+        let less = vk::PhysicalDeviceLimits { max_compute_shared_memory_size: 8 << 10, ..limits };
+        assert!(missing(less).unwrap().contains("shared memory"));
+        let less = vk::PhysicalDeviceLimits { max_compute_work_group_invocations: 128, ..limits };
+        assert!(missing(less).unwrap().contains("invocations in a workgroup: 256"));
+    }
+
+    #[test]
+    fn a_subgroup_size_is_in_range_and_fills_workgroups() {
+        let control = SizeControl { min: 8, max: 64, workgroup_subgroups: 8, full: true };
+        let offer = Offer { size_control: Some(control), ..Offer::default() };
+        let sizes = |offer: &Offer| -> Vec<u32> {
+            [4, 8, 16, 32, 64, 128].into_iter().filter(|&size| offer.runs_at(size, 16)).collect()
+        };
+        // Workgroups have 16 subgroups of 8 or 16, 8 of 32 and 4 of 64.
+        assert_eq!(sizes(&offer), [32, 64]);
+        let control = SizeControl { workgroup_subgroups: 16, ..control };
+        assert_eq!(sizes(&Offer { size_control: Some(control), ..offer }), [8, 16, 32, 64]);
+        assert_eq!(sizes(&Offer::default()), [16]);
+    }
 }

@@ -58,7 +58,7 @@ const QUIRKS: &[Quirk] = &[
     Quirk {
         applies: |facts| !facts.subgroup_control && facts.subgroup_min != facts.subgroup_max,
         flags: Workarounds::SHARED_FORM,
-        reason: "the driver picks a subgroup size for each pipeline (Intel: 8, 16 or 32) and none can be demanded",
+        reason: "the driver picks a subgroup size for each pipeline (Intel: 8, 16 or 32, Qualcomm: 64 or 128) and none can be demanded",
     },
     Quirk {
         applies: |facts| !facts.subgroup_control && !(4..=64).contains(&facts.subgroup_default),

@@ -214,7 +214,9 @@ impl Slot {
         let (semaphores, values) = ([self.timeline], [self.value]);
         let wait = vk::SemaphoreWaitInfo::default().semaphores(&semaphores).values(&values);
         // SAFETY: as above.
-        unsafe { self.device().raw.wait_semaphores(&wait, u64::MAX) }.named("vkWaitSemaphores")
+        unsafe { self.device().raw.wait_semaphores(&wait, u64::MAX) }.named("vkWaitSemaphores")?;
+        // On a lost device a wait may succeed although the work will never be done.
+        if self.finished()? { Ok(()) } else { Err(DeviceError::Lost) }
     }
 
     fn stages(&self, role: Role) -> bool {

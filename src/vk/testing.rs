@@ -59,9 +59,9 @@ impl Gpu {
         &self.device().info
     }
 
-    /// The largest storage buffer that the device can bind, in bytes.
-    pub fn max_storage_buffer_range(&self) -> u64 {
-        self.device().offer.limits.max_storage_buffer_range.into()
+    /// The largest storage buffer that the device can allocate and bind, in bytes.
+    pub fn max_buffer(&self) -> u64 {
+        self.device().max_buffer()
     }
 
     /// The subgroup size that kernels run at; `None` is their shared-memory form.

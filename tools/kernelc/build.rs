@@ -9,12 +9,11 @@ use std::{
 
 const MISSING: &str = "\
 the shaderc library, which compiles the kernels, was not found. Install it:
-  Debian, Ubuntu: apt install libshaderc-dev
-  Fedora:         dnf install libshaderc-devel
+  Debian, Ubuntu: apt install g++ libshaderc-dev
+  Fedora:         dnf install gcc-c++ libshaderc-devel
   Windows:        the Vulkan SDK (it sets VULKAN_SDK), or git, cmake, ninja and python3 with the feature
                   shaderc-from-source
-or build without the feature compile-kernels where compiled kernels are at hand (every published package has them).
-On Linux a C compiler (cc) is needed as well.";
+or build without the feature compile-kernels where compiled kernels are at hand (every published package has them).";
 
 /// What a static libshaderc needs beside itself where the distribution splits it (Debian), in link order. Which of
 /// these exist depends on the release.

@@ -15,7 +15,7 @@ use super::{
     recording::{Binding, BufferDesc, BufferId, Command, Recording, Role},
 };
 
-/// The most raw bytes of a batch: word numbers then stay far below 2^32. A device's `maxStorageBufferRange` may ask
+/// The most raw bytes of a batch: word numbers then stay far below 2^32. A device's largest storage buffer may ask
 /// for less: see [`max_raw_bytes`].
 pub const MAX_RAW_BYTES: usize = 1 << 30;
 /// The most blocks of a batch.

@@ -27,9 +27,10 @@ pub(super) fn ring(device: &Device, budget: u64) -> Ring {
     // One batch goes up, one is worked on, one comes down; without queues of their own for the copies, the host
     // fills or empties one while the device works on the other.
     let slots = if device.transfer.is_some() { 3 } else { 2 };
-    let most = max_raw_bytes(device.offer.limits.max_storage_buffer_range.into());
+    let most = max_raw_bytes(device.max_buffer());
     // A slot takes less than eight times its raw bytes of the device's memory.
-    fit(slots, wave(device).min(device.info.memory_bytes as usize / 32).min(most), budget)
+    let share = usize::try_from(device.info.memory_bytes / 32).unwrap_or(usize::MAX);
+    fit(slots, wave(device).min(share).min(most), budget)
 }
 
 /// The largest ring of at most so many slots and raw bytes, but at least one block.
@@ -52,7 +53,7 @@ fn fit(mut slots: usize, wanted: usize, budget: u64) -> Ring {
 /// Raw bytes that fill the device once.
 fn wave(device: &Device) -> usize {
     if let Some(subgroups) = device.offer.resident_subgroups {
-        return subgroups as usize * SEGMENT;
+        return (subgroups as usize).saturating_mul(SEGMENT);
     }
     match device.info.kind {
         DeviceKind::Discrete | DeviceKind::Other => 64 << 20,
