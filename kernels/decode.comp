@@ -200,7 +200,7 @@ void main() {
         for (uint tile = 0u; tile <= most; tile++) {
             uint limits[STREAMS];
             uint quads[STREAMS][LANES];
-#ifdef SUBGROUP
+#ifdef FAST_PATH
             bool safe = tile < whole;
             [[unroll]] for (uint k = 0u; k < STREAMS; k++) safe = safe && streams[k].p + TILE <= streams[k].end;
             if (all_groups(safe)) {

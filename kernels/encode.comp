@@ -72,20 +72,16 @@ void encode_step(const bool checked, uint s, uint limit, uint quad[LANES], inout
 }
 
 // Symbols of a tile; none in the tile before the first, whose number is 2^32 - 1.
-uint symbols_in(Stream stream, uint tile) {
-    return min(stream.body - min(stream.body, tile * TILE), TILE);
-}
+uint symbols_in(uint body, uint tile) { return min(body - min(body, tile * TILE), TILE); }
 
 // Four symbols for each lane.
-uint[STREAMS][LANES] load_tile(Stream streams[STREAMS], uint tile) {
-    uint quads[STREAMS][LANES];
+void load_tile(Stream streams[STREAMS], uint tile, out uint quads[STREAMS][LANES]) {
     [[unroll]] for (uint k = 0u; k < STREAMS; k++) {
+        uint count = symbols_in(streams[k].body, tile);
         [[unroll]] for (uint j = 0u; j < LANES; j++) {
-            bool real = 4u * lane(j) < symbols_in(streams[k], tile);
-            quads[k][j] = real ? raw[streams[k].raw + tile * (TILE / 4u) + lane(j)] : 0u;
+            quads[k][j] = 4u * lane(j) < count ? raw[streams[k].raw + tile * (TILE / 4u) + lane(j)] : 0u;
         }
     }
-    return quads;
 }
 
 // Encodes a tile of each stream, or the first `limits` symbols of it.
@@ -98,7 +94,7 @@ void encode_tile(const bool checked, uint limits[STREAMS], uint quads[STREAMS][L
 // Writes out the words of positions written - 64 to written - 1, those before p as zero.
 void write_out(inout Stream stream) {
     stream.written -= 64u;
-    [[unroll]] for (uint j = 0u; j < LANES; j++) {
+    UNROLL_STEPS for (uint j = 0u; j < LANES; j++) {
         uint at = stream.written + 2u * lane(j);
         uint low = at >= stream.p ? rings[stream.ring + at % RING] : 0u;
         uint high = at + 1u >= stream.p ? rings[stream.ring + at % RING + 1u] : 0u;
@@ -109,7 +105,7 @@ void write_out(inout Stream stream) {
 void write_out_whole(inout Stream streams[STREAMS]) {
     group_barrier();
     [[unroll]] for (uint k = 0u; k < STREAMS; k++) {
-        [[unroll]] for (uint i = 0u; i < 2u; i++) {
+        UNROLL_STEPS for (uint i = 0u; i < 2u; i++) {
             if (streams[k].written - streams[k].p >= 64u) write_out(streams[k]);
         }
     }
@@ -181,24 +177,34 @@ void main() {
         // often through the barriers, since lavapipe takes a subgroup's barrier for the workgroup's.
         uint most = (max(segment_size(block, base, segment_log), 64u) - 64u + TILE - 1u) / TILE;
         // Symbols are loaded a tile ahead: memory answers after hundreds of cycles.
-        uint ahead[STREAMS][LANES] = load_tile(streams, most - 1u);
+#ifdef FAST_PATH
+        uint ahead[STREAMS][LANES];
+        load_tile(streams, most - 1u, ahead);
+#endif
         for (uint tile = most; tile-- > 0u;) {
             uint limits[STREAMS];
             bool whole = true;
             bool idle = true;
-            uint quads[STREAMS][LANES] = ahead;
-            ahead = load_tile(streams, tile - 1u);
+            uint quads[STREAMS][LANES];
+#ifdef FAST_PATH
+            quads = ahead;
+            load_tile(streams, tile - 1u, ahead);
+#else
+            load_tile(streams, tile, quads);
+#endif
             [[unroll]] for (uint k = 0u; k < STREAMS; k++) {
-                limits[k] = symbols_in(streams[k], tile);
+                limits[k] = symbols_in(streams[k].body, tile);
                 whole = whole && limits[k] == TILE;
                 idle = idle && limits[k] == 0u;
             }
-#ifdef SUBGROUP
+#ifdef FAST_PATH
             if (all_groups(whole)) encode_tile(false, limits, quads, streams);
-            else if (!all_groups(idle)) encode_tile(true, limits, quads, streams);
-#else
-            encode_tile(true, limits, quads, streams);
+            else
 #endif
+#ifdef SUBGROUP
+            if (!all_groups(idle))
+#endif
+            encode_tile(true, limits, quads, streams);
             write_out_whole(streams);
         }
         close(block, segment, streams);

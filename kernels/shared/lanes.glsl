@@ -32,9 +32,11 @@ layout(local_size_x = WORKGROUP, local_size_x_id = 0) in;
 #define GROUPS (gl_WorkGroupSize.x / WIDTH)
 #define TILE 128u
 
-// Several lanes an invocation keep it busy as they are, and unrolled they take drivers minutes to compile.
-#if WIDTH >= 16
+// Many lanes an invocation keep it busy as they are; unrolled steps and a second body for whole tiles would take drivers
+// (SwiftShader above all) minutes to compile.
+#if defined(SUBGROUP) && WIDTH >= 16
 #define UNROLL_STEPS [[unroll]]
+#define FAST_PATH
 #else
 #define UNROLL_STEPS [[dont_unroll]]
 #endif
