@@ -1,5 +1,7 @@
 //! Every implementation of the CPU coder against the scalar reference, and the reference against the specification.
 
+mod common;
+
 use proptest::prelude::*;
 use ranvil::{
     BlockFault, Simd,
@@ -136,6 +138,15 @@ fn every_implementation_yields_the_same_bytes_and_restores_them() {
                 }
             }
         }
+    }
+}
+
+/// A block of every file of the corpus, where there is one.
+#[test]
+fn every_implementation_agrees_on_the_corpus() {
+    let mut codecs = codecs();
+    for (path, raw) in common::corpus_windows(200_000) {
+        check(&mut codecs, &path.to_string_lossy(), &raw, &DEFAULTS);
     }
 }
 

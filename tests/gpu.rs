@@ -17,7 +17,7 @@ use ranvil::{
     testing::{CodedBlock, Gpu, validation_messages},
 };
 
-use common::{ALICE, FILES, Random, contents};
+use common::{ALICE, FILES, Random, contents, corpus_windows};
 
 /// Host memory for staging; small, so that most tests take several batches.
 const BUDGET: u64 = 16 << 20;
@@ -33,11 +33,13 @@ fn the_device_does_what_the_cpu_does() {
     // Staged, with copies of their own: the longer path. Frames take the device as it is.
     let mut gpu = Gpu::open_as_discrete(&selector(), BUDGET).unwrap();
     println!("{} with subgroups of {:?}", gpu.info().name, gpu.subgroup());
+    expect_device(&gpu);
 
     step("twins, good blocks", || twins::agree_on_good_blocks(&mut gpu));
     step("twins, damaged blocks", || twins::agree_on_damaged_blocks(&mut gpu));
     step("lengths", || lengths(&mut gpu));
     step("files and contents", || files_and_contents(&mut gpu));
+    step("corpus", || corpus(&mut gpu));
     step("bit flips and truncations", || every_flip_and_cut(&mut gpu));
     step("mutations", || mutations(&mut gpu));
     step("headers", || wrong_headers(&mut gpu));
@@ -134,6 +136,14 @@ fn files_and_contents(gpu: &mut Gpu) {
     );
 }
 
+/// A part of every file of the corpus, where there is one.
+fn corpus(gpu: &mut Gpu) {
+    let blocks: Vec<_> = corpus_windows(20_000).into_iter().map(|(_, bytes)| bytes).collect();
+    if !blocks.is_empty() {
+        round_trip(gpu, &blocks, BlockParams { segment_log: 14, table_log: None });
+    }
+}
+
 /// The largest block, with the most segments that a block can have.
 fn long_block() -> Vec<u8> {
     ALICE
@@ -196,34 +206,36 @@ fn every_flip_and_cut(gpu: &mut Gpu) {
     }
 }
 
-/// Random damage to larger blocks.
+/// Random damage: to blocks of three segments, and much of it to small ones.
 fn mutations(gpu: &mut Gpu) {
-    let mut random = Random(0x5eed);
-    let (large, params) =
-        (ALICE[..40_000].to_vec(), BlockParams { segment_log: 14, table_log: None });
-    let block = round_trip(gpu, &[large], params).remove(0);
-    let mut damaged = Vec::new();
-    for number in 0..300 {
-        let mut mutant = block.clone();
-        let length = mutant.payload.len();
-        for _ in 0..1 + random.below(8) {
-            let reach = if number % 2 == 0 { 200 } else { length };
-            mutant.payload[random.below(reach)] = random.next() as u8;
-        }
-        match number % 10 {
-            0 => mutant.payload.truncate(random.below(length)),
-            1 => {
-                let more = random.below(100);
-                mutant.payload.extend(random.bytes(more));
-            }
-            2 => mutant.raw_size = 1 + random.below(90_000) as u32,
-            3 => mutant.table_log = 8 + random.below(5) as u8,
-            4 => mutant.payload = random.bytes(length),
-            _ => {}
-        }
-        damaged.push(mutant);
+    for (length, segment_log, count, seed) in [(40_000, 14, 300, 0x5eed), (6000, 12, 2000, 1)] {
+        let mut random = Random(seed);
+        let params = BlockParams { segment_log, table_log: None };
+        let block = round_trip(gpu, &[ALICE[..length].to_vec()], params).remove(0);
+        let damaged: Vec<_> = (0..count).map(|n| mutant(&block, n, &mut random)).collect();
+        same_verdict(gpu, &damaged);
     }
-    same_verdict(gpu, &damaged);
+}
+
+fn mutant(block: &CodedBlock, number: usize, random: &mut Random) -> CodedBlock {
+    let mut mutant = block.clone();
+    let length = mutant.payload.len();
+    for _ in 0..1 + random.below(8) {
+        let reach = if number.is_multiple_of(2) { 200 } else { length };
+        mutant.payload[random.below(reach)] = random.next() as u8;
+    }
+    match number % 10 {
+        0 => mutant.payload.truncate(random.below(length)),
+        1 => {
+            let more = random.below(100);
+            mutant.payload.extend(random.bytes(more));
+        }
+        2 => mutant.raw_size = 1 + random.below(2 * block.raw_size as usize) as u32,
+        3 => mutant.table_log = 8 + random.below(5) as u8,
+        4 => mutant.payload = random.bytes(length),
+        _ => {}
+    }
+    mutant
 }
 
 /// Header fields that do not fit the payload, of every kind of block.

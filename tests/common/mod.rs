@@ -3,7 +3,7 @@
 
 use std::{
     fs,
-    io::{self, Read},
+    io::{self, Read, Seek, SeekFrom},
     path::PathBuf,
 };
 
@@ -74,6 +74,20 @@ pub fn corpus(set: &str) -> Vec<PathBuf> {
         eprintln!("no corpus {set}: only the repository's own files are tested");
     }
     files
+}
+
+/// `length` bytes from the middle of every file of the corpus, if it is there.
+pub fn corpus_windows(length: u64) -> Vec<(PathBuf, Vec<u8>)> {
+    let window = |path: &PathBuf| -> io::Result<Vec<u8>> {
+        let mut file = fs::File::open(path)?;
+        let middle = file.metadata()?.len().saturating_sub(length) / 2;
+        file.seek(SeekFrom::Start(middle))?;
+        let mut bytes = Vec::new();
+        file.take(length).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    };
+    let files = corpus("").into_iter().map(|path| (window(&path).unwrap(), path));
+    files.filter(|(bytes, _)| !bytes.is_empty()).map(|(bytes, path)| (path, bytes)).collect()
 }
 
 /// Whether a compressor or a decompressor fails now and when it is used again.

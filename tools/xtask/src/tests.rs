@@ -1,11 +1,11 @@
 //! Every test: the workspace's own, the device tests once per driver configuration, and AMD's compiler.
 
-use std::{ffi::OsStr, fs, process::Command};
+use std::{env, ffi::OsStr, fs, path::PathBuf, process::Command};
 
 use crate::{
     Result,
     drivers::{self, Driver, Drivers},
-    process::{Counts, cargo, quoted, root, run_tests},
+    process::{Counts, cargo, command, quoted, root, run, run_tests, target},
 };
 
 /// Tests of the library that need a driver chosen for them.
@@ -100,16 +100,18 @@ pub fn print_environment(name: &str) -> Result {
 /// Runs everything; the last line says `N passed, N failed`.
 pub fn run_all() -> Result {
     let drivers = drivers::install()?;
+    let corpus = unpack_corpus()?;
     let mut documentation = cargo(&["test", "--locked", "--doc"]);
     documentation.args(FEATURES);
     let mut suites = vec![
-        ("workspace", run_tests(&mut workspace_tests(&drivers)?)?),
+        ("workspace", run_tests(workspace_tests(&drivers)?.envs(corpus.clone()))?),
         ("documentation", run_tests(&mut documentation)?),
     ];
     for config in CONFIGS {
         println!("\n==> {}", config.name);
         let mut tests = library_test(DEVICE_TESTS);
         tests.args(["--", "--nocapture"]); // it says which device it runs on
+        tests.envs(corpus.clone());
         config.apply(&drivers, |key, value| {
             tests.env(key, value);
         });
@@ -120,6 +122,17 @@ pub fn run_all() -> Result {
     amd.envs(drivers.environment(Driver::Radv));
     suites.push(("amd-compiler", run_tests(&mut amd)?));
     summarise(&suites)
+}
+
+/// Real data beside the repository, if there is any and nothing else was named: unpacked below the target directory.
+fn unpack_corpus() -> Result<Option<(&'static str, PathBuf)>> {
+    let unpack = root().join("../shared/corpora/unpack");
+    if env::var_os("RANVIL_CORPUS").is_some() || !unpack.exists() {
+        return Ok(None);
+    }
+    let directory = target().join("corpus");
+    run(command(unpack).arg("-C").arg(&directory))?;
+    Ok(Some(("RANVIL_CORPUS", directory)))
 }
 
 /// All tests but the two that run on each driver in turn; some others want any one.
