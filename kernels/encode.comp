@@ -24,8 +24,8 @@ layout(std430, binding = 4) writeonly buffer Counts { uint counts[]; };
 // The streams, each at the end of its space; two words in a u32.
 layout(std430, binding = 5) writeonly buffer Scratch { uint scratch[]; };
 
-// Entries of normalise.comp.
-shared uvec2 table[256];
+// Entries of normalise.comp, taken apart: m; the state that is too large, f << (32 - K); s << 1 | a; cum << 16 | 2^K - f.
+shared uvec4 table[256];
 // Words not yet written out: fewer than 64 are left over, and a tile adds at most 128.
 #define RING 256u
 shared uint rings[GROUPS * STREAMS * RING];
@@ -48,11 +48,11 @@ struct Stream {
 // Encodes a symbol on each of the first lanes: those whose symbol of step s is before `limit`. With `checked` false all
 // lanes are among them.
 void encode_step(const bool checked, uint s, uint limit, uint quad[LANES], inout Stream stream) {
-    uvec2 entry[LANES];
+    uvec4 entry[LANES];
     bool need[LANES];
     [[unroll]] for (uint j = 0u; j < LANES; j++) {
         entry[j] = table[quad[j] >> 8u * s & 0xffu];
-        need[j] = stream.x[j] >> (32u - table_log) >= entry[j].y >> 20;
+        need[j] = stream.x[j] >= entry[j].y;
         if (checked) need[j] = need[j] && 4u * lane(j) + s < limit;
     }
     uint at[LANES];
@@ -64,9 +64,9 @@ void encode_step(const bool checked, uint s, uint limit, uint quad[LANES], inout
             x >>= 16;
         }
         uint high, low;
-        umulExtended(x + (entry[j].y & 1u), entry[j].x, high, low);
-        uint quotient = high >> (entry[j].y >> 4 & 15u);
-        x += (entry[j].y >> 8 & 0xfffu) + quotient * ((1u << table_log) - (entry[j].y >> 20));
+        umulExtended(x + (entry[j].z & 1u), entry[j].x, high, low);
+        uint quotient = high >> (entry[j].z >> 1);
+        x += (entry[j].w >> 16) + quotient * (entry[j].w & 0xffffu);
         if (!checked || 4u * lane(j) + s < limit) stream.x[j] = x;
     }
 }
@@ -161,7 +161,11 @@ void main() {
     table_log = info.table_log;
     for (uint i = gl_LocalInvocationIndex; i < 256u; i += gl_WorkGroupSize.x) {
         uint at = 512u * gl_WorkGroupID.x + 2u * i;
-        table[i] = uvec2(entries[at], entries[at + 1u]);
+        uint fields = entries[at + 1u];
+        uint f = fields >> 20;
+        uint cum = fields >> 8 & 0xfffu;
+        table[i] = uvec4(entries[at], f << (32u - table_log), fields >> 3 & 30u | fields & 1u,
+                         cum << 16 | (1u << table_log) - f);
     }
     barrier();
 
