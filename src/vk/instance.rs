@@ -2,7 +2,7 @@
 
 use std::{
     ffi::{CStr, c_void},
-    sync::{Arc, Mutex, OnceLock, PoisonError},
+    sync::{Arc, Mutex, Once, OnceLock, PoisonError},
 };
 
 use ash::{ext, khr, vk};
@@ -137,6 +137,7 @@ impl Instance {
             Err(vk::Result::ERROR_INCOMPATIBLE_DRIVER) => return Ok(None),
             created => created.named("vkCreateInstance")?,
         };
+        keep_drivers(entry, &application);
         let mut instance = Self { raw, validation: None };
         if validate {
             instance.validation = Some(Validation::new(entry, &instance.raw)?);
@@ -161,6 +162,19 @@ impl Drop for Instance {
         // SAFETY: everything created from the instance holds it in an `Arc`, so it is gone by now.
         unsafe { self.raw.destroy_instance(None) };
     }
+}
+
+/// Keeps the drivers loaded as long as the process lives, by an instance that is never destroyed: with the last
+/// instance the loader unloads them, and NVIDIA's (580) then crashes every thread that has used it when that ends.
+fn keep_drivers(entry: &ash::Entry, application: &vk::ApplicationInfo<'_>) {
+    static KEPT: Once = Once::new();
+    KEPT.call_once(|| {
+        let create = vk::InstanceCreateInfo::default().application_info(application);
+        // SAFETY: all that `create` points to outlives the call.
+        if let Err(error) = unsafe { entry.create_instance(&create, None) } {
+            log::debug!("drivers may be unloaded: {error}");
+        }
+    });
 }
 
 fn require_validation_layer(entry: &ash::Entry) -> Result<(), DeviceError> {
