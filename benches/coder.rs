@@ -12,12 +12,13 @@ use std::{
 use criterion::{Criterion, Throughput};
 use ranvil::{
     Simd,
-    coder::{BlockParams, Codec, Encoded, histogram::histogram, table::Table},
+    coder::{BlockParams, Codec, Coder, Encoded, histogram::histogram, table::Table},
     format::BlockKind,
 };
 
 const BLOCK: usize = 256 << 10;
-const PARAMS: BlockParams = BlockParams { segment_log: 14, table_log: Some(11) };
+const PARAMS: BlockParams =
+    BlockParams { coder: Coder::Rans, segment_log: 14, table_log: Some(11) };
 
 fn main() {
     let (path, data) = input();
@@ -107,7 +108,9 @@ impl<'a> Bench<'a> {
             }
             let raw = &mut raw[..block.len()];
             let Encoded { kind, table_log } = encoded;
-            codec.decode(&payload, kind, table_log, PARAMS.segment_log, raw).expect("own payload");
+            codec
+                .decode(&payload, kind, PARAMS.coder, table_log, PARAMS.segment_log, raw)
+                .expect("own payload");
             assert!(raw == block, "{simd:?} does not restore the block");
             let coded = kind == BlockKind::Coded;
             let table = coded.then(|| Table::from_counts(&histogram(block), table_log));
@@ -128,7 +131,9 @@ impl<'a> Bench<'a> {
             (Work::Decode, _) => {
                 let back = &mut self.raw[..raw.len()];
                 let Encoded { kind, table_log } = *encoded;
-                self.codec.decode(payload, kind, table_log, segment_log, back).expect("verified");
+                self.codec
+                    .decode(payload, kind, PARAMS.coder, table_log, segment_log, back)
+                    .expect("verified");
             }
             (Work::EncodeSegments, Some(table)) => {
                 self.codec.encode_with(table, raw, segment_log, &mut self.payload);

@@ -17,7 +17,7 @@ use std::{
 use bytemuck::cast_slice;
 use ranvil::{
     DeviceSelector,
-    coder::{BlockParams, Codec},
+    coder::{BlockParams, Codec, Coder},
     format::BlockKind,
     kernel::{
         Binding, BufferDesc, BufferId, Command, Recording, Role,
@@ -78,7 +78,11 @@ fn main() -> Outcome {
     let mib = args.mib.unwrap_or(if info.software { 4 } else { 1024 });
     let most = max_raw_bytes(gpu.max_buffer()).min(MAX_RAW_BYTES);
     let raw = tiled(&args.files, (mib << 20).min(most))?;
-    let params = BlockParams { segment_log: args.segment_log, table_log: args.table_log };
+    let params = BlockParams {
+        coder: Coder::Rans,
+        segment_log: args.segment_log,
+        table_log: args.table_log,
+    };
     println!(
         "data: {} tiled to {} MiB, blocks of {} KiB, segments of {} KiB, table log {:?}",
         args.files.join(" "),

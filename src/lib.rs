@@ -56,6 +56,7 @@ mod error;
 pub mod format;
 mod inspect;
 pub mod kernel;
+pub mod model;
 mod oneshot;
 mod options;
 mod sched;

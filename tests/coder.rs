@@ -5,7 +5,7 @@ mod common;
 use proptest::prelude::*;
 use ranvil::{
     BlockFault, Simd,
-    coder::{BlockParams, Codec, Encoded, table::Table},
+    coder::{BlockParams, Codec, Coder, Encoded, table::Table},
     format::BlockKind,
 };
 
@@ -17,7 +17,7 @@ const FILES: [(&str, &[u8]); 5] = [
     ("bc7", include_bytes!("data/helmet_color.bc7.96k")),
     ("mesh", include_bytes!("data/helmet_mesh.64k")),
 ];
-const DEFAULTS: BlockParams = BlockParams { segment_log: 14, table_log: None };
+const DEFAULTS: BlockParams = BlockParams { coder: Coder::Rans, segment_log: 14, table_log: None };
 
 /// A small generator (splitmix64), so that a failure can be repeated.
 struct Random(u64);
@@ -101,7 +101,9 @@ fn decode(
     raw_size: usize,
 ) -> Result<Vec<u8>, BlockFault> {
     let mut raw = vec![0xcc; raw_size];
-    codec.decode(payload, encoded.kind, encoded.table_log, segment_log, &mut raw).map(|()| raw)
+    codec
+        .decode(payload, encoded.kind, Coder::Rans, encoded.table_log, segment_log, &mut raw)
+        .map(|()| raw)
 }
 
 fn codecs() -> Vec<(Simd, Codec)> {
@@ -132,7 +134,7 @@ fn every_implementation_yields_the_same_bytes_and_restores_them() {
         for (number, table_log) in table_logs.into_iter().enumerate() {
             // All pairs of logs for the small blocks, all of each for the large ones.
             for segment_log in 12..=16_u8 {
-                let params = BlockParams { segment_log, table_log };
+                let params = BlockParams { coder: Coder::Rans, segment_log, table_log };
                 if raw.len() <= 1 << 13 || usize::from(segment_log) % 5 == number % 5 {
                     check(&mut codecs, &name, &raw, &params);
                 }
@@ -215,7 +217,7 @@ fn specified(table: &Table, mut states: Vec<u64>, words: &[u16], raw: &mut [u8])
 fn the_reference_is_what_the_specification_says() {
     let mut codec = Codec::new(Simd::Scalar).unwrap();
     for (name, raw) in cases().into_iter().filter(|(_, raw)| raw.len() < 100_000) {
-        let params = BlockParams { segment_log: 12, table_log: None };
+        let params = BlockParams { coder: Coder::Rans, segment_log: 12, table_log: None };
         let (encoded, payload) = encode(&mut codec, &raw, &params);
         if encoded.kind != BlockKind::Coded {
             continue;
@@ -274,7 +276,7 @@ fn every_flipped_bit_and_every_cut_of_small_payloads_is_judged_alike() {
         random.skewed(4096 + 80, 1, 1, 7),
     ];
     for raw in small {
-        let params = BlockParams { segment_log: 12, table_log: Some(9) };
+        let params = BlockParams { coder: Coder::Rans, segment_log: 12, table_log: Some(9) };
         let (encoded, payload) = encode(&mut codecs[0].1, &raw, &params);
         assert_eq!(encoded.kind, BlockKind::Coded);
         let mut judge = |what: &str, payload: &[u8], encoded| {
@@ -305,7 +307,7 @@ fn mutations_of_larger_payloads_are_judged_alike() {
     let blocks =
         [ALICE[..40_000].to_vec(), random.skewed(30_000, 30, 256, 0), random.skewed(9000, 5, 1, 2)];
     for raw in blocks {
-        let params = BlockParams { segment_log: 12, table_log: None };
+        let params = BlockParams { coder: Coder::Rans, segment_log: 12, table_log: None };
         let (encoded, payload) = encode(&mut codecs[0].1, &raw, &params);
         for number in 0..400 {
             let mut payload = payload.clone();
@@ -327,7 +329,7 @@ fn mutations_of_larger_payloads_are_judged_alike() {
 fn the_first_bad_segment_decides() {
     let mut codecs = codecs();
     let raw = &ALICE[..8192];
-    let params = BlockParams { segment_log: 12, table_log: Some(11) };
+    let params = BlockParams { coder: Coder::Rans, segment_log: 12, table_log: Some(11) };
     let (encoded, payload) = encode(&mut codecs[0].1, raw, &params);
     let (_, table_length) = Table::parse(&payload[4..], 11).unwrap();
     let first = 4 + table_length;
@@ -376,7 +378,7 @@ proptest! {
         table_log in prop::option::of(8..=12_u8),
     ) {
         let raw = Random(seed).skewed(length, share, others, 77);
-        check(&mut codecs(), "generated", &raw, &BlockParams { segment_log, table_log });
+        check(&mut codecs(), "generated", &raw, &BlockParams { coder: Coder::Rans, segment_log, table_log });
     }
 
     #[test]

@@ -12,7 +12,7 @@ use std::env;
 
 use ranvil::{
     BlockFault, DeviceSelector, Options, Simd,
-    coder::{BlockParams, Codec},
+    coder::{BlockParams, Codec, Coder},
     format::BlockKind,
     testing::{CodedBlock, Gpu, validation_messages},
 };
@@ -116,7 +116,7 @@ fn lengths(gpu: &mut Gpu) {
     let bits = lengths.iter().map(|&length| long[..length].iter().map(|b| b & 1).collect());
     let blocks: Vec<Vec<u8>> = text.chain(bits).collect();
     for segment_log in [12, 14] {
-        round_trip(gpu, &blocks, BlockParams { segment_log, table_log: None });
+        round_trip(gpu, &blocks, BlockParams { coder: Coder::Rans, segment_log, table_log: None });
     }
 }
 
@@ -127,12 +127,12 @@ fn files_and_contents(gpu: &mut Gpu) {
     let blocks: Vec<Vec<u8>> = files.chain(generated).collect();
     let table_logs = [None, Some(8), Some(9), Some(10), Some(11), Some(12)];
     for (segment_log, table_log) in (12..=16).cycle().zip(table_logs) {
-        round_trip(gpu, &blocks, BlockParams { segment_log, table_log });
+        round_trip(gpu, &blocks, BlockParams { coder: Coder::Rans, segment_log, table_log });
     }
     round_trip(
         gpu,
         &[vec![7; 1 << 20], long_block()],
-        BlockParams { segment_log: 12, table_log: None },
+        BlockParams { coder: Coder::Rans, segment_log: 12, table_log: None },
     );
 }
 
@@ -140,7 +140,11 @@ fn files_and_contents(gpu: &mut Gpu) {
 fn corpus(gpu: &mut Gpu) {
     let blocks: Vec<_> = corpus_windows(20_000).into_iter().map(|(_, bytes)| bytes).collect();
     if !blocks.is_empty() {
-        round_trip(gpu, &blocks, BlockParams { segment_log: 14, table_log: None });
+        round_trip(
+            gpu,
+            &blocks,
+            BlockParams { coder: Coder::Rans, segment_log: 14, table_log: None },
+        );
     }
 }
 
@@ -163,7 +167,8 @@ fn same_verdict(gpu: &mut Gpu, blocks: &[CodedBlock]) -> usize {
     for (number, (found, block)) in found.iter().zip(blocks).enumerate() {
         let mut raw = vec![0; block.raw_size as usize];
         let CodedBlock { kind, table_log, segment_log, payload, .. } = block;
-        let expected = codec.decode(payload, *kind, *table_log, *segment_log, &mut raw);
+        let expected =
+            codec.decode(payload, *kind, Coder::Rans, *table_log, *segment_log, &mut raw);
         match (found, expected) {
             (Ok(bytes), Ok(())) => {
                 assert!(*bytes == raw, "block {number}: wrong bytes");
@@ -183,7 +188,11 @@ fn same_verdict(gpu: &mut Gpu, blocks: &[CodedBlock]) -> usize {
 fn every_flip_and_cut(gpu: &mut Gpu) {
     let skewed = contents(4300).swap_remove(3).1;
     let small = [ALICE[..400].to_vec(), ALICE[..500].iter().map(|b| b & 3).collect(), skewed];
-    for block in round_trip(gpu, &small, BlockParams { segment_log: 12, table_log: None }) {
+    for block in round_trip(
+        gpu,
+        &small,
+        BlockParams { coder: Coder::Rans, segment_log: 12, table_log: None },
+    ) {
         assert_eq!(block.kind, BlockKind::Coded);
         let length = block.payload.len();
         let mut damaged = vec![block.clone()];
@@ -210,7 +219,7 @@ fn every_flip_and_cut(gpu: &mut Gpu) {
 fn mutations(gpu: &mut Gpu) {
     for (length, segment_log, count, seed) in [(40_000, 14, 300, 0x5eed), (6000, 12, 2000, 1)] {
         let mut random = Random(seed);
-        let params = BlockParams { segment_log, table_log: None };
+        let params = BlockParams { coder: Coder::Rans, segment_log, table_log: None };
         let block = round_trip(gpu, &[ALICE[..length].to_vec()], params).remove(0);
         let damaged: Vec<_> = (0..count).map(|n| mutant(&block, n, &mut random)).collect();
         same_verdict(gpu, &damaged);
@@ -241,7 +250,11 @@ fn mutant(block: &CodedBlock, number: usize, random: &mut Random) -> CodedBlock 
 /// Header fields that do not fit the payload, of every kind of block.
 fn wrong_headers(gpu: &mut Gpu) {
     let blocks = [ALICE[..9000].to_vec(), vec![5; 9000], Random(1).bytes(9000)];
-    let coded = round_trip(gpu, &blocks, BlockParams { segment_log: 12, table_log: None });
+    let coded = round_trip(
+        gpu,
+        &blocks,
+        BlockParams { coder: Coder::Rans, segment_log: 12, table_log: None },
+    );
     let kinds = [BlockKind::Coded, BlockKind::Single, BlockKind::Stored];
     assert_eq!(coded.iter().map(|block| block.kind).collect::<Vec<_>>(), kinds);
     let mut wrong = Vec::new();
@@ -265,7 +278,7 @@ fn wrong_headers(gpu: &mut Gpu) {
 /// A lost device gives every block back as it was.
 fn loss(gpu: Gpu) {
     let blocks = FILES.map(|(_, bytes)| &bytes[..20_000]);
-    let params = BlockParams { segment_log: 14, table_log: None };
+    let params = BlockParams { coder: Coder::Rans, segment_log: 14, table_log: None };
     for back in gpu.lose(&blocks, params) {
         assert!(back == blocks, "{} of {} blocks came back", back.len(), blocks.len());
     }

@@ -13,7 +13,7 @@ mod tiles;
 
 use std::ops::RangeInclusive;
 
-pub use crate::block::{BlockParams, Encoded};
+pub use crate::block::{BlockParams, Coder, Encoded};
 use crate::{
     error::{BlockFault, Error, Result},
     format::{BlockKind, MAX_SEGMENT_LOG, MIN_SEGMENT_LOG, MIN_TABLE_LOG},
@@ -204,6 +204,7 @@ impl Codec {
         &mut self,
         payload: &[u8],
         kind: BlockKind,
+        coder: Coder,
         table_log: u8,
         segment_log: u8,
         raw: &mut [u8],
@@ -211,7 +212,7 @@ impl Codec {
         match (kind, payload) {
             (BlockKind::Stored, _) if payload.len() == raw.len() => raw.copy_from_slice(payload),
             (BlockKind::Single, &[value]) => raw.fill(value),
-            (BlockKind::Coded, _) if payload.len() < raw.len() => {
+            (BlockKind::Coded, _) if payload.len() < raw.len() && coder == Coder::Rans => {
                 self.decode_segments(payload, table_log, segment_log, raw)?;
             }
             _ => return Err(BlockFault::Size),
@@ -271,14 +272,22 @@ mod tests {
         let (mut expected, mut payload) = (Vec::new(), Vec::new());
         let raw = include_bytes!("../../tests/data/alice29.txt");
         for (segment_log, table_log) in (12..=16).zip(8..=12) {
-            let params = BlockParams { segment_log, table_log: Some(table_log) };
+            let params =
+                BlockParams { coder: Coder::Rans, segment_log, table_log: Some(table_log) };
             let encoded = reference.encode(raw, &params, &mut expected);
             for &instructions in &all {
                 let mut codec = Codec { instructions, ..Codec::new(Simd::Scalar).unwrap() };
                 assert_eq!(codec.encode(raw, &params, &mut payload), encoded);
                 assert!(payload == expected, "{instructions:?} {params:?}");
                 let mut back = vec![0; raw.len()];
-                let done = codec.decode(&payload, encoded.kind, table_log, segment_log, &mut back);
+                let done = codec.decode(
+                    &payload,
+                    encoded.kind,
+                    Coder::Rans,
+                    table_log,
+                    segment_log,
+                    &mut back,
+                );
                 assert_eq!(done, Ok(()), "{instructions:?} {params:?}");
                 assert!(back == raw, "{instructions:?} {params:?}");
             }

@@ -1,7 +1,7 @@
 //! What a worker does with a block.
 
 use crate::{
-    block::Encoded,
+    block::{Coder as EntropyCoder, Encoded},
     coder::Codec,
     engine::accel::{Done, Job, Outcome, Work},
     error::{BlockFault, Result},
@@ -78,7 +78,14 @@ impl Coder {
                     }
                     _ => {
                         super::resize_exact(raw, size);
-                        self.codec.decode(payload, *kind, *table_log, *segment_log, raw)
+                        self.codec.decode(
+                            payload,
+                            *kind,
+                            EntropyCoder::Rans,
+                            *table_log,
+                            *segment_log,
+                            raw,
+                        )
                     }
                 }
                 .map(|()| Outcome::Decoded)

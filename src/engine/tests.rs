@@ -14,7 +14,11 @@ use super::{
     accel::{Accelerator, BatchLimit, Done, Job},
     *,
 };
-use crate::{BlockFault, DeviceError, Simd, block::BlockParams, coder::Codec};
+use crate::{
+    BlockFault, DeviceError, Simd,
+    block::{BlockParams, Coder},
+    coder::Codec,
+};
 
 /// What a [`Fake`] does wrong.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -72,7 +76,7 @@ impl Fake {
                 raw.clear();
                 raw.resize(*raw_size as usize, 0);
                 self.codec
-                    .decode(payload, *kind, *table_log, *segment_log, raw)
+                    .decode(payload, *kind, Coder::Rans, *table_log, *segment_log, raw)
                     .map(|()| Outcome::Decoded)
             }
         };
@@ -154,7 +158,7 @@ fn submit(engine: &mut Engine, number: u64) {
     let Buffers { raw: mut buffer, payload } = engine.acquire().expect("buffers are free");
     buffer.clear();
     buffer.extend(raw(number));
-    let params = BlockParams { segment_log: 12, table_log: None };
+    let params = BlockParams { coder: Coder::Rans, segment_log: 12, table_log: None };
     engine.submit(Work::Encode { raw: buffer, payload, params });
 }
 

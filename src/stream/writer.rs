@@ -7,7 +7,7 @@ use std::{
 
 use crate::{
     Options, Pipeline, Progress,
-    block::BlockParams,
+    block::{BlockParams, Coder},
     engine::{Buffers, Config, Engine, Finished, Outcome, Route, Side, Work},
     error::{Error, Result},
     format::{BlockHeader, BlockKind, FrameHeader, FrameWriter, IndexEntry, entry, padding},
@@ -177,8 +177,11 @@ impl<W: Write> Compressor<W> {
     /// Hands the current block to the engine, if there is one.
     fn submit(&mut self) {
         let Some(Buffers { raw, payload }) = self.current.take() else { return };
-        let params =
-            BlockParams { segment_log: self.header.segment_log, table_log: self.options.table_log };
+        let params = BlockParams {
+            coder: Coder::Rans,
+            segment_log: self.header.segment_log,
+            table_log: self.options.table_log,
+        };
         self.engine.submit(Work::Encode { raw, payload, params });
     }
 

@@ -1,7 +1,7 @@
 //! Every kernel against its twin: after each step of a recording all buffers are the same, word for word.
 
 use ranvil::{
-    coder::BlockParams,
+    coder::{BlockParams, Coder},
     kernel::{
         BufferDesc, Command, Recording,
         plan::{CodedBlock, DecodePlan, EncodePlan},
@@ -152,7 +152,7 @@ pub fn agree_on_good_blocks(gpu: &mut Gpu) {
         (15, Some(9)),
         (16, Some(10)),
     ] {
-        let params = BlockParams { segment_log, table_log };
+        let params = BlockParams { coder: Coder::Rans, segment_log, table_log };
         let blocks = blocks(&mut random);
         let coded = encode(gpu, &blocks, &params);
         assert!(coded.len() > 30, "only {} blocks were coded", coded.len());
@@ -166,7 +166,7 @@ pub fn agree_on_damaged_blocks(gpu: &mut Gpu) {
     let mut random = Random(0xfeed_5678_9abc_def1);
     let text = include_bytes!("../data/alice29.txt");
     for segment_log in [12, 14] {
-        let params = BlockParams { segment_log, table_log: None };
+        let params = BlockParams { coder: Coder::Rans, segment_log, table_log: None };
         let good = encode(gpu, &[text[..9000].to_vec(), text[9000..29_000].to_vec()], &params);
         let mut damaged = good.clone();
         for number in 0..300 {

@@ -212,7 +212,7 @@ fn buffers(blocks: u64, total: &EncodeBlock) -> Vec<BufferDesc> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernel::plan::max_raw_bytes;
+    use crate::{block::Coder, kernel::plan::max_raw_bytes};
 
     #[test]
     fn capacity_serves_every_batch_within_it() {
@@ -225,7 +225,10 @@ mod tests {
         ] {
             let raw_bytes = sizes.iter().map(|&size| size as usize).sum();
             let capacity = EncodePlan::capacity(sizes.len(), raw_bytes);
-            let plan = EncodePlan::new(&sizes, &BlockParams { segment_log, table_log: None });
+            let plan = EncodePlan::new(
+                &sizes,
+                &BlockParams { coder: Coder::Rans, segment_log, table_log: None },
+            );
             for (limit, used) in capacity.iter().zip(&plan.recording.buffers) {
                 assert_eq!((limit.name, limit.role), (used.name, used.role));
                 assert!(used.size <= limit.size, "{used:?} is more than {limit:?}");

@@ -1,7 +1,7 @@
 use super::*;
 use crate::{
     BlockFault, Simd,
-    block::BlockParams,
+    block::{BlockParams, Coder},
     coder::Codec,
     format::BlockKind,
     kernel::{
@@ -103,7 +103,7 @@ fn twins_yield_the_coder_s_bytes_and_decode_them() {
     let mut expected = Vec::new();
     for segment_log in [12, 14, 16] {
         for table_log in [None, Some(8), Some(9), Some(10), Some(11), Some(12)] {
-            let params = BlockParams { segment_log, table_log };
+            let params = BlockParams { coder: Coder::Rans, segment_log, table_log };
             let encoded = encode(&blocks, &params);
             let mut coded = Vec::new();
             for ((kind, log, payload), raw) in encoded.iter().zip(&blocks) {
@@ -137,7 +137,7 @@ fn twins_yield_the_coder_s_bytes_and_decode_them() {
 #[test]
 fn damaged_payloads_are_reported_as_by_the_coder() {
     let raw = &include_bytes!("../../../tests/data/alice29.txt")[..9000];
-    let params = BlockParams { segment_log: 12, table_log: None };
+    let params = BlockParams { coder: Coder::Rans, segment_log: 12, table_log: None };
     let mut codec = Codec::new(Simd::Scalar).unwrap();
     let mut good = Vec::new();
     let log = codec.encode(raw, &params, &mut good).table_log;
@@ -152,7 +152,7 @@ fn damaged_payloads_are_reported_as_by_the_coder() {
         damaged.iter().map(|bytes| (bytes.as_slice(), raw.len() as u32, log)).collect();
     let mut back = vec![0; raw.len()];
     for (bytes, decoded) in damaged.iter().zip(decode(&payloads, 12)) {
-        match (codec.decode(bytes, BlockKind::Coded, log, 12, &mut back), decoded) {
+        match (codec.decode(bytes, BlockKind::Coded, Coder::Rans, log, 12, &mut back), decoded) {
             (Ok(()), Ok(raw)) => assert!(raw == back),
             (Err(_), Err(word)) => assert!(BlockFault::from_status(word).is_some(), "{word}"),
             (coder, twin) => panic!("the coder says {coder:?}, the twin {:?}", twin.map(|_| ())),
