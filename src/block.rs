@@ -1,5 +1,7 @@
 //! One block, raw or encoded: what travels between the stream adapters, the CPU workers and the device.
 
+use std::ops::Range;
+
 use crate::format::BlockKind;
 
 /// An entropy coder on 32 lanes.
@@ -37,4 +39,37 @@ pub struct Encoded {
     pub kind: BlockKind,
     /// Table log if `kind` is `Coded` and the pipeline has one table a block, else 0.
     pub table_log: u8,
+}
+
+/// A range of bytes that an entropy coder encodes on its own: a part of an LZ block's stream, or a whole block.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct EncodePart {
+    /// Where the bytes lie among those of the block's streams.
+    pub range: Range<usize>,
+    /// The coder.
+    pub coder: Coder,
+    /// Forced table log.
+    pub table_log: Option<u8>,
+}
+
+/// What became of an [`EncodePart`].
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct EncodedPart {
+    /// What its payload holds.
+    pub encoded: Encoded,
+    /// Where its payload lies among those of all parts; empty if it is stored.
+    pub payload: Range<usize>,
+}
+
+/// A payload that an entropy decoder decodes on its own.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct DecodePart {
+    /// Where its payload lies in the block's.
+    pub payload: Range<usize>,
+    /// Where its bytes go among those of the block's streams.
+    pub range: Range<usize>,
+    /// What the payload holds.
+    pub encoded: Encoded,
+    /// The coder, if the payload is coded.
+    pub coder: Coder,
 }
