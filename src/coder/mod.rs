@@ -1,6 +1,7 @@
 //! Entropy coders on the CPU. [`Codec`] encodes and decodes whole blocks; below it lie the parts that kernels
 //! share with it: [`table`], [`lanes`] and the scalar reference [`rans`].
 
+pub mod estimate;
 pub mod histogram;
 pub mod lanes;
 pub mod normalize;
