@@ -1,7 +1,17 @@
 //! LZ models: what lies between a block and the entropy coders. [`parse`](parse::Parser) finds the sequences of a
 //! block, a [`Model`] turns them into streams of bytes and back into the block (`docs/FORMAT.md`, section 3).
 
+pub mod codes;
+mod copy;
+mod lz77;
+pub mod lzseq;
 pub mod parse;
+pub mod streams;
+#[cfg(test)]
+mod tests;
+
+use crate::error::BlockFault;
+use streams::{Streams, View};
 
 /// How sequences become streams.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -18,6 +28,38 @@ impl Model {
         match self {
             Self::Lz77 => 4,
             Self::LzSeq => 3,
+        }
+    }
+
+    /// How many streams it has.
+    pub const fn streams(self) -> usize {
+        match self {
+            Self::Lz77 => 6,
+            Self::LzSeq => 4,
+        }
+    }
+
+    /// Turns a block and its sequences into streams, which replace those in `streams`.
+    ///
+    /// # Panics
+    /// If the sequences do not lie within the block or are none of this model. (That they rebuild the block is not
+    /// checked.)
+    pub fn split(self, raw: &[u8], sequences: &[Sequence], streams: &mut Streams) {
+        match self {
+            Self::Lz77 => lz77::split(raw, sequences, streams),
+            Self::LzSeq => lzseq::split(raw, sequences, streams),
+        }
+    }
+
+    /// Rebuilds a block of `raw.len()` bytes from its streams.
+    ///
+    /// # Errors
+    /// [`BlockFault::Sequences`] or [`BlockFault::Match`] if the streams are not valid; what `raw` then holds is
+    /// unspecified.
+    pub fn rebuild(self, streams: View<'_>, raw: &mut [u8]) -> Result<(), BlockFault> {
+        match self {
+            Self::Lz77 => lz77::rebuild(streams, raw),
+            Self::LzSeq => lzseq::rebuild(streams, raw),
         }
     }
 }
