@@ -169,6 +169,9 @@ pub enum BlockFault {
     /// A match of an LZ block begins before the block.
     #[error("a match begins before the block")]
     Match = 11,
+    /// The counts or the directory of an LZ block are inconsistent.
+    #[error("the counts or the directory of the block's streams are inconsistent")]
+    Directory = 12,
 }
 
 impl BlockFault {
@@ -187,6 +190,7 @@ impl BlockFault {
             Padding,
             Sequences,
             Match,
+            Directory,
         ]
         .into_iter()
         .find(|&fault| fault as u32 == word)

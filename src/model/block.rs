@@ -292,9 +292,8 @@ mod tests {
 
                     let (split, parts) = coder.split(raw, &params, &mut streams).unwrap();
                     let (results, coded) = code_parts(&streams, &parts, segment_log);
-                    let whole = LzCoder::assemble(
-                        &split, raw, &streams, &results, &coded, &mut assembled,
-                    );
+                    let whole =
+                        LzCoder::assemble(&split, raw, &streams, &results, &coded, &mut assembled);
                     assert_eq!(whole, encoded);
                     assert!(assembled == payload, "{params:?}, {size} bytes");
                 }

@@ -1,16 +1,22 @@
 //! LZ models: what lies between a block and the entropy coders. [`parse`](parse::Parser) finds the sequences of a
 //! block, a [`Model`] turns them into streams of bytes and back into the block (`docs/FORMAT.md`, section 3).
 
+mod block;
 pub mod codes;
 mod copy;
 mod lz77;
 pub mod lzseq;
 pub mod parse;
+mod parts;
 pub mod streams;
 #[cfg(test)]
 mod tests;
 
-use crate::error::BlockFault;
+pub use block::LzCoder;
+pub(crate) use block::Split;
+pub(crate) use parts::Opened;
+
+use crate::{block::Coder, error::BlockFault};
 use streams::{Streams, View};
 
 /// How sequences become streams.
@@ -73,4 +79,17 @@ pub struct Sequence {
     pub length: u32,
     /// How far back it begins: 1 to the bytes before it.
     pub offset: u32,
+}
+
+/// What decides the bytes that a block encodes to, besides its bytes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct LzParams {
+    /// The model.
+    pub model: Model,
+    /// The coders that parts of streams may have.
+    pub coders: &'static [Coder],
+    /// 1, the fastest, to 9, the smallest.
+    pub level: u8,
+    /// Exponent of the segment size in bytes, 12 to 16.
+    pub segment_log: u8,
 }

@@ -155,8 +155,12 @@ impl Opened {
     /// # Errors
     /// [`BlockFault::Size`], [`BlockFault::Directory`] or [`BlockFault::Padding`].
     pub fn read(payload: &[u8], model: Model, raw_size: usize) -> Result<Self, BlockFault> {
-        let mut opened =
-            Self::read_directory(payload, model, raw_size).ok_or(BlockFault::Directory)?;
+        let (counts, entries) = payload.split_at_checked(COUNTS).ok_or(BlockFault::Directory)?;
+        let counts = counts.as_chunks().0;
+        let counts = std::array::from_fn(|i| u32::from_le_bytes(counts[i]));
+        let layout = Layout::new(model, counts, raw_size)?;
+        let parts = read_directory(entries, &layout).ok_or(BlockFault::Directory)?;
+        let mut opened = Self { layout, parts, tail: 0..0 };
         let mut at = COUNTS + ENTRY * opened.parts.len();
         for part in &mut opened.parts {
             let end = at + part.payload.len();

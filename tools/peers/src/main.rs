@@ -66,7 +66,9 @@ impl Score {
 
 fn main() -> Result<()> {
     let args = Args::parse();
-    println!("| level | file | raw | ours | peer | size | compress MB/s | peer | speed | decompress MB/s | peer | speed |");
+    println!(
+        "| level | file | raw | ours | peer | size | compress MB/s | peer | speed | decompress MB/s | peer | speed |"
+    );
     println!("|---|---|---|---|---|---|---|---|---|---|---|---|");
     for &level in &args.levels {
         let mut ours = Ranvil::new(&args.pipeline, level, args.block_log, args.segment_log)?;

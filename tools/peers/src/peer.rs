@@ -30,7 +30,11 @@ impl<T: Default> Chunks<T> {
         Self { size: if log == 0 { usize::MAX } else { 1 << log }, coded: Vec::new() }
     }
 
-    fn encode(&mut self, raw: &[u8], mut encode: impl FnMut(&[u8], &mut Vec<u8>) -> Result<T>) -> Result<usize> {
+    fn encode(
+        &mut self,
+        raw: &[u8],
+        mut encode: impl FnMut(&[u8], &mut Vec<u8>) -> Result<T>,
+    ) -> Result<usize> {
         let mut number = 0;
         for chunk in raw.chunks(self.size.min(raw.len().max(1))) {
             if self.coded.len() == number {
@@ -44,7 +48,11 @@ impl<T: Default> Chunks<T> {
         Ok(self.coded.iter().map(|(_, bytes)| bytes.len()).sum())
     }
 
-    fn decode(&self, raw: &mut [u8], mut decode: impl FnMut(&T, &[u8], &mut [u8]) -> Result<()>) -> Result<()> {
+    fn decode(
+        &self,
+        raw: &mut [u8],
+        mut decode: impl FnMut(&T, &[u8], &mut [u8]) -> Result<()>,
+    ) -> Result<()> {
         let size = self.size.min(raw.len().max(1));
         for ((info, bytes), chunk) in self.coded.iter().zip(raw.chunks_mut(size)) {
             decode(info, bytes, chunk)?;
