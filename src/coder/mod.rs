@@ -3,6 +3,7 @@
 
 mod bits;
 mod decode_table;
+pub mod estimate;
 pub mod fse;
 pub mod histogram;
 pub mod huffman;

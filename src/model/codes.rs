@@ -1,0 +1,149 @@
+//! Codes of the values in sequences, `docs/FORMAT.md`, section 3.1: small values are codes themselves; of a larger one the
+//! code has the exponent and the highest bits, and what is left are its extra bits. (Like the codes of RFC 8878, section
+//! 3.1.1.3.2.1, with parameters.)
+
+/// Literal runs.
+pub const RUN: Codes = Codes { direct: 4, mantissa: 1, first: 0, least: 0 };
+/// Lengths of matches.
+pub const LENGTH: Codes = Codes { direct: 5, mantissa: 1, first: 0, least: 3 };
+/// Offsets that are not repeated ones.
+pub const OFFSET: Codes = Codes { direct: 1, mantissa: 1, first: 3, least: 1 };
+
+/// Values less `least` lie below `2^VALUE_LOG`.
+pub const VALUE_LOG: u32 = 22;
+
+/// How values of one kind become codes.
+#[derive(Clone, Copy, Debug)]
+pub struct Codes {
+    /// `p`: values below `2^p` are codes themselves.
+    direct: u32,
+    /// `m`: how many bits below its highest one the code of a larger value holds.
+    mantissa: u32,
+    /// The code of the least value.
+    first: u32,
+    /// The least value.
+    least: u32,
+}
+
+/// A value as its code and extra bits.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Coded {
+    /// The code.
+    pub code: u8,
+    /// How many extra bits the code has.
+    pub width: u8,
+    /// The extra bits.
+    pub extra: u32,
+}
+
+/// The values of one code: `base` plus the extra bits.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Values {
+    /// The least of them; [`INVALID`] if there is no such code.
+    pub base: u32,
+    /// How many extra bits the code has.
+    pub width: u32,
+}
+
+/// The value of a code that does not exist: too large for any block.
+pub const INVALID: u32 = 1 << 30;
+
+impl Codes {
+    /// How many codes there are, those before the first included.
+    pub const fn count(self) -> u32 {
+        self.first + (1 << self.direct) + ((VALUE_LOG - self.direct) << self.mantissa)
+    }
+
+    /// The code of a value.
+    #[inline]
+    pub const fn code(self, value: u32) -> Coded {
+        let v = value - self.least;
+        debug_assert!(v < 1 << VALUE_LOG);
+        if v < 1 << self.direct {
+            return Coded { code: (self.first + v) as u8, width: 0, extra: 0 };
+        }
+        let e = v.ilog2();
+        let width = e - self.mantissa;
+        let code = (1 << self.direct)
+            + ((e - self.direct) << self.mantissa)
+            + ((v >> width) - (1 << self.mantissa));
+        Coded { code: (self.first + code) as u8, width: width as u8, extra: v & ((1 << width) - 1) }
+    }
+
+    /// The values of a code.
+    pub const fn values(self, code: u8) -> Values {
+        let code = code as u32;
+        if code < self.first || code >= self.count() {
+            return Values { base: INVALID, width: 0 };
+        }
+        let code = code - self.first;
+        if code < 1 << self.direct {
+            return Values { base: code + self.least, width: 0 };
+        }
+        let above = code - (1 << self.direct);
+        let e = self.direct + (above >> self.mantissa);
+        let width = e - self.mantissa;
+        let high = (1 << self.mantissa) + (above & ((1 << self.mantissa) - 1));
+        Values { base: (high << width) + self.least, width }
+    }
+
+    /// [`values`](Self::values) of every byte.
+    pub const fn table(self) -> [Values; 256] {
+        let mut table = [Values { base: INVALID, width: 0 }; 256];
+        let mut code = 0;
+        while code < table.len() {
+            table[code] = self.values(code as u8);
+            code += 1;
+        }
+        table
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ALL: [Codes; 3] = [RUN, LENGTH, OFFSET];
+
+    #[test]
+    fn values_and_codes_are_the_formats() {
+        // Worked out by hand from docs/FORMAT.md, section 3.1.
+        let coded = |code, width, extra| Coded { code, width, extra };
+        assert_eq!(RUN.code(15), coded(15, 0, 0));
+        assert_eq!(RUN.code(16), coded(16, 3, 0));
+        assert_eq!(RUN.code(31), coded(17, 3, 7));
+        assert_eq!(LENGTH.code(3), coded(0, 0, 0));
+        assert_eq!(LENGTH.code(35), coded(32, 4, 0));
+        assert_eq!(OFFSET.code(1), coded(3, 0, 0));
+        assert_eq!(OFFSET.code(7), coded(8, 1, 0));
+    }
+
+    #[test]
+    fn the_ranges_of_the_codes_follow_each_other() {
+        for codes in ALL {
+            let mut next = codes.least;
+            for code in codes.first..codes.count() {
+                let values = codes.values(code as u8);
+                assert_eq!(values.base, next, "{codes:?}, code {code}");
+                next += 1 << values.width;
+            }
+            assert_eq!(next, codes.least + (1 << VALUE_LOG));
+            for code in (0..codes.first).chain(codes.count()..256) {
+                assert_eq!(codes.values(code as u8).base, INVALID);
+            }
+        }
+    }
+
+    #[test]
+    fn every_value_comes_back() {
+        for codes in ALL {
+            let table = codes.table();
+            for value in codes.least..codes.least + (1 << VALUE_LOG) {
+                let Coded { code, width, extra } = codes.code(value);
+                let values = table[usize::from(code)];
+                assert_eq!((values.base + extra, values.width), (value, u32::from(width)));
+                assert!(extra >> width == 0);
+            }
+        }
+    }
+}
