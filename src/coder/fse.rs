@@ -1,14 +1,19 @@
 //! FSE on one lane: tabled asymmetric numeral systems (Duda, arXiv:1311.2540) with the cell order of RFC 8878, on an
 //! exact stack of 16-bit words. A state is `stack:16 | cell:16`; the stack's highest set bit marks its height.
 
-use super::{decode_table::DecodeTable, scalar::LaneCoder, table::Table};
+use super::{
+    decode_table::DecodeTable,
+    rans,
+    scalar::LaneCoder,
+    table::{Table, least_log},
+};
 use crate::block::Coder;
 
 /// The table log when nothing forces one (`docs/DECISIONS.md`).
 pub fn choose_log(counts: &[u32; 256]) -> u8 {
     let total: u32 = counts.iter().sum();
     let worth = (total.ilog2() as u8).saturating_sub(2);
-    super::rans::choose_log(counts).min(worth).max(5)
+    rans::choose_log(counts).min(worth).max(least_log(counts) + 1).max(5)
 }
 
 /// Calls `visit` with each cell in ascending order, its symbol `s`, and `f(s) + i` for the `i`-th cell of `s`.

@@ -20,44 +20,53 @@ pub const MAX_LENGTH: u8 = 11;
 /// # Panics
 /// If fewer than two symbols occur, more than `2^limit`, or `limit` is above 12, or the counts add up to more than 2^20.
 pub fn lengths(counts: &[u32; 256], limit: u8) -> [u8; 256] {
-    let mut items = [0_u32; 256];
+    let mut keys = [0_u32; 256];
     let mut n = 0;
     for (symbol, &count) in (0..).zip(counts).filter(|&(_, &count)| count > 0) {
-        items[n] = count << 8 | symbol;
+        keys[n] = count << 8 | symbol;
         n += 1;
     }
-    let items = &mut items[..n];
+    let keys = &mut keys[..n];
     assert!(n >= 2 && n <= 1 << limit && limit <= 12, "{n} symbols in at most {limit} bits");
-    items.sort_unstable();
+    keys.sort_unstable();
+    let mut items = [u32::MAX; 257];
+    items.iter_mut().zip(&*keys).for_each(|(item, key)| *item = key >> 8);
 
     // Bit `l` of a place is set if list `l` has an item there.
     let mut is_item = [0_u16; 512];
     let mut list = [0_u32; 512];
+    let mut sums = [u32::MAX; 257];
     let mut length = 0;
     for l in 0..limit {
-        let mut merged = [0_u32; 512];
-        let sums = length / 2;
-        let (mut item, mut sum) = (0, 0);
-        for place in 0..n + sums {
-            let next_sum = if sum < sums { list[2 * sum] + list[2 * sum + 1] } else { u32::MAX };
-            let take_item = item < n && items[item] >> 8 <= next_sum;
-            merged[place] = if take_item { items[item] >> 8 } else { next_sum };
-            is_item[place] |= u16::from(take_item) << l;
-            item += usize::from(take_item);
-            sum += usize::from(!take_item);
-        }
-        length = n + sums;
-        list = merged;
+        let pairs = list[..length].as_chunks::<2>().0;
+        sums.iter_mut().zip(pairs).for_each(|(sum, pair)| *sum = pair[0] + pair[1]);
+        length = n + pairs.len();
+        merge(&items, &sums, &mut list[..length], &mut is_item, l);
     }
 
     let mut lengths = [0; 256];
     let mut taken = 2 * n - 2;
     for l in (0..limit).rev() {
-        let taken_items = is_item[..taken].iter().filter(|&&lists| lists >> l & 1 == 1).count();
-        items[..taken_items].iter().for_each(|&item| lengths[item as usize & 0xff] += 1);
+        let taken_items: u16 = is_item[..taken].iter().map(|lists| lists >> l & 1).sum();
+        let taken_items = usize::from(taken_items);
+        keys[..taken_items].iter().for_each(|&key| lengths[key as usize & 0xff] += 1);
         taken = 2 * (taken - taken_items);
     }
     lengths
+}
+
+/// Merges items and sums, both ending with a number above all, into list number `l`.
+fn merge(items: &[u32; 257], sums: &[u32; 257], list: &mut [u32], is_item: &mut [u16; 512], l: u8) {
+    let (mut item, mut sum) = (0, 0);
+    for (place, lists) in list.iter_mut().zip(is_item) {
+        // No branch: it would be mispredicted often.
+        let (a, b) = (items[item], sums[sum]);
+        let take_item = a <= b;
+        *place = a.min(b);
+        *lists |= u16::from(take_item) << l;
+        item += usize::from(take_item);
+        sum += usize::from(!take_item);
+    }
 }
 
 /// Calls `visit` with each symbol in ascending order, the length of its code, and the code, bits reversed.

@@ -111,7 +111,7 @@ impl Table {
 }
 
 /// The least table log with a slot for every present symbol.
-fn least_log(counts: &[u32; 256]) -> u8 {
+pub(super) fn least_log(counts: &[u32; 256]) -> u8 {
     let present = counts.iter().filter(|&&count| count > 0).count();
     present.next_power_of_two().ilog2() as u8
 }
