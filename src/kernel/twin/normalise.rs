@@ -2,7 +2,7 @@
 
 use super::push;
 use crate::{
-    coder::table::{Table, choose_log},
+    coder::{Coder, table::Table},
     format::BlockKind,
     kernel::{
         generated::{EncodeBlock, EncodeInfo, NormalisePush},
@@ -29,8 +29,8 @@ pub fn run(bytes: &[u8], buffers: &mut [&mut [u32]]) {
                 EncodeInfo { kind: BlockKind::Single as u32, table_log: 0, table_size: 0 };
             continue;
         }
-        let table_log = if forced_log > 0 { forced_log as u8 } else { choose_log(&counts) };
-        let table = Table::from_counts(&counts, table_log);
+        let forced_log = (forced_log > 0).then_some(forced_log as u8);
+        let table = Table::from_counts(&counts, Coder::Rans, forced_log);
 
         let own = &mut entries[512 * number..][..512];
         own.fill(0);
@@ -44,7 +44,7 @@ pub fn run(bytes: &[u8], buffers: &mut [&mut [u32]]) {
         let own = &mut tables[TABLE_WORDS * number..][..TABLE_WORDS];
         bytemuck::cast_slice_mut(own).copy_from_slice(&written);
         infos[number] =
-            EncodeInfo { kind: BlockKind::Coded as u32, table_log: table_log.into(), table_size };
+            EncodeInfo { kind: BlockKind::Coded as u32, table_log: table.log().into(), table_size };
     }
 }
 
