@@ -1,6 +1,6 @@
 //! One block, raw or encoded: what travels between the stream adapters, the CPU workers and the device.
 
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 
 use crate::format::BlockKind;
 
@@ -8,16 +8,25 @@ use crate::format::BlockKind;
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub enum Coder {
     /// Range asymmetric numeral systems.
-    Rans,
+    Rans = 0,
     /// Finite state entropy: tabled asymmetric numeral systems.
-    Fse,
+    Fse = 1,
     /// Canonical Huffman codes.
-    Huffman,
+    Huffman = 2,
 }
 
 impl Coder {
     /// Every coder.
     pub const ALL: [Self; 3] = [Self::Rans, Self::Fse, Self::Huffman];
+
+    /// The table logs that a coded block may have.
+    pub const fn table_logs(self) -> RangeInclusive<u8> {
+        match self {
+            Self::Rans => 8..=12,
+            Self::Fse => 5..=12,
+            Self::Huffman => 1..=12,
+        }
+    }
 }
 
 /// What decides the bytes that an entropy coder yields for a block, or a part of a block's stream, besides its bytes.
