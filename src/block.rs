@@ -8,18 +8,18 @@ use crate::format::BlockKind;
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub enum Coder {
     /// Range asymmetric numeral systems.
-    Rans,
+    Rans = 0,
     /// Finite state entropy: tabled asymmetric numeral systems.
-    Fse,
+    Fse = 1,
     /// Canonical Huffman codes.
-    Huffman,
+    Huffman = 2,
 }
 
 impl Coder {
     /// Every coder.
     pub const ALL: [Self; 3] = [Self::Rans, Self::Fse, Self::Huffman];
 
-    /// The table logs that the format allows.
+    /// The table logs that a coded block may have.
     pub const fn table_logs(self) -> RangeInclusive<u8> {
         match self {
             Self::Rans => 8..=12,

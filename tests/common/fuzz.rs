@@ -131,7 +131,9 @@ pub fn frame(data: &[u8]) {
     match (&whole, stream) {
         (Ok(whole), Ok(_)) => assert!(*whole == streamed, "a stream has other bytes"),
         (Err(_), Err(_)) => {}
-        (whole, stream) => panic!("at once {:?}, as a stream {stream:?}", whole.as_ref().map(|_| ())),
+        (whole, stream) => {
+            panic!("at once {:?}, as a stream {stream:?}", whole.as_ref().map(|_| ()))
+        }
     }
     let mut sought = Vec::new();
     let reader = options().seekable(Cursor::new(data));
