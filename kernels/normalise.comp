@@ -9,10 +9,6 @@ layout(local_size_x = 64) in;
 #include "encode.glsl"
 #include "scan.glsl"
 
-layout(push_constant) uniform NormalisePush {
-    // 0: the rule of docs/DECISIONS.md.
-    uint forced_log;
-};
 layout(std430, binding = 0) readonly buffer Blocks { EncodeBlock blocks[]; };
 layout(std430, binding = 1) readonly buffer Histograms { uint histograms[]; };
 layout(std430, binding = 2) writeonly buffer Infos { EncodeInfo infos[]; };
@@ -175,7 +171,7 @@ void main() {
         if (own == 0u) infos[number] = EncodeInfo(KIND_SINGLE, 0u, 0u);
         return;
     }
-    uint table_log = forced_log != 0u ? forced_log : (counts & 0xffffu) >= 24u ? 12u : 11u;
+    uint table_log = block.forced_log != 0u ? block.forced_log : (counts & 0xffffu) >= 24u ? 12u : 11u;
 
     uint f[4];
     uint own_sum = 0u;

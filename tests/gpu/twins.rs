@@ -4,7 +4,8 @@ use ranvil::{
     coder::{BlockParams, Coder},
     kernel::{
         BufferDesc, Command, Recording,
-        plan::{CodedBlock, DecodePlan, EncodePlan},
+        generated::EncodeResult,
+        plan::{CodedBlock, DecodePlan, EncodePlan, RawBlock},
         twin,
     },
     testing::Gpu,
@@ -73,8 +74,9 @@ fn compare(gpu: &mut Gpu, recording: &Recording, buffers: &mut [Vec<u32>]) {
 
 /// Encodes on device and twins and returns the payloads of the coded blocks.
 fn encode(gpu: &mut Gpu, blocks: &[Vec<u8>], params: &BlockParams) -> Vec<(Vec<u8>, CodedBlock)> {
-    let sizes: Vec<u32> = blocks.iter().map(|block| block.len() as u32).collect();
-    let plan = EncodePlan::new(&sizes, params);
+    let &BlockParams { coder, segment_log, table_log } = params;
+    let block = |raw: &Vec<u8>| RawBlock { raw_size: raw.len() as u32, coder, table_log };
+    let plan = EncodePlan::new(&blocks.iter().map(block).collect::<Vec<_>>(), segment_log);
     let mut buffers = junk(&plan.recording);
     upload(&mut buffers[EncodePlan::BLOCKS.0 as usize], 0, bytemuck::cast_slice(&plan.blocks));
     upload(&mut buffers[EncodePlan::PIECES.0 as usize], 0, bytemuck::cast_slice(&plan.pieces));
@@ -83,15 +85,15 @@ fn encode(gpu: &mut Gpu, blocks: &[Vec<u8>], params: &BlockParams) -> Vec<(Vec<u
     }
     compare(gpu, &plan.recording, &mut buffers);
     let payload: &[u8] = bytemuck::cast_slice(&buffers[EncodePlan::PAYLOAD.0 as usize]);
-    let results: &[ranvil::kernel::generated::EncodeResult] =
-        bytemuck::cast_slice(&buffers[EncodePlan::RESULTS.0 as usize]);
-    let coded = results.iter().zip(&sizes).filter(|(result, _)| result.kind == 2);
+    let results: &[EncodeResult] = bytemuck::cast_slice(&buffers[EncodePlan::RESULTS.0 as usize]);
+    let coded = results.iter().zip(blocks).filter(|(result, _)| result.kind == 2);
     coded
-        .map(|(result, &raw_size)| {
+        .map(|(result, raw)| {
             let payload =
                 payload[4 * result.payload as usize..][..result.coded_size as usize].to_vec();
-            let coded_size = result.coded_size;
-            (payload, CodedBlock { coded_size, raw_size, table_log: result.table_log as u8 })
+            let &EncodeResult { coded_size, table_log, .. } = result;
+            let (raw_size, table_log) = (raw.len() as u32, table_log as u8);
+            (payload, CodedBlock { coder, coded_size, raw_size, table_log })
         })
         .collect()
 }
@@ -191,7 +193,10 @@ pub fn agree_on_damaged_blocks(gpu: &mut Gpu) {
         }
         for size in [0, 1, 2, 17, 400] {
             let noise = (0..size).map(|_| random.next() as u8).collect();
-            damaged.push((noise, CodedBlock { coded_size: size, raw_size: 9000, table_log: 11 }));
+            damaged.push((
+                noise,
+                CodedBlock { coder: Coder::Rans, coded_size: size, raw_size: 9000, table_log: 11 },
+            ));
         }
         let status = decode(gpu, &damaged, segment_log);
         let faults = status.iter().filter(|&&word| word != 0).count();

@@ -3,19 +3,24 @@
 use std::ops::Range;
 
 use super::{MAX_BLOCKS, MAX_RAW_BYTES, check_limits, dispatch, words};
-use crate::kernel::{
-    generated::{DecodeBlock, DecodePush, ParsePush},
-    recording::{BufferDesc, BufferId, Recording, Role},
+use crate::{
+    block::Coder,
+    kernel::{
+        generated::{DecodeBlock, DecodePush, ParsePush},
+        recording::{BufferDesc, BufferId, Recording, Role},
+    },
 };
 
 /// A block of kind coded, as its header describes it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct CodedBlock {
+    /// How it is coded.
+    pub coder: Coder,
     /// Bytes of its payload; less than `raw_size`.
     pub coded_size: u32,
     /// Bytes that it decodes to, 1 to 1 MiB.
     pub raw_size: u32,
-    /// Its table log, 8 to 12.
+    /// Its table log, one of [`Coder::table_logs`].
     pub table_log: u8,
 }
 
@@ -58,13 +63,22 @@ impl DecodePlan {
         let mut next = DecodeBlock::default();
         let mut blocks = Vec::with_capacity(coded.len());
         let mut max_log = 11;
-        for &CodedBlock { coded_size, raw_size, table_log } in coded {
+        for &CodedBlock { coder, coded_size, raw_size, table_log } in coded {
             assert!(
                 coded_size < raw_size && raw_size <= 1 << 20,
                 "{coded_size} of {raw_size} bytes"
             );
-            assert!((8..=12).contains(&table_log), "table log {table_log}");
-            blocks.push(DecodeBlock { coded_size, raw_size, table_log: table_log.into(), ..next });
+            assert!(
+                coder.table_logs().contains(&table_log),
+                "{coder:?} with table log {table_log}"
+            );
+            blocks.push(DecodeBlock {
+                coded_size,
+                raw_size,
+                table_log: table_log.into(),
+                coder: coder as u32,
+                ..next
+            });
             next.payload += coded_size.div_ceil(4);
             next.raw += raw_size.div_ceil(4);
             next.streams += raw_size.div_ceil(1 << segment_log) + 1;

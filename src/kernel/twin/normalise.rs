@@ -1,17 +1,15 @@
 //! Twin of `kernels/normalise.comp`.
 
-use super::push;
 use crate::{
     coder::table::{Table, choose_log},
     format::BlockKind,
     kernel::{
-        generated::{EncodeBlock, EncodeInfo, NormalisePush},
+        generated::{EncodeBlock, EncodeInfo},
         plan::TABLE_WORDS,
     },
 };
 
-pub fn run(bytes: &[u8], buffers: &mut [&mut [u32]]) {
-    let NormalisePush { forced_log } = push(bytes);
+pub fn run(_: &[u8], buffers: &mut [&mut [u32]]) {
     let [blocks, histograms, infos, tables, entries] = buffers else { panic!("five buffers") };
     let blocks: &[EncodeBlock] = bytemuck::cast_slice(blocks);
     let infos: &mut [EncodeInfo] = bytemuck::cast_slice_mut(infos);
@@ -29,7 +27,10 @@ pub fn run(bytes: &[u8], buffers: &mut [&mut [u32]]) {
                 EncodeInfo { kind: BlockKind::Single as u32, table_log: 0, table_size: 0 };
             continue;
         }
-        let table_log = if forced_log > 0 { forced_log as u8 } else { choose_log(&counts) };
+        let table_log = match block.forced_log {
+            0 => choose_log(&counts),
+            forced => forced as u8,
+        };
         let table = Table::from_counts(&counts, table_log);
 
         let own = &mut entries[512 * number..][..512];

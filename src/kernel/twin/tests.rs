@@ -7,7 +7,7 @@ use crate::{
     kernel::{
         ALL,
         generated::EncodeResult,
-        plan::{CodedBlock, DecodePlan, EncodePlan},
+        plan::{CodedBlock, DecodePlan, EncodePlan, RawBlock},
     },
 };
 
@@ -22,8 +22,9 @@ fn upload(buffer: &mut [u32], at: usize, bytes: &[u8]) {
 
 /// Encodes on twins: kind, table log and payload of each block.
 fn encode(blocks: &[&[u8]], params: &BlockParams) -> Vec<(u32, u32, Vec<u8>)> {
-    let sizes: Vec<u32> = blocks.iter().map(|block| block.len() as u32).collect();
-    let plan = EncodePlan::new(&sizes, params);
+    let &BlockParams { coder, segment_log, table_log } = params;
+    let block = |raw: &&[u8]| RawBlock { raw_size: raw.len() as u32, coder, table_log };
+    let plan = EncodePlan::new(&blocks.iter().map(block).collect::<Vec<_>>(), segment_log);
     let mut buffers = buffers(&plan.recording);
     upload(&mut buffers[EncodePlan::BLOCKS.0 as usize], 0, bytemuck::cast_slice(&plan.blocks));
     upload(&mut buffers[EncodePlan::PIECES.0 as usize], 0, bytemuck::cast_slice(&plan.pieces));
@@ -46,6 +47,7 @@ fn encode(blocks: &[&[u8]], params: &BlockParams) -> Vec<(u32, u32, Vec<u8>)> {
 /// Decodes on twins: the raw bytes or the status word of each block.
 fn decode(payloads: &[(&[u8], u32, u8)], segment_log: u8) -> Vec<Result<Vec<u8>, u32>> {
     let coded = |&(payload, raw_size, table_log): &(&[u8], u32, u8)| CodedBlock {
+        coder: Coder::Rans,
         coded_size: payload.len() as u32,
         raw_size,
         table_log,

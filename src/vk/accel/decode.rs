@@ -1,6 +1,7 @@
 //! A batch of blocks to decode. Stored and single-value blocks are copied by the host.
 
 use crate::{
+    block::Coder,
     engine::accel::{BatchLimit, Done, Job, Outcome, Work},
     error::{BlockFault, DeviceError},
     format::{
@@ -75,8 +76,12 @@ fn coded(work: &Work) -> Option<(CodedBlock, &[u8], u8)> {
         && *raw_size <= 1 << MAX_BLOCK_LOG
         && (MIN_TABLE_LOG..=MAX_TABLE_LOG).contains(table_log)
         && (MIN_SEGMENT_LOG..=MAX_SEGMENT_LOG).contains(segment_log);
-    let block =
-        CodedBlock { coded_size: payload.len() as u32, raw_size: *raw_size, table_log: *table_log };
+    let block = CodedBlock {
+        coder: Coder::Rans,
+        coded_size: payload.len() as u32,
+        raw_size: *raw_size,
+        table_log: *table_log,
+    };
     possible.then_some((block, payload, *segment_log))
 }
 

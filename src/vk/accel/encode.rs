@@ -5,7 +5,10 @@ use crate::{
     engine::accel::{BatchLimit, Done, Job, Outcome, Work},
     error::DeviceError,
     format::{BlockKind, MAX_TABLE_LOG, MIN_TABLE_LOG},
-    kernel::{generated::EncodeResult, plan::EncodePlan},
+    kernel::{
+        generated::EncodeResult,
+        plan::{EncodePlan, RawBlock},
+    },
     vk::{
         pipeline::Pipelines,
         submit::{Part, Slot},
@@ -30,8 +33,15 @@ impl EncodeBatch {
         let Some(&(_, params)) = blocks.first() else {
             return Ok(Self { plan: None, results: Some(Vec::new()) });
         };
-        let sizes: Vec<u32> = blocks.iter().map(|(raw, _)| raw.len() as u32).collect();
-        let plan = EncodePlan::new(&sizes, &params);
+        let raw: Vec<RawBlock> = blocks
+            .iter()
+            .map(|(raw, params)| RawBlock {
+                raw_size: raw.len() as u32,
+                coder: params.coder,
+                table_log: params.table_log,
+            })
+            .collect();
+        let plan = EncodePlan::new(&raw, params.segment_log);
         slot.reserve(&EncodePlan::capacity(limit.blocks, limit.raw_bytes))?;
         let descriptions: &[u8] = bytemuck::cast_slice(&plan.blocks);
         slot.upload(EncodePlan::BLOCKS)[..descriptions.len()].copy_from_slice(descriptions);
