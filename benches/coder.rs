@@ -113,7 +113,8 @@ impl<'a> Bench<'a> {
                 .expect("own payload");
             assert!(raw == block, "{simd:?} does not restore the block");
             let coded = kind == BlockKind::Coded;
-            let table = coded.then(|| Table::from_counts(&histogram(block), table_log));
+            let table =
+                coded.then(|| Table::from_counts(&histogram(block), PARAMS.coder, Some(table_log)));
             Block { raw: block, table, encoded, payload }
         };
         let blocks = data.chunks(BLOCK).map(&mut encode).collect();

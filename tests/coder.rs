@@ -225,7 +225,7 @@ fn the_reference_is_what_the_specification_says() {
         let u16_at = |at: usize| u16::from_le_bytes([payload[at], payload[at + 1]]);
         let segments = raw.len().div_ceil(4096);
         let (table, table_length) =
-            Table::parse(&payload[2 * segments..], encoded.table_log).unwrap();
+            Table::parse(&payload[2 * segments..], Coder::Rans, encoded.table_log).unwrap();
         let mut at = 2 * segments + table_length;
         for (number, segment) in raw.chunks(4096).enumerate() {
             let state =
@@ -331,7 +331,7 @@ fn the_first_bad_segment_decides() {
     let raw = &ALICE[..8192];
     let params = BlockParams { coder: Coder::Rans, segment_log: 12, table_log: Some(11) };
     let (encoded, payload) = encode(&mut codecs[0].1, raw, &params);
-    let (_, table_length) = Table::parse(&payload[4..], 11).unwrap();
+    let (_, table_length) = Table::parse(&payload[4..], Coder::Rans, 11).unwrap();
     let first = 4 + table_length;
     let second = first + 128 + 2 * usize::from(u16::from_le_bytes([payload[0], payload[1]]));
     let mut damaged = payload.clone();
@@ -359,7 +359,7 @@ fn text_is_coded_close_to_its_entropy() {
     let entropy = present.map(|count| count * (total / count).log2()).sum::<f64>() / 8.0;
     let (encoded, payload) = encode(&mut Codec::new(Simd::Auto).unwrap(), ALICE, &DEFAULTS);
     let counts = 2 * ALICE.len().div_ceil(16384);
-    let (_, table) = Table::parse(&payload[counts..], encoded.table_log).unwrap();
+    let (_, table) = Table::parse(&payload[counts..], Coder::Rans, encoded.table_log).unwrap();
     assert!(table <= 130, "a table of {table} bytes");
     let limit = 1.01 * entropy + table as f64;
     assert!((payload.len() as f64) < limit, "{} bytes against {limit}", payload.len());

@@ -8,12 +8,17 @@
 /// reproduce this bit for bit.
 ///
 /// # Panics
-/// If fewer than two symbols occur, if the counts add up to more than 2^20, or if `table_log` is not 8 to 12.
+/// If fewer than two symbols occur, if the counts add up to more than 2^20, if `table_log` is not 5 to 12, or if more
+/// symbols occur than there are slots.
 pub fn normalize(counts: &[u32; 256], table_log: u8) -> [u16; 256] {
-    assert!((8..=12).contains(&table_log), "table log {table_log}");
+    assert!((5..=12).contains(&table_log), "table log {table_log}");
     let total: u32 = counts.iter().sum();
     let present = counts.iter().filter(|&&count| count > 0).count();
-    assert!(present >= 2 && total <= 1 << 20, "{present} symbols in {total} bytes");
+    let present_range = 2..=1 << table_log;
+    assert!(
+        present_range.contains(&present) && total <= 1 << 20,
+        "{present} symbols in {total} bytes, table log {table_log}"
+    );
 
     // With two symbols present a count is below 2^20, so all products below stay under 2^32.
     let mut freqs = counts.map(|count| match count {

@@ -1,8 +1,9 @@
 //! rANS on tiles without intrinsics and without branches that depend on the data.
 
 use super::{
+    decode_table::DecodeTable,
     lanes::{LANES, STATE_MIN, STEPS, TILE},
-    rans::{DecodeTable, EncodeTable},
+    rans::EncodeTable,
     tiles::{Decoding, Encoding, Tiles, WINDOW, decode_each, encode_each},
 };
 
@@ -75,8 +76,8 @@ fn decode_tile<const PARTIAL: bool>(
         let active = |lane| !PARTIAL || lane * STEPS + step < symbols;
         for (lane, x) in x.iter_mut().enumerate() {
             let slot = table.slots[(*x & mask) as usize % 4096];
-            tile[lane * STEPS + step] = slot as u8;
-            let new = (slot >> 20) * (*x >> table.log) + (slot >> 8 & 0xfff);
+            tile[lane * STEPS + step] = (slot >> 24) as u8;
+            let new = (slot & 0xfff) * (*x >> table.log) + (slot >> 12 & 0xfff);
             // A tile takes at most 128 words, so `at` is below 128 wherever a word is wanted.
             // Arithmetic, as compilers would make a branch of a choice, and it would be mispredicted often.
             let refill = u32::from(new < STATE_MIN && active(lane));

@@ -1,22 +1,19 @@
-//! The coding table of a block: normalised frequencies and how they are written (`docs/FORMAT.md`, section 2.1).
+//! The coding table of a block: the symbols' frequencies, or the lengths of their codes, and how they are written
+//! (`docs/FORMAT.md`, sections 2.1 and 2.2).
 
-use super::normalize::normalize;
-use crate::{
-    error::BlockFault,
-    format::{MAX_TABLE_LOG, MIN_TABLE_LOG},
+use super::{
+    bits::{BitReader, BitWriter},
+    fse, huffman,
+    normalize::normalize,
+    rans,
 };
+use crate::{block::Coder, error::BlockFault};
 
-/// The table log when nothing forces one: 11, and 12 if many symbols are too rare for a slot of 11
-/// (`docs/DECISIONS.md`).
-pub fn choose_log(counts: &[u32; 256]) -> u8 {
-    let total: u32 = counts.iter().sum();
-    let rare = counts.iter().filter(|&&c| c > 0 && u64::from(c) << 11 < u64::from(total)).count();
-    if rare >= 24 { 12 } else { 11 }
-}
-
-/// Frequencies of the 256 byte values that add up to `2^log`; at least two are present.
+/// Frequencies of the 256 byte values that add up to `2^log`; at least two are present. Those of a Huffman code are
+/// powers of two: a code of `length` bits has the frequency `2^(log - length)`, and the longest code has `log` bits.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Table {
+    coder: Coder,
     log: u8,
     freqs: [u16; 256],
 }
@@ -26,15 +23,41 @@ impl Table {
     /// and less than 11 bits for every other part of a frequency.
     pub const MAX_BYTES: usize = 2 + 32 + 128 + 352;
 
-    /// The table for symbols that occur `counts` times: see [`normalize`].
+    /// The table with which `coder` codes symbols that occur `counts` times, with the forced table log or that of the
+    /// coder's rule; either is raised as far as the number of present symbols demands.
     ///
     /// # Panics
-    /// As [`normalize`].
-    pub fn from_counts(counts: &[u32; 256], log: u8) -> Self {
-        Self { log, freqs: normalize(counts, log) }
+    /// If fewer than two symbols occur, if the counts add up to more than 2^20, or if `forced_log` is none of
+    /// [`Coder::table_logs`].
+    pub fn from_counts(counts: &[u32; 256], coder: Coder, forced_log: Option<u8>) -> Self {
+        if let Some(log) = forced_log {
+            assert!(coder.table_logs().contains(&log), "table log {log} for {coder:?}");
+        }
+        let log = forced_log.unwrap_or_else(|| match coder {
+            Coder::Rans => rans::choose_log(counts),
+            Coder::Fse => fse::choose_log(counts),
+            Coder::Huffman => huffman::MAX_LENGTH,
+        });
+        let log = log.max(least_log(counts));
+        match coder {
+            Coder::Rans | Coder::Fse => Self { coder, log, freqs: normalize(counts, log) },
+            Coder::Huffman => Self::from_lengths(&huffman::lengths(counts, log)),
+        }
     }
 
-    /// The table log, 8 to 12.
+    /// The table of a Huffman code; symbols of length 0 are absent.
+    fn from_lengths(lengths: &[u8; 256]) -> Self {
+        let log = *lengths.iter().max().expect("256 of them");
+        let freqs = lengths.map(|length| if length == 0 { 0 } else { 1 << (log - length) });
+        Self { coder: Coder::Huffman, log, freqs }
+    }
+
+    /// The coder that the table is for.
+    pub fn coder(&self) -> Coder {
+        self.coder
+    }
+
+    /// The table log, one of [`Coder::table_logs`].
     pub fn log(&self) -> u8 {
         self.log
     }
@@ -66,26 +89,35 @@ impl Table {
         out.extend([groups, (base | width << 4) as u8]);
         masks.iter().filter(|&&mask| mask != 0).for_each(|mask| out.extend(mask.to_le_bytes()));
 
-        let mut bits = BitWriter { out, pending: 0, count: 0 };
+        let mut bits = BitWriter::new(out);
         classes().for_each(|class| bits.put(class - base, width));
-        self.symbols().for_each(|(_, freq, _)| bits.put(freq - (1 << freq.ilog2()), freq.ilog2()));
+        if self.coder != Coder::Huffman {
+            let rest = |freq: u32| bits.put(freq - (1 << freq.ilog2()), freq.ilog2());
+            self.symbols().map(|(_, freq, _)| freq).for_each(rest);
+        }
         bits.finish();
         if (out.len() - start) % 2 == 1 {
             out.push(0);
         }
     }
 
-    /// Reads a table with table log `log` from the front of `bytes`; also returns its length in bytes.
+    /// Reads a table of `coder` with table log `log` from the front of `bytes`; also returns its length in bytes.
     ///
     /// # Errors
     /// [`BlockFault::Table`] if the bytes are no valid table or end inside it.
-    pub fn parse(bytes: &[u8], log: u8) -> Result<(Self, usize), BlockFault> {
-        parse(bytes, log).ok_or(BlockFault::Table)
+    pub fn parse(bytes: &[u8], coder: Coder, log: u8) -> Result<(Self, usize), BlockFault> {
+        parse(bytes, coder, log).ok_or(BlockFault::Table)
     }
 }
 
-fn parse(bytes: &[u8], log: u8) -> Option<(Table, usize)> {
-    if !(MIN_TABLE_LOG..=MAX_TABLE_LOG).contains(&log) {
+/// The least table log with a slot for every present symbol.
+fn least_log(counts: &[u32; 256]) -> u8 {
+    let present = counts.iter().filter(|&&count| count > 0).count();
+    present.next_power_of_two().ilog2() as u8
+}
+
+fn parse(bytes: &[u8], coder: Coder, log: u8) -> Option<(Table, usize)> {
+    if !coder.table_logs().contains(&log) {
         return None;
     }
     let (&[groups, classes], mut rest) = bytes.split_first_chunk()?;
@@ -110,18 +142,24 @@ fn parse(bytes: &[u8], log: u8) -> Option<(Table, usize)> {
     }
     let symbols = &symbols[..present];
 
-    let mut bits = BitReader { bytes: rest, pending: 0, count: 0 };
+    let mut bits = BitReader::new(rest);
     let mut freqs = [0_u16; 256];
+    let mut least_class = u32::MAX;
     for &symbol in symbols {
         let class = base + bits.take(width)?;
         if class > 11 || class >= u32::from(log) {
             return None;
         }
+        least_class = least_class.min(class);
         freqs[usize::from(symbol)] = 1 << class;
     }
-    for &symbol in symbols {
-        let freq = &mut freqs[usize::from(symbol)];
-        *freq += bits.take(freq.ilog2())? as u16;
+    if coder != Coder::Huffman {
+        for &symbol in symbols {
+            let freq = &mut freqs[usize::from(symbol)];
+            *freq += bits.take(freq.ilog2())? as u16;
+        }
+    } else if least_class > 0 {
+        return None;
     }
     let mut rest = bits.finish()?;
     if (bytes.len() - rest.len()) % 2 == 1 {
@@ -132,59 +170,8 @@ fn parse(bytes: &[u8], log: u8) -> Option<(Table, usize)> {
         }
     }
     let sum: u32 = freqs.iter().map(|&freq| u32::from(freq)).sum();
-    (present >= 2 && sum == 1 << log).then_some((Table { log, freqs }, bytes.len() - rest.len()))
-}
-
-/// Writes bits, least significant first.
-struct BitWriter<'a> {
-    out: &'a mut Vec<u8>,
-    pending: u32,
-    count: u32,
-}
-
-impl BitWriter<'_> {
-    fn put(&mut self, value: u32, width: u32) {
-        self.pending |= value << self.count;
-        self.count += width;
-        while self.count >= 8 {
-            self.out.push(self.pending as u8);
-            self.pending >>= 8;
-            self.count -= 8;
-        }
-    }
-
-    fn finish(self) {
-        if self.count > 0 {
-            self.out.push(self.pending as u8);
-        }
-    }
-}
-
-/// Reads bits, least significant first.
-struct BitReader<'a> {
-    bytes: &'a [u8],
-    pending: u32,
-    count: u32,
-}
-
-impl<'a> BitReader<'a> {
-    fn take(&mut self, width: u32) -> Option<u32> {
-        while self.count < width {
-            let (&byte, rest) = self.bytes.split_first()?;
-            self.pending |= u32::from(byte) << self.count;
-            self.count += 8;
-            self.bytes = rest;
-        }
-        let value = self.pending & ((1 << width) - 1);
-        self.pending >>= width;
-        self.count -= width;
-        Some(value)
-    }
-
-    /// What follows the last byte that was begun, if that byte's unused bits are zero.
-    fn finish(self) -> Option<&'a [u8]> {
-        (self.pending == 0).then_some(self.bytes)
-    }
+    let table = Table { coder, log, freqs };
+    (present >= 2 && sum == 1 << log).then_some((table, bytes.len() - rest.len()))
 }
 
 #[cfg(test)]
@@ -194,7 +181,7 @@ mod tests {
     fn table(pairs: &[(u8, u16)], log: u8) -> Table {
         let mut freqs = [0; 256];
         pairs.iter().for_each(|&(symbol, freq)| freqs[usize::from(symbol)] = freq);
-        Table { log, freqs }
+        Table { coder: Coder::Fse, log, freqs }
     }
 
     fn written(table: &Table) -> Vec<u8> {
@@ -231,12 +218,16 @@ mod tests {
         ];
         for raw in data {
             for log in 8..=12 {
-                let table = Table::from_counts(&super::super::histogram::histogram(raw), log);
+                let table = Table::from_counts(
+                    &super::super::histogram::histogram(raw),
+                    Coder::Fse,
+                    Some(log),
+                );
                 let mut bytes = written(&table);
                 let length = bytes.len();
                 assert!(length.is_multiple_of(2) && length <= Table::MAX_BYTES);
                 bytes.extend([0xff; 3]);
-                assert_eq!(Table::parse(&bytes, log), Ok((table, length)));
+                assert_eq!(Table::parse(&bytes, Coder::Fse, log), Ok((table, length)));
             }
         }
     }
@@ -246,14 +237,17 @@ mod tests {
         let raw = include_bytes!("../../tests/data/alice29.txt");
         let counts = super::super::histogram::histogram(raw);
         for log in 8..=12 {
-            let bytes = written(&Table::from_counts(&counts, log));
+            let bytes = written(&Table::from_counts(&counts, Coder::Fse, Some(log)));
             for length in 0..bytes.len() {
-                assert!(Table::parse(&bytes[..length], log).is_err(), "cut to {length}");
+                assert!(
+                    Table::parse(&bytes[..length], Coder::Fse, log).is_err(),
+                    "cut to {length}"
+                );
             }
             for bit in 0..8 * bytes.len() {
                 let mut bytes = bytes.clone();
                 bytes[bit / 8] ^= 1 << (bit % 8);
-                if let Ok((table, _)) = Table::parse(&bytes, log) {
+                if let Ok((table, _)) = Table::parse(&bytes, Coder::Fse, log) {
                     assert_eq!(table.symbols().map(|(_, f, _)| f).sum::<u32>(), 1 << log);
                     assert!(table.symbols().count() >= 2);
                 }
@@ -264,7 +258,7 @@ mod tests {
     #[test]
     fn each_rule_is_checked() {
         let good = written(&table(&[(0, 255), (32, 1)], 8));
-        assert!(Table::parse(&good, 8).is_ok());
+        assert!(Table::parse(&good, Coder::Fse, 8).is_ok());
         for (at, value, rule) in [
             (0, 0x00, "no symbols"),
             (0, 0x01, "one symbol"),
@@ -277,13 +271,13 @@ mod tests {
         ] {
             let mut bytes = good.clone();
             bytes[at] = value;
-            assert_eq!(Table::parse(&bytes, 8), Err(BlockFault::Table), "{rule}");
+            assert_eq!(Table::parse(&bytes, Coder::Fse, 8), Err(BlockFault::Table), "{rule}");
         }
-        assert_eq!(Table::parse(&good, 7), Err(BlockFault::Table));
-        assert_eq!(Table::parse(&good, 13), Err(BlockFault::Table));
+        assert_eq!(Table::parse(&good, Coder::Fse, 7), Err(BlockFault::Table));
+        assert_eq!(Table::parse(&good, Coder::Fse, 13), Err(BlockFault::Table));
         let padded = written(&table(&[(1, 128), (2, 64), (255, 64)], 8));
         let mut bytes = padded.clone();
         *bytes.last_mut().unwrap() = 1;
-        assert_eq!(Table::parse(&bytes, 8), Err(BlockFault::Table), "padding byte");
+        assert_eq!(Table::parse(&bytes, Coder::Fse, 8), Err(BlockFault::Table), "padding byte");
     }
 }

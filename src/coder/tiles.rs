@@ -2,10 +2,11 @@
 //! work on tiles ([`Tiles`]); here is everything around it, which needs no instruction of its own.
 
 use super::{
+    decode_table::DecodeTable,
     lanes::{LANES, STATE_BYTES, STATE_MIN, TILE, body_len, seeded_states, take_seed},
-    rans::{DecodeTable, EncodeTable},
+    rans::EncodeTable,
 };
-use crate::error::BlockFault;
+use crate::{block::Coder, error::BlockFault};
 
 /// Bytes of words that a tile takes or yields at most: a word for each symbol.
 pub(super) const WINDOW: usize = 2 * TILE;
@@ -104,7 +105,7 @@ pub(super) fn decode_segments<const N: usize>(
             return Err(BlockFault::FinalState);
         }
         let states = finish(tiles, table, segment, words_after)?;
-        take_seed(&states, seed).ok_or(BlockFault::FinalState)?;
+        take_seed(Coder::Rans, &states, seed).ok_or(BlockFault::FinalState)?;
     }
     Ok(())
 }
@@ -183,7 +184,7 @@ pub(super) fn encode_segments<const N: usize>(
 ) -> [usize; N] {
     let mut segments = segments.map(|(raw, room)| {
         let (body, seed) = raw.split_at(body_len(raw.len()));
-        let mut segment = Encoding { states: seeded_states(seed), body, room };
+        let mut segment = Encoding { states: seeded_states(Coder::Rans, seed), body, room };
         let (whole, partial) = body.as_chunks::<TILE>();
         if !partial.is_empty() {
             let mut tile = [0; TILE];

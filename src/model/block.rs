@@ -10,7 +10,7 @@ use super::{
     streams::{Streams, View},
 };
 use crate::{
-    block::{BlockParams, Coder, EncodePart, Encoded, EncodedPart},
+    block::{BlockParams, EncodePart, Encoded, EncodedPart},
     coder::Codec,
     error::{BlockFault, Result},
     format::BlockKind,
@@ -247,6 +247,7 @@ fn finished(raw: &[u8], payload: &mut Vec<u8>) -> Encoded {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::block::Coder;
 
     const FILES: [&[u8]; 2] = [
         include_bytes!("../../tests/data/alice29.txt"),

@@ -3,8 +3,9 @@
 use std::arch::x86_64::*;
 
 use crate::coder::{
+    decode_table::DecodeTable,
     lanes::{LANES, STEPS, TILE},
-    rans::{DecodeTable, EncodeTable},
+    rans::EncodeTable,
     tiles::{Decoding, Encoding, Tiles, WINDOW, decode_each, encode_each},
 };
 
@@ -193,7 +194,7 @@ fn decode_tile<const N: usize, const GATHER: bool, const PARTIAL: bool>(
             for n in 0..N {
                 let old = x[n][v];
                 let slot = if GATHER { gather(table, old) } else { look_up_each(table, old) };
-                let symbol = _mm256_slli_epi32::<24>(slot);
+                let symbol = _mm256_and_si256(slot, _mm256_set1_epi32(0xff << 24));
                 quads[n][v] = _mm256_or_si256(_mm256_srli_epi32::<8>(quads[n][v]), symbol);
                 let mut new = advance(table.log, old, slot);
                 // Below 2^16: AVX2 has no unsigned comparison.
@@ -225,8 +226,8 @@ fn decode_tile<const N: usize, const GATHER: bool, const PARTIAL: bool>(
 #[inline]
 #[target_feature(enable = "avx2,popcnt")]
 fn advance(log: u32, x: __m256i, slot: __m256i) -> __m256i {
-    let freq = _mm256_srli_epi32::<20>(slot);
-    let bias = _mm256_and_si256(_mm256_srli_epi32::<8>(slot), _mm256_set1_epi32(0xfff));
+    let freq = _mm256_and_si256(slot, _mm256_set1_epi32(0xfff));
+    let bias = _mm256_and_si256(_mm256_srli_epi32::<12>(slot), _mm256_set1_epi32(0xfff));
     let high = _mm256_srl_epi32(x, _mm_cvtsi32_si128(log as i32));
     _mm256_add_epi32(_mm256_mullo_epi32(high, freq), bias)
 }

@@ -3,8 +3,9 @@
 use std::arch::x86_64::*;
 
 use crate::coder::{
+    decode_table::DecodeTable,
     lanes::{LANES, STATE_MIN, STEPS, TILE},
-    rans::{DecodeTable, EncodeTable},
+    rans::EncodeTable,
     tiles::{Decoding, Encoding, Tiles, WINDOW, decode_each, encode_each},
 };
 
@@ -140,7 +141,7 @@ fn decode_tile<const N: usize, const PARTIAL: bool>(
             for n in 0..N {
                 let old = x[n][half];
                 let (slot, mut new) = decode_symbols(table, old);
-                quads[n][half] = _mm512_shrdi_epi32::<8>(quads[n][half], slot);
+                quads[n][half] = _mm512_shldi_epi32::<8>(quads[n][half], slot);
                 let mut refill = _mm512_cmplt_epu32_mask(new, _mm512_set1_epi32(STATE_MIN as i32));
                 if PARTIAL {
                     let active = active(first[half], step, symbols);
@@ -156,9 +157,17 @@ fn decode_tile<const N: usize, const PARTIAL: bool>(
         }
     }
     for (quads, tile) in quads.into_iter().zip(tiles) {
-        store(quads, tile);
+        store(quads.map(|quad| swap_bytes(quad)), tile);
     }
     at
+}
+
+/// Each lane's bytes in the other order.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi2,bmi1,bmi2,popcnt")]
+fn swap_bytes(x: __m512i) -> __m512i {
+    let order = _mm_setr_epi8(3, 2, 1, 0, 7, 6, 5, 4, 11, 10, 9, 8, 15, 14, 13, 12);
+    _mm512_shuffle_epi8(x, _mm512_broadcast_i32x4(order))
 }
 
 /// One symbol of each of 16 lanes: what the states' slots hold, and the states before any refill.
@@ -168,8 +177,8 @@ fn decode_symbols(table: &DecodeTable, x: __m512i) -> (__m512i, __m512i) {
     let index = _mm512_and_si512(x, _mm512_set1_epi32((1 << table.log.min(12)) - 1));
     // SAFETY: indices are at most 4095, in a table of 4096.
     let slot = unsafe { _mm512_i32gather_epi32::<4>(index, table.slots.as_ptr().cast()) };
-    let freq = _mm512_srli_epi32::<20>(slot);
-    let bias = _mm512_and_si512(_mm512_srli_epi32::<8>(slot), _mm512_set1_epi32(0xfff));
+    let freq = _mm512_and_si512(slot, _mm512_set1_epi32(0xfff));
+    let bias = _mm512_and_si512(_mm512_srli_epi32::<12>(slot), _mm512_set1_epi32(0xfff));
     let high = _mm512_srl_epi32(x, _mm_cvtsi32_si128(table.log as i32));
     (slot, _mm512_add_epi32(_mm512_mullo_epi32(high, freq), bias))
 }

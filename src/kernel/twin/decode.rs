@@ -4,7 +4,10 @@
 use super::{half, push, symbols};
 use crate::{
     BlockFault,
-    coder::lanes::{LANES, STATE_MIN, body_len, take_seed},
+    coder::{
+        Coder,
+        lanes::{LANES, STATE_MIN, body_len, take_seed},
+    },
     kernel::generated::{DecodeBlock, DecodePush},
 };
 
@@ -69,7 +72,7 @@ fn segment(
     if next != end {
         fault = fault.or(Some(BlockFault::Stream));
     }
-    take_seed(&states, seed)
+    take_seed(Coder::Rans, &states, seed)
         .is_none()
         .then_some(BlockFault::FinalState)
         .map_or(fault, |own| fault.or(Some(own)))

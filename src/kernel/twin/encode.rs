@@ -2,7 +2,10 @@
 
 use super::{push, symbols};
 use crate::{
-    coder::lanes::{LANES, body_len, seeded_states},
+    coder::{
+        Coder,
+        lanes::{LANES, body_len, seeded_states},
+    },
     format::BlockKind,
     kernel::{
         generated::{EncodeBlock, EncodeInfo, EncodePush},
@@ -40,7 +43,7 @@ pub fn run(bytes: &[u8], buffers: &mut [&mut [u32]]) {
 /// The words of a segment, initial states included, last one first.
 fn segment(raw: &[u8], entries: &[u32], table_log: u32) -> Vec<u16> {
     let (body, seed) = raw.split_at(body_len(raw.len()));
-    let mut states = seeded_states(seed);
+    let mut states = seeded_states(Coder::Rans, seed);
     let mut words = Vec::with_capacity(raw.len());
     for (lane, position) in symbols(body.len()).rev() {
         let at = 2 * usize::from(body[position]);

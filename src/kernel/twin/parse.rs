@@ -3,7 +3,7 @@
 use super::push;
 use crate::{
     BlockFault,
-    coder::{lanes::STATE_BYTES, table::Table},
+    coder::{Coder, lanes::STATE_BYTES, table::Table},
     kernel::generated::{DecodeBlock, ParsePush},
 };
 
@@ -38,7 +38,7 @@ fn parse(
 ) -> Result<(Table, Vec<u32>), BlockFault> {
     let segments = block.raw_size.div_ceil(1 << segment_log) as usize;
     let (counts, rest) = payload.split_at_checked(2 * segments).ok_or(BlockFault::SegmentSizes)?;
-    let (table, length) = Table::parse(rest, block.table_log as u8)?;
+    let (table, length) = Table::parse(rest, Coder::Rans, block.table_log as u8)?;
     let mut end = 2 * segments + length;
     let mut starts = Vec::with_capacity(segments + 1);
     for count in counts.chunks(2) {

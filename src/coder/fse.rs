@@ -1,0 +1,124 @@
+//! FSE on one lane: tabled asymmetric numeral systems (Duda, arXiv:1311.2540) with the cell order of RFC 8878, on an
+//! exact stack of 16-bit words. A state is `stack:16 | cell:16`; the stack's highest set bit marks its height.
+
+use super::{decode_table::DecodeTable, scalar::LaneCoder, table::Table};
+use crate::block::Coder;
+
+/// The table log when nothing forces one (`docs/DECISIONS.md`).
+pub fn choose_log(counts: &[u32; 256]) -> u8 {
+    let total: u32 = counts.iter().sum();
+    let worth = (total.ilog2() as u8).saturating_sub(2);
+    super::rans::choose_log(counts).min(worth).max(5)
+}
+
+/// Calls `visit` with each cell in ascending order, its symbol `s`, and `f(s) + i` for the `i`-th cell of `s`.
+///
+/// Symbols in ascending order, each as often as its frequency, fill the cells `0, step, 2 step, ...`. So cell `u` is
+/// the one that was filled as number `u / step`, all modulo `2^K`, and numbers belong to symbols by ranges.
+fn for_each_cell(table: &Table, mut visit: impl FnMut(u32, u8, u32)) {
+    let size = 1_u32 << table.log();
+    let mut symbols = [0; 4096];
+    let mut next = [0_u32; 256];
+    for (symbol, freq, cum) in table.symbols() {
+        symbols[cum as usize..(cum + freq) as usize].fill(symbol);
+        next[usize::from(symbol)] = freq;
+    }
+    let inverse = inverse(size / 2 + size / 8 + 3);
+    let mut number = 0_u32;
+    for cell in 0..size {
+        let symbol = symbols[(number & (size - 1)) as usize % 4096];
+        number = number.wrapping_add(inverse);
+        let y = &mut next[usize::from(symbol)];
+        visit(cell, symbol, *y);
+        *y += 1;
+    }
+}
+
+/// The inverse of an odd number modulo `2^32`, by Newton's iteration: `odd` is its own inverse modulo 8, and each turn
+/// doubles the right bits.
+fn inverse(odd: u32) -> u32 {
+    let turn = |x: u32| x.wrapping_mul(2_u32.wrapping_sub(odd.wrapping_mul(x)));
+    turn(turn(turn(turn(odd))))
+}
+
+/// Fills the decoder's cells: `symbol:8 | bits:8 | cell:16`, where the next cell is `cell << bits` and the bits popped.
+pub(super) fn fill_slots(table: &Table, slots: &mut [u32]) {
+    let log = u32::from(table.log());
+    for_each_cell(table, |cell, symbol, y| {
+        let class = y.ilog2();
+        slots[cell as usize] = u32::from(symbol) << 24 | (log - class) << 16 | (y - (1 << class));
+    });
+}
+
+/// What the encoder knows: for each symbol an entry `freq:12 | cum:12 | bits:8`, and each symbol's cells in ascending
+/// order, those of `s` from number `cum(s)` on.
+///
+/// In state `t`, counted from `2^K` on, a symbol pushes the low `bits` of `t`, or one less if the others would be fewer than `freq`:
+/// they are left as a number in `freq..2 * freq`, which says which of the symbol's cells comes next.
+#[derive(Clone, Debug)]
+pub struct EncodeTable {
+    pub(super) log: u32,
+    pub(super) symbols: [u32; 256],
+    pub(super) cells: Box<[u32; 4096]>,
+}
+
+impl EncodeTable {
+    /// Room for any table; it holds none yet.
+    #[expect(clippy::new_without_default, reason = "an empty table is of no use")]
+    pub fn new() -> Self {
+        Self { log: 0, symbols: [0; 256], cells: Box::new([0; 4096]) }
+    }
+
+    /// Makes this the encoder's form of `table`, without an allocation.
+    pub fn fill(&mut self, table: &Table) {
+        self.log = table.log().into();
+        let mut first = [0; 256];
+        for (symbol, freq, cum) in table.symbols() {
+            let bits = self.log - freq.ilog2();
+            self.symbols[usize::from(symbol)] = freq << 20 | cum << 8 | bits;
+            first[usize::from(symbol)] = cum.wrapping_sub(freq);
+        }
+        for_each_cell(table, |cell, symbol, y| {
+            let number = first[usize::from(symbol)].wrapping_add(y);
+            self.cells[number as usize % 4096] = cell;
+        });
+    }
+}
+
+/// FSE.
+#[derive(Debug)]
+pub struct Fse;
+
+impl LaneCoder for Fse {
+    const CODER: Coder = Coder::Fse;
+    type EncodeTable = EncodeTable;
+
+    fn encode(table: &EncodeTable, state: u32, symbol: u8) -> (u32, Option<u16>) {
+        let (stack, t) = (state >> 16, state & 0xffff | 1 << table.log);
+        let entry = table.symbols[usize::from(symbol)];
+        let (freq, cum, most) = (entry >> 20, entry >> 8 & 0xfff, entry & 0xff);
+        let bits = most - u32::from(t >> most < freq);
+        let cell = table.cells[(cum + (t >> bits) - freq) as usize];
+        let stack = stack << bits | t & ((1 << bits) - 1);
+        if stack < 1 << 16 {
+            (stack << 16 | cell, None)
+        } else {
+            (stack >> 16 << 16 | cell, Some(stack as u16))
+        }
+    }
+
+    fn decode(
+        table: &DecodeTable,
+        state: u32,
+        word: impl FnOnce() -> Option<u16>,
+    ) -> Option<(u8, u32)> {
+        let mut stack = state >> 16;
+        let slot = table.slot(state);
+        let bits = slot >> 16 & 0xff;
+        if stack < 1 << bits {
+            stack = stack << 16 | u32::from(word()?);
+        }
+        let cell = (slot & 0xffff) << bits | stack & ((1 << bits) - 1);
+        Some(((slot >> 24) as u8, stack >> bits << 16 | cell))
+    }
+}
