@@ -66,7 +66,8 @@ fn compare(pipeline: Pipeline, trouble: Trouble) {
         let failed = matches!(trouble, Trouble::RefuseSubmit(_) | Trouble::LoseAtPoll(_));
         let expected = match (pipeline, failed) {
             (Pipeline::Stored, _) => retried_blocks == 0 && device_blocks == 0,
-            (_, false) => retried_blocks == 0 && device_blocks == blocks,
+            // The last block is so short that a model may store it.
+            (_, false) => retried_blocks == 0 && device_blocks + 1 >= blocks,
             (_, true) => retried_blocks > 0 && device_blocks < blocks,
         };
         assert!(expected, "{pipeline}, {trouble:?}: {progress:?}");
