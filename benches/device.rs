@@ -22,7 +22,7 @@ use ranvil::{
     kernel::{
         Binding, BufferDesc, BufferId, Command, Recording, Role,
         generated::EncodeResult,
-        plan::{CodedBlock, DecodePlan, EncodePlan, MAX_RAW_BYTES, max_raw_bytes},
+        plan::{CodedBlock, DecodePlan, EncodePlan, MAX_RAW_BYTES, RawBlock, max_raw_bytes},
     },
     testing::{Bench, CodedBlock as HostBlock, CommandTime, Gpu},
 };
@@ -127,21 +127,23 @@ struct Coded {
     payload: Vec<u8>,
 }
 
-fn encode(gpu: Gpu, raw: &[u8], block: usize, params: &BlockParams) -> Outcome<(Gpu, Vec<Coded>)> {
+fn encode(gpu: Gpu, raw: &[u8], size: usize, params: &BlockParams) -> Outcome<(Gpu, Vec<Coded>)> {
     let mut codec = Codec::new(ranvil::Simd::Auto)?;
     let coded: Vec<Coded> = raw
-        .chunks(block)
+        .chunks(size)
         .map(|raw| {
             let mut payload = Vec::new();
             let encoded = codec.encode(raw, params, &mut payload);
             Coded { kind: encoded.kind, table_log: encoded.table_log, payload }
         })
         .collect();
-    let size: usize = coded.iter().zip(raw.chunks(block)).map(|(c, raw)| coded_size(c, raw)).sum();
-    println!("ratio {:.4} of payloads", size as f64 / raw.len() as f64);
+    let coded_bytes: usize =
+        coded.iter().zip(raw.chunks(size)).map(|(c, raw)| coded_size(c, raw)).sum();
+    println!("ratio {:.4} of payloads", coded_bytes as f64 / raw.len() as f64);
 
-    let sizes: Vec<u32> = raw.chunks(block).map(|raw| raw.len() as u32).collect();
-    let plan = EncodePlan::new(&sizes, params);
+    let &BlockParams { coder, segment_log, table_log } = params;
+    let block = |raw: &[u8]| RawBlock { raw_size: raw.len() as u32, coder, table_log };
+    let plan = EncodePlan::new(&raw.chunks(size).map(block).collect::<Vec<_>>(), segment_log);
     let inputs = [
         (EncodePlan::BLOCKS, cast_slice(&plan.blocks)),
         (EncodePlan::PIECES, cast_slice(&plan.pieces)),
@@ -174,6 +176,7 @@ fn decode(gpu: Gpu, raw: &[u8], block: usize, segment_log: u8, coded: &[Coded]) 
     let pairs = || coded.iter().zip(raw.chunks(block)).filter(|(c, _)| c.kind == BlockKind::Coded);
     let blocks: Vec<CodedBlock> = pairs()
         .map(|(coded, raw)| CodedBlock {
+            coder: Coder::Rans,
             coded_size: coded.payload.len() as u32,
             raw_size: raw.len() as u32,
             table_log: coded.table_log,
@@ -253,6 +256,7 @@ fn host_to_host(
         .iter()
         .zip(&raw_blocks)
         .map(|(coded, raw)| HostBlock {
+            coder: params.coder,
             kind: coded.kind,
             table_log: coded.table_log,
             segment_log: params.segment_log,

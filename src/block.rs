@@ -8,18 +8,18 @@ use crate::format::BlockKind;
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub enum Coder {
     /// Range asymmetric numeral systems.
-    Rans,
+    Rans = 0,
     /// Finite state entropy: tabled asymmetric numeral systems.
-    Fse,
+    Fse = 1,
     /// Canonical Huffman codes.
-    Huffman,
+    Huffman = 2,
 }
 
 impl Coder {
     /// Every coder.
     pub const ALL: [Self; 3] = [Self::Rans, Self::Fse, Self::Huffman];
 
-    /// The table logs that the format allows; for Huffman the length of the longest code.
+    /// The table logs that a coded block may have.
     pub const fn table_logs(self) -> RangeInclusive<u8> {
         match self {
             Self::Rans => 8..=12,
@@ -36,8 +36,8 @@ pub struct BlockParams {
     pub coder: Coder,
     /// Exponent of the segment size in bytes, 12 to 16.
     pub segment_log: u8,
-    /// Forced table log (rans 8 to 12, fse 5 to 12, Huffman the longest code's length, up to 12), or `None` for the
-    /// rules of `docs/DECISIONS.md`.
+    /// Forced table log (rans 8 to 12, fse 5 to 12; Huffman at most that long codes, 1 to 12), or `None` for the rules of
+    /// `docs/DECISIONS.md`. It is raised as far as the number of present symbols demands.
     pub table_log: Option<u8>,
 }
 

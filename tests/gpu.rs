@@ -91,6 +91,7 @@ fn round_trip(gpu: &mut Gpu, blocks: &[Vec<u8>], params: BlockParams) -> Vec<Cod
         assert_eq!(encoded, on_cpu, "{length} bytes with {params:?}");
         assert!(payload == expected, "other payload for {length} bytes with {params:?}");
         coded.push(CodedBlock {
+            coder: params.coder,
             kind: encoded.kind,
             table_log: encoded.table_log,
             segment_log: params.segment_log,
@@ -166,9 +167,8 @@ fn same_verdict(gpu: &mut Gpu, blocks: &[CodedBlock]) -> usize {
     let mut good = 0;
     for (number, (found, block)) in found.iter().zip(blocks).enumerate() {
         let mut raw = vec![0; block.raw_size as usize];
-        let CodedBlock { kind, table_log, segment_log, payload, .. } = block;
-        let expected =
-            codec.decode(payload, *kind, Coder::Rans, *table_log, *segment_log, &mut raw);
+        let CodedBlock { coder, kind, table_log, segment_log, payload, .. } = block;
+        let expected = codec.decode(payload, *kind, *coder, *table_log, *segment_log, &mut raw);
         match (found, expected) {
             (Ok(bytes), Ok(())) => {
                 assert!(*bytes == raw, "block {number}: wrong bytes");

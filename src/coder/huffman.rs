@@ -70,7 +70,7 @@ fn merge(items: &[u32; 257], sums: &[u32; 257], list: &mut [u32], is_item: &mut 
 }
 
 /// Calls `visit` with each symbol in ascending order, the length of its code, and the code, bits reversed.
-fn for_each_code(table: &Table, mut visit: impl FnMut(u8, u32, u32)) {
+pub(crate) fn for_each_code(table: &Table, mut visit: impl FnMut(u8, u32, u32)) {
     let log = u32::from(table.log());
     let length = |freq: u32| log - freq.ilog2();
     let mut counts = [0; 13];

@@ -10,7 +10,7 @@ use super::{
     streams::{Streams, View},
 };
 use crate::{
-    block::{BlockParams, Coder, EncodePart, Encoded, EncodedPart},
+    block::{BlockParams, EncodePart, Encoded, EncodedPart},
     coder::Codec,
     error::{BlockFault, Result},
     format::BlockKind,
@@ -54,6 +54,18 @@ impl LzCoder {
             planned: Vec::new(),
             scratch: Vec::new(),
         })
+    }
+
+    /// Bytes of tables and scratch memory for encoding blocks of `block_size` bytes at `level`.
+    pub fn memory(block_size: usize, level: u8) -> u64 {
+        // Sequences and streams grow by doubling; a part is at most 1 MiB.
+        Parser::memory(block_size, level) + 4 * block_size as u64 + (1 << 20)
+    }
+
+    /// Bytes of scratch memory for decoding blocks of `block_size` bytes.
+    pub fn decode_memory(block_size: usize) -> u64 {
+        // The streams of a hostile payload.
+        block_size as u64 * 3 / 2
     }
 
     /// Encodes a block of 1 byte to 4 MiB into `payload`, which is cleared first and left empty if the block is to be
@@ -171,7 +183,8 @@ impl LzCoder {
     ) -> Result<(), BlockFault> {
         let opened = Opened::read(payload, model, raw.len())?;
         let mut streams = std::mem::take(&mut self.scratch);
-        if streams.len() < opened.size() {
+        if let Some(more) = opened.size().checked_sub(streams.len()) {
+            streams.reserve_exact(more);
             streams.resize(opened.size(), 0);
         }
         let decoded = opened.parts.iter().try_for_each(|part| {
@@ -234,6 +247,7 @@ fn finished(raw: &[u8], payload: &mut Vec<u8>) -> Encoded {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::block::Coder;
 
     const FILES: [&[u8]; 2] = [
         include_bytes!("../../tests/data/alice29.txt"),

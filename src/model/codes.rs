@@ -1,24 +1,29 @@
 //! Codes of the values in sequences, `docs/FORMAT.md`, section 3.1: small values are codes themselves; of a larger one the
-//! code has the exponent and the highest bits, and what is left are its extra bits. (Like the codes of RFC 8878, section
-//! 3.1.1.3.2.1, with parameters.)
+//! code has the exponent and the next two bits, and what is left are its extra bits. (Like the codes of RFC 8878, section
+//! 3.1.1.3.2.1, but finer.)
 
 /// Literal runs.
-pub const RUN: Codes = Codes { direct: 4, mantissa: 1, first: 0, least: 0 };
+pub const RUN: Codes = Codes { direct: 4, first: 0, least: 0 };
 /// Lengths of matches.
-pub const LENGTH: Codes = Codes { direct: 5, mantissa: 1, first: 0, least: 3 };
+pub const LENGTH: Codes = Codes { direct: 5, first: 0, least: 3 };
 /// Offsets that are not repeated ones.
-pub const OFFSET: Codes = Codes { direct: 1, mantissa: 1, first: 3, least: 1 };
+pub const OFFSET: Codes = Codes { direct: 6, first: 3, least: 1 };
 
 /// Values less `least` lie below `2^VALUE_LOG`.
 pub const VALUE_LOG: u32 = 22;
+
+/// How many bits below its highest one the code of a larger value holds.
+const MANTISSA: u32 = 2;
+
+/// The most extra bits of a sequence: they fit an unaligned 64-bit word at any bit of its first byte.
+pub const MAX_EXTRA: u32 = 3 * (VALUE_LOG - 1 - MANTISSA);
+const _: () = assert!(MAX_EXTRA + 7 <= 64);
 
 /// How values of one kind become codes.
 #[derive(Clone, Copy, Debug)]
 pub struct Codes {
     /// `p`: values below `2^p` are codes themselves.
     direct: u32,
-    /// `m`: how many bits below its highest one the code of a larger value holds.
-    mantissa: u32,
     /// The code of the least value.
     first: u32,
     /// The least value.
@@ -51,7 +56,7 @@ pub const INVALID: u32 = 1 << 30;
 impl Codes {
     /// How many codes there are, those before the first included.
     pub const fn count(self) -> u32 {
-        self.first + (1 << self.direct) + ((VALUE_LOG - self.direct) << self.mantissa)
+        self.first + (1 << self.direct) + ((VALUE_LOG - self.direct) << MANTISSA)
     }
 
     /// The code of a value.
@@ -63,10 +68,9 @@ impl Codes {
             return Coded { code: (self.first + v) as u8, width: 0, extra: 0 };
         }
         let e = v.ilog2();
-        let width = e - self.mantissa;
-        let code = (1 << self.direct)
-            + ((e - self.direct) << self.mantissa)
-            + ((v >> width) - (1 << self.mantissa));
+        let width = e - MANTISSA;
+        let code =
+            (1 << self.direct) + ((e - self.direct) << MANTISSA) + ((v >> width) - (1 << MANTISSA));
         Coded { code: (self.first + code) as u8, width: width as u8, extra: v & ((1 << width) - 1) }
     }
 
@@ -81,9 +85,9 @@ impl Codes {
             return Values { base: code + self.least, width: 0 };
         }
         let above = code - (1 << self.direct);
-        let e = self.direct + (above >> self.mantissa);
-        let width = e - self.mantissa;
-        let high = (1 << self.mantissa) + (above & ((1 << self.mantissa) - 1));
+        let e = self.direct + (above >> MANTISSA);
+        let width = e - MANTISSA;
+        let high = (1 << MANTISSA) + (above & ((1 << MANTISSA) - 1));
         Values { base: (high << width) + self.least, width }
     }
 
@@ -110,12 +114,14 @@ mod tests {
         // Worked out by hand from docs/FORMAT.md, section 3.1.
         let coded = |code, width, extra| Coded { code, width, extra };
         assert_eq!(RUN.code(15), coded(15, 0, 0));
-        assert_eq!(RUN.code(16), coded(16, 3, 0));
-        assert_eq!(RUN.code(31), coded(17, 3, 7));
+        assert_eq!(RUN.code(16), coded(16, 2, 0));
+        assert_eq!(RUN.code(23), coded(17, 2, 3));
+        assert_eq!(RUN.code((1 << 22) - 1), coded(87, 19, (1 << 19) - 1));
         assert_eq!(LENGTH.code(3), coded(0, 0, 0));
-        assert_eq!(LENGTH.code(35), coded(32, 4, 0));
+        assert_eq!(LENGTH.code(35), coded(32, 3, 0));
         assert_eq!(OFFSET.code(1), coded(3, 0, 0));
-        assert_eq!(OFFSET.code(7), coded(8, 1, 0));
+        assert_eq!(OFFSET.code(65), coded(67, 4, 0));
+        assert_eq!(OFFSET.code(1 << 22), coded(130, 19, (1 << 19) - 1));
     }
 
     #[test]
