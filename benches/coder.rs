@@ -1,14 +1,14 @@
 //! The CPU coder on one core: every instruction set against the scalar reference, in one run.
-//!
-//! The input is the file that RANVIL_BENCH_FILE names, else Silesia's dickens under RANVIL_CORPUS (or
-//! ../shared/corpora), else the repository's alice29.txt.
+//! The input is as `common` says.
+
+mod common;
 
 use std::{
-    env, fs,
-    path::PathBuf,
+    env,
     time::{Duration, Instant},
 };
 
+use common::{BLOCK, input};
 use criterion::{Criterion, Throughput};
 use ranvil::{
     Simd,
@@ -16,7 +16,6 @@ use ranvil::{
     format::BlockKind,
 };
 
-const BLOCK: usize = 256 << 10;
 const PARAMS: BlockParams =
     BlockParams { coder: Coder::Rans, segment_log: 14, table_log: Some(11) };
 
@@ -43,18 +42,6 @@ fn main() {
     if env::args().all(|arg| arg != "--test") {
         print_ratios(&mut benches, data.len());
     }
-}
-
-fn input() -> (PathBuf, Vec<u8>) {
-    let corpus = env::var_os("RANVIL_CORPUS").unwrap_or("../shared/corpora".into());
-    let dickens = PathBuf::from(corpus).join("silesia/dickens");
-    let path = match env::var_os("RANVIL_BENCH_FILE") {
-        Some(file) => PathBuf::from(file),
-        None if dickens.exists() => dickens,
-        None => concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/alice29.txt").into(),
-    };
-    let data = fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    (path, data)
 }
 
 #[derive(Clone, Copy)]

@@ -256,6 +256,7 @@ fn host_to_host(
         .iter()
         .zip(&raw_blocks)
         .map(|(coded, raw)| HostBlock {
+            coder: params.coder,
             kind: coded.kind,
             table_log: coded.table_log,
             segment_log: params.segment_log,

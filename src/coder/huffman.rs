@@ -61,7 +61,7 @@ pub fn lengths(counts: &[u32; 256], limit: u8) -> [u8; 256] {
 }
 
 /// Calls `visit` with each symbol in ascending order, the length of its code, and the code, bits reversed.
-fn for_each_code(table: &Table, mut visit: impl FnMut(u8, u32, u32)) {
+pub(crate) fn for_each_code(table: &Table, mut visit: impl FnMut(u8, u32, u32)) {
     let log = u32::from(table.log());
     let length = |freq: u32| log - freq.ilog2();
     let mut counts = [0; 13];

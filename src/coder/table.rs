@@ -52,6 +52,12 @@ impl Table {
         Self { coder: Coder::Huffman, log, freqs }
     }
 
+    /// A table whose frequencies are known to be valid.
+    pub(crate) fn from_freqs(coder: Coder, log: u8, freqs: [u16; 256]) -> Self {
+        debug_assert_eq!(freqs.iter().map(|&freq| u32::from(freq)).sum::<u32>(), 1 << log);
+        Self { coder, log, freqs }
+    }
+
     /// The coder that the table is for.
     pub fn coder(&self) -> Coder {
         self.coder

@@ -157,7 +157,8 @@ impl Engine {
 
     /// Whether it does for blocks of up to `block_size` raw bytes of `pipeline`.
     pub fn fits(&self, block_size: u32, pipeline: Pipeline) -> bool {
-        let demands = |pipeline: Pipeline| (pipeline != Pipeline::Stored, pipeline.model().is_some());
+        let demands =
+            |pipeline: Pipeline| (pipeline != Pipeline::Stored, pipeline.model().is_some());
         self.config.block_size >= block_size && demands(self.config.pipeline) >= demands(pipeline)
     }
 

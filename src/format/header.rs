@@ -2,9 +2,7 @@
 
 use crate::{
     error::{Error, FrameFault, Result},
-    format::{
-        MAX_SEGMENT_LOG, MIN_BLOCK_LOG, MIN_SEGMENT_LOG, PipelineId, field_u32, field_u64,
-    },
+    format::{MAX_SEGMENT_LOG, MIN_BLOCK_LOG, MIN_SEGMENT_LOG, PipelineId, field_u32, field_u64},
 };
 
 /// The first four bytes of a frame.

@@ -16,7 +16,7 @@ const MAX_PART: usize = 1 << 20;
 /// Every part but a stream's last is a multiple of this.
 const PART_UNIT: usize = 1 << 12;
 /// What a stream is first cut into; neighbours are then joined where one table for both is cheaper than two.
-const CUT: usize = 1 << 15;
+const CUT: usize = 1 << 13;
 /// Bytes of the counts and of a directory entry.
 const COUNTS: usize = 16;
 const ENTRY: usize = 8;
@@ -41,21 +41,27 @@ pub(super) struct Planned {
 }
 
 /// Cuts a stream that begins at `start` among all streams into parts, and chooses their coders.
+///
+/// The stream is first cut finely; then neighbours are joined, the pair that gains most first, as long as one table
+/// for both is cheaper than two.
 pub(super) fn plan(bytes: &[u8], start: usize, params: &LzParams, parts: &mut Vec<Planned>) {
-    let cut = CUT.max(1 << params.segment_log);
-    let mut open: Option<Candidate> = None;
-    for (number, unit) in bytes.chunks(cut).enumerate() {
-        let begin = start + number * cut;
-        let unit = Candidate::new(begin..begin + unit.len(), histogram(unit), params);
-        open = Some(match open.take() {
-            None => unit,
-            Some(part) => part.join(&unit, params).unwrap_or_else(|| {
-                parts.push(part.planned);
-                unit
-            }),
-        });
+    let mut end = start;
+    let units = bytes.chunks(CUT).map(|unit| {
+        end += unit.len();
+        Candidate::new(end - unit.len()..end, histogram(unit), params)
+    });
+    let mut units: Vec<_> = units.collect();
+    // What each unit and the next one would be together.
+    let mut pairs: Vec<_> =
+        units.windows(2).map(|pair| Joined::new(&pair[0], &pair[1], params)).collect();
+    while let Some(best) = Joined::best(&pairs) {
+        units[best] = pairs.remove(best).part;
+        units.remove(best + 1);
+        for at in best.saturating_sub(1)..pairs.len().min(best + 1) {
+            pairs[at] = Joined::new(&units[at], &units[at + 1], params);
+        }
     }
-    parts.extend(open.map(|part| part.planned));
+    parts.extend(units.into_iter().map(|part| part.planned));
 }
 
 /// A part that may still grow.
@@ -83,15 +89,29 @@ impl Candidate {
             if single { (1, params.coders.first().copied()) } else { (cost, coder) };
         Self { planned: Planned { range, coder }, counts, cost: cost + ENTRY as u64 }
     }
+}
 
-    /// Both as one part, if that is no larger.
-    fn join(&self, next: &Self, params: &LzParams) -> Option<Self> {
-        let range = self.planned.range.start..next.planned.range.end;
-        if range.len() > MAX_PART {
-            return None;
-        }
-        let counts = std::array::from_fn(|symbol| self.counts[symbol] + next.counts[symbol]);
-        Some(Self::new(range, counts, params)).filter(|both| both.cost <= self.cost + next.cost)
+/// Two neighbours as one part.
+struct Joined {
+    part: Candidate,
+    /// Bytes that it saves; negative if it costs some.
+    gain: i64,
+}
+
+impl Joined {
+    fn new(a: &Candidate, b: &Candidate, params: &LzParams) -> Self {
+        let range = a.planned.range.start..b.planned.range.end;
+        let fits = range.len() <= MAX_PART;
+        let counts = std::array::from_fn(|symbol| a.counts[symbol] + b.counts[symbol]);
+        let part = Candidate::new(range, counts, params);
+        let gain = if fits { (a.cost + b.cost) as i64 - part.cost as i64 } else { -1 };
+        Self { part, gain }
+    }
+
+    /// The first of those that gain most, if any gains.
+    fn best(pairs: &[Self]) -> Option<usize> {
+        let gains = (0..pairs.len()).rev().map(|at| (at, pairs[at].gain));
+        gains.max_by_key(|&(_, gain)| gain).filter(|&(_, gain)| gain >= 0).map(|(at, _)| at)
     }
 }
 

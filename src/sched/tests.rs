@@ -65,8 +65,7 @@ fn a_task_that_is_handed_on_sends_no_message() {
         scheduler.spawn(Job::Vanish);
         scheduler.spawn(Job::Double(n));
     }
-    let mut values: Vec<u64> =
-        receiver.iter().take(50).map(|outcome| output(outcome).0).collect();
+    let mut values: Vec<u64> = receiver.iter().take(50).map(|outcome| output(outcome).0).collect();
     values.sort();
     assert!(values.into_iter().eq((0..50).map(|n| 2 * n)));
     drop(scheduler);

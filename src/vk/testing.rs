@@ -176,15 +176,17 @@ impl Gpu {
             let (mut batch, mut bytes) = (Vec::new(), 0);
             while let Some(job) = works.next_if(|job| {
                 batch.is_empty()
-                    || batch.len() < limit.parts
-                        && bytes + job.work.raw_bytes() <= limit.raw_bytes
+                    || batch.len() < limit.parts && bytes + job.work.raw_bytes() <= limit.raw_bytes
             }) {
                 bytes += job.work.raw_bytes();
                 batch.push(job);
             }
             self.accelerator.submit(batch).map_err(|(error, _)| error)?;
         }
-        assert!(done.iter().zip(0..).all(|(done, id)| done.job.id == id), "jobs come back in order");
+        assert!(
+            done.iter().zip(0..).all(|(done, id)| done.job.id == id),
+            "jobs come back in order"
+        );
         Ok(done)
     }
 }

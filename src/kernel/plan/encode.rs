@@ -1,4 +1,4 @@
-//! Encoding a batch: histogram, normalise, encode, layout, pack.
+//! Encoding a batch: histogram, normalise and lengths, encode with each coder that it has, layout, pack.
 
 use std::ops::Range;
 
@@ -112,9 +112,12 @@ impl EncodePlan {
     /// Records the kernels; `total` holds what all blocks together take.
     fn record(&mut self, total: &EncodeBlock, segment_log: u8) {
         let block_count = self.blocks.len() as u32;
-        let most = self.blocks.iter().map(|block| block.raw_size).max().unwrap_or(0);
-        let most_segments = most.div_ceil(1 << segment_log);
-        let segment_log = segment_log.into();
+        let log = u32::from(segment_log);
+        let segments = |coder: Coder| {
+            let own = self.blocks.iter().filter(|block| block.coder == coder as u32);
+            own.map(|block| block.raw_size.div_ceil(1 << log)).max()
+        };
+        let [rans, fse, huffman] = Coder::ALL.map(segments);
         let recording = &mut self.recording;
         dispatch(
             recording,
@@ -124,27 +127,44 @@ impl EncodePlan {
             (&[], None),
             &[Self::BLOCKS, Self::PIECES, Self::RAW, Self::HISTOGRAMS],
         );
-        dispatch(
-            recording,
-            "normalise",
-            block_count,
-            &NO_PUSH,
-            (&[], None),
-            &[Self::BLOCKS, Self::HISTOGRAMS, Self::INFOS, Self::TABLES, Self::ENTRIES],
-        );
-        dispatch(
-            recording,
-            "encode",
-            block_count,
-            &EncodePush { segment_log },
-            (&[], Some(most_segments)),
-            &[Self::BLOCKS, Self::RAW, Self::INFOS, Self::ENTRIES, Self::COUNTS, Self::SCRATCH],
-        );
+        for (kernel, segments) in [("normalise", rans.or(fse)), ("lengths", huffman)] {
+            if segments.is_some() {
+                dispatch(
+                    recording,
+                    kernel,
+                    block_count,
+                    &NO_PUSH,
+                    (&[], None),
+                    &[Self::BLOCKS, Self::HISTOGRAMS, Self::INFOS, Self::TABLES, Self::ENTRIES],
+                );
+            }
+        }
+        for (kernel, segments) in
+            [("encode_rans", rans), ("encode_fse", fse), ("encode_huff", huffman)]
+        {
+            if segments.is_some() {
+                dispatch(
+                    recording,
+                    kernel,
+                    block_count,
+                    &EncodePush { segment_log: log },
+                    (&[], segments),
+                    &[
+                        Self::BLOCKS,
+                        Self::RAW,
+                        Self::INFOS,
+                        Self::ENTRIES,
+                        Self::COUNTS,
+                        Self::SCRATCH,
+                    ],
+                );
+            }
+        }
         dispatch(
             recording,
             "layout",
             1,
-            &LayoutPush { block_count, segment_log },
+            &LayoutPush { block_count, segment_log: log },
             (&[], None),
             &[Self::BLOCKS, Self::INFOS, Self::COUNTS, Self::PLACES, Self::RESULTS],
         );
@@ -152,7 +172,11 @@ impl EncodePlan {
             recording,
             "pack",
             total.segment,
-            &PackPush { segment_count: total.segment, segment_pieces: total.chunk, segment_log },
+            &PackPush {
+                segment_count: total.segment,
+                segment_pieces: total.chunk,
+                segment_log: log,
+            },
             (&[], None),
             &[
                 Self::BLOCKS,

@@ -3,33 +3,77 @@
 use super::bytes::{common, common_before, hash, load32, load64};
 use super::{END, Output, START, stride};
 
+struct Tables<'a> {
+    long: &'a mut [u32],
+    short: &'a mut [u32],
+}
+
+impl Tables<'_> {
+    #[inline(always)]
+    fn insert(&mut self, word: u64, at: usize) -> (usize, usize) {
+        let (long_log, short_log) = (self.long.len().ilog2(), self.short.len().ilog2());
+        let long = std::mem::replace(&mut self.long[hash::<8>(word, long_log)], at as u32);
+        let short = std::mem::replace(&mut self.short[hash::<5>(word, short_log)], at as u32);
+        (long as usize, short as usize)
+    }
+
+    /// The best match at `at` and its length, 0 if none.
+    #[inline(always)]
+    fn search(&mut self, raw: &[u8], at: usize, rep: usize) -> (usize, usize) {
+        let word = load64(raw, at);
+        let (long, short) = self.insert(word, at);
+        let (mut length, mut offset) = (0, 0);
+        if load32(raw, at - rep) == word as u32 {
+            (length, offset) = (4 + common(raw, at - rep + 4, at + 4), rep);
+        }
+        let from = if load64(raw, long) == word {
+            long
+        } else if load32(raw, short) == word as u32 {
+            short
+        } else {
+            return (length, offset);
+        };
+        let other = 4 + common(raw, from + 4, at + 4);
+        if offset == 0 || gain(other, at - from) > gain(length, 1) {
+            (length, offset) = (other, at - from);
+        }
+        (length, offset)
+    }
+}
+
+fn gain(length: usize, offset: usize) -> i32 {
+    4 * length as i32 - offset.ilog2() as i32
+}
+
 /// Prefers matches of 8 bytes and more to those of 4 and more.
-pub fn parse(raw: &[u8], long: &mut [u32], short: &mut [u32], out: &mut Output<'_>) {
-    let (long_log, short_log) = (long.len().ilog2(), short.len().ilog2());
+pub fn parse(raw: &[u8], long: &mut [u32], short: &mut [u32], nice: usize, out: &mut Output<'_>) {
+    let mut tables = Tables { long, short };
     let limit = raw.len().saturating_sub(END);
     let [mut rep0, mut rep1] = [1, 4];
     let mut at = START;
     while at < limit {
-        let word = load64(raw, at);
-        let next = load64(raw, at + 1);
-        let long_from = std::mem::replace(&mut long[hash::<8>(word, long_log)], at as u32) as usize;
-        let short_from =
-            std::mem::replace(&mut short[hash::<5>(word, short_log)], at as u32) as usize;
-        let (start, from) = if load32(raw, at + 1 - rep0) == next as u32 {
-            (at + 1, at + 1 - rep0)
-        } else if load64(raw, long_from) == word {
-            (at, long_from)
-        } else if load32(raw, short_from) == word as u32 {
-            let slot = &mut long[hash::<8>(next, long_log)];
-            let next_from = std::mem::replace(slot, at as u32 + 1) as usize;
-            if load64(raw, next_from) == next { (at + 1, next_from) } else { (at, short_from) }
-        } else {
+        let (mut length, mut offset) = tables.search(raw, at, rep0);
+        if length == 0 {
             at += stride(at - out.anchor);
             continue;
+        }
+        let mut start = at;
+        while length < nice && at + 1 < limit {
+            at += 1;
+            let (l, o) = tables.search(raw, at, rep0);
+            if l == 0
+                || gain(l, if o == rep0 { 1 } else { o })
+                    <= gain(length, if offset == rep0 { 1 } else { offset }) + 4
+            {
+                break;
+            }
+            (start, length, offset) = (at, l, o);
+        }
+        let back = if offset == rep0 {
+            0
+        } else {
+            common_before(raw, start - offset, start, start - out.anchor)
         };
-        let back = common_before(raw, from, start, start - out.anchor);
-        let length = 4 + common(raw, from + 4, start + 4);
-        let offset = start - from;
         if offset != rep0 {
             (rep0, rep1) = (offset, rep0);
         }
@@ -39,15 +83,11 @@ pub fn parse(raw: &[u8], long: &mut [u32], short: &mut [u32], out: &mut Output<'
             break;
         }
         for position in [start + 2, at - 2] {
-            let word = load64(raw, position);
-            long[hash::<8>(word, long_log)] = position as u32;
-            short[hash::<5>(word, short_log)] = position as u32;
+            tables.insert(load64(raw, position), position);
         }
         while at < limit && load32(raw, at) == load32(raw, at - rep1) {
-            let word = load64(raw, at);
-            long[hash::<8>(word, long_log)] = at as u32;
-            short[hash::<5>(word, short_log)] = at as u32;
             let length = 4 + common(raw, at - rep1 + 4, at + 4);
+            tables.insert(load64(raw, at), at);
             out.push(at, length, rep1);
             (rep0, rep1) = (rep1, rep0);
             at += length;

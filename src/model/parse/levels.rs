@@ -40,7 +40,7 @@ const fn level(
 pub const LEVELS: [Level; 9] = [
     level(Strategy::Fast, [16, 0], 6, 1, 0),
     level(Strategy::Fast, [16, 0], 5, 1, 0),
-    level(Strategy::Double, [17, 16], 8, 1, 0),
+    level(Strategy::Double, [17, 17], 8, 1, 64),
     level(Strategy::Double, [17, 17], 8, 1, 0),
     level(Strategy::Double, [18, 18], 8, 1, 0),
     level(Strategy::Optimal, [17, 16], 4, 2, 32),

@@ -9,7 +9,7 @@ mod bytes;
 mod chains;
 mod double;
 mod fast;
-mod levels;
+pub(super) mod levels;
 mod optimal;
 mod price;
 #[cfg(test)]
@@ -80,7 +80,7 @@ impl Parser {
         self.run(raw, model, &levels::LEVELS[usize::from(level - 1)], out);
     }
 
-    fn run(&mut self, raw: &[u8], model: Model, level: &Level, out: &mut Vec<Sequence>) {
+    pub(super) fn run(&mut self, raw: &[u8], model: Model, level: &Level, out: &mut Vec<Sequence>) {
         let mut out = Output::new(out);
         clear(&mut self.first, level.first_log);
         clear(&mut self.second, level.second_log);
@@ -90,12 +90,12 @@ impl Parser {
                 5 => fast::parse::<5>(raw, first, &mut out),
                 _ => fast::parse::<6>(raw, first, &mut out),
             },
-            Strategy::Double => double::parse(raw, first, second, &mut out),
+            Strategy::Double => double::parse(raw, first, second, level.nice as usize, &mut out),
             Strategy::Optimal if model == Model::Lz77 => {
-                double::parse(raw, first, second, &mut out)
+                double::parse(raw, first, second, level.nice as usize, &mut out)
             }
             Strategy::Optimal => {
-                double::parse(raw, first, second, &mut Output::new(start));
+                double::parse(raw, first, second, level.nice as usize, &mut Output::new(start));
                 chains.reset(raw.len(), 17);
                 optimal::parse(raw, chains, scratch, start, level, &mut out);
             }

@@ -72,7 +72,9 @@ impl DecodeBatch {
 /// The parts that are the device's work, with their payloads and segment size.
 fn coded(work: &Work) -> impl Iterator<Item = (CodedBlock, &[u8], u8)> {
     let (payload, parts, segment_log) = match work {
-        Work::Decode { payload, parts, segment_log, .. } => (&payload[..], &parts[..], *segment_log),
+        Work::Decode { payload, parts, segment_log, .. } => {
+            (&payload[..], &parts[..], *segment_log)
+        }
         Work::Encode { .. } => (&[][..], &[][..], 0),
     };
     parts.iter().filter_map(move |part| {

@@ -40,7 +40,8 @@ pub(super) fn ring(device: &Device, budget: u64) -> Ring {
 fn fit(mut slots: usize, wanted: usize, budget: u64) -> Ring {
     let mut raw_bytes = wanted.max(MIN_RAW_BYTES) & !(SEGMENT - 1);
     loop {
-        let limit = BatchLimit { parts: (raw_bytes / SEGMENT).clamp(MIN_PARTS, MAX_BLOCKS), raw_bytes };
+        let limit =
+            BatchLimit { parts: (raw_bytes / SEGMENT).clamp(MIN_PARTS, MAX_BLOCKS), raw_bytes };
         let staging_bytes = slots as u64 * staging(limit);
         if staging_bytes <= budget || (slots == 1 && raw_bytes == MIN_RAW_BYTES) {
             return Ring { slots, limit, staging_bytes };
