@@ -21,7 +21,7 @@ use common::{ALICE, FILES, Random, corpus};
 #[global_allocator]
 static ALLOCATOR: alloc::Counting = alloc::Counting;
 
-const LIMIT: usize = 4 << 20;
+const LIMIT: usize = 24 << 20;
 
 fn options() -> Options {
     Options::new().device(DeviceSelector::Cpu).memory_limit(LIMIT as u64).threads(2)
