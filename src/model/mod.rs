@@ -6,11 +6,14 @@ mod copy;
 mod lz77;
 pub mod lzseq;
 pub mod parse;
+mod simd;
 pub mod streams;
 #[cfg(test)]
 mod tests;
+pub mod twin;
 
 use crate::error::BlockFault;
+use simd::Instructions;
 use streams::{Streams, View};
 
 /// How sequences become streams.
@@ -45,10 +48,7 @@ impl Model {
     /// If the sequences do not lie within the block or are none of this model. (That they rebuild the block is not
     /// checked.)
     pub fn split(self, raw: &[u8], sequences: &[Sequence], streams: &mut Streams) {
-        match self {
-            Self::Lz77 => lz77::split(raw, sequences, streams),
-            Self::LzSeq => lzseq::split(raw, sequences, streams),
-        }
+        Instructions::best().split(self, raw, sequences, streams);
     }
 
     /// Rebuilds a block of `raw.len()` bytes from its streams.
@@ -57,10 +57,7 @@ impl Model {
     /// [`BlockFault::Sequences`] or [`BlockFault::Match`] if the streams are not valid; what `raw` then holds is
     /// unspecified.
     pub fn rebuild(self, streams: View<'_>, raw: &mut [u8]) -> Result<(), BlockFault> {
-        match self {
-            Self::Lz77 => lz77::rebuild(streams, raw),
-            Self::LzSeq => lzseq::rebuild(streams, raw),
-        }
+        Instructions::best().rebuild(self, streams, raw)
     }
 }
 
