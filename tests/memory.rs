@@ -143,8 +143,7 @@ fn least(pipeline: Pipeline, level: u8, block_size: usize) -> usize {
 fn keeps(pipeline: Pipeline, level: u8, block_size: usize, (threads, limit): (usize, usize)) {
     let length = (8 << 20).max(3 * block_size as u64 + 5);
     let expected = digest(Synthetic::new(length)).unwrap();
-    let options =
-        options(pipeline, level, block_size).threads(threads).memory_limit(limit as u64);
+    let options = options(pipeline, level, block_size).threads(threads).memory_limit(limit as u64);
     let what = format!("{pipeline}, level {level}, {block_size} B, {threads} threads, {limit}");
     let mut coded = Vec::with_capacity(2 * length as usize);
     let (_, peak) = alloc::measure(|| compress(&options, length, &mut coded));

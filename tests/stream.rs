@@ -117,7 +117,8 @@ fn every_length_around_a_boundary_comes_back() {
                 assert!(read_all(&options, &coded).unwrap() == raw, "{length} bytes of {name}");
             }
             // Segments of 4 KiB in blocks of 16 KiB.
-            let options = Options::new().block_size(16384).unwrap().segment(SegmentProfile::Latency);
+            let options =
+                Options::new().block_size(16384).unwrap().segment(SegmentProfile::Latency);
             for &pipeline in Pipeline::ALL.iter().filter(|_| length < 20_000) {
                 let coded = options.clone().pipeline(pipeline).compress(&raw).unwrap();
                 assert!(read_all(&options, &coded).unwrap() == raw, "{length}, {name}, {pipeline}");
