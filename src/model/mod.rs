@@ -19,7 +19,6 @@ pub(crate) use block::Split;
 pub(crate) use parts::Opened;
 
 use crate::{block::Coder, error::BlockFault};
-use crate::error::BlockFault;
 use simd::Instructions;
 use streams::{Streams, View};
 
