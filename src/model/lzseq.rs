@@ -4,7 +4,7 @@ use super::{
     Sequence,
     codes::{Coded, Codes, LENGTH, OFFSET, RUN},
     copy::{BATCH, Batch, Output},
-    streams::{Streams, View},
+    streams::{Streams, View, gather_literals},
 };
 use crate::error::BlockFault;
 use std::hint::select_unpredictable;
@@ -43,28 +43,77 @@ impl Repeats {
 pub(super) fn split(raw: &[u8], sequences: &[Sequence], streams: &mut Streams) {
     streams.clear();
     let Streams { bytes: [literals, runs, lengths, offsets, ..], tail } = streams;
-    let mut repeats = Repeats::default();
-    let mut bits = BitWriter { bytes: tail, word: 0, used: 0 };
-    let mut at = 0;
-    for sequence in sequences {
-        let run = sequence.literals as usize;
-        literals.extend_from_slice(&raw[at..at + run]);
-        at += run + sequence.length as usize;
-        let offset = match repeats.code(sequence.offset, sequence.literals) {
-            Some(code) => Coded { code, width: 0, extra: 0 },
-            None => OFFSET.code(sequence.offset),
-        };
-        repeats.push(sequence.offset);
-        let length = LENGTH.code(sequence.length);
-        let run = RUN.code(sequence.literals);
-        for (stream, coded) in [(&mut *offsets, offset), (lengths, length), (runs, run)] {
-            stream.push(coded.code);
-            bits.push(coded);
-        }
+    gather_literals(raw, sequences, literals);
+    for stream in [&mut *runs, lengths, offsets] {
+        stream.resize(sequences.len(), 0);
     }
-    literals.extend_from_slice(&raw[at..]);
+    let mut bits = BitWriter { bytes: tail, word: 0, used: 0 };
+    let mut repeats = Repeats::default();
+    let mut encoder = Encoder::new();
+    let streams =
+        runs.chunks_mut(BATCH).zip(lengths.chunks_mut(BATCH)).zip(offsets.chunks_mut(BATCH));
+    for (sequences, ((runs, lengths), offsets)) in sequences.chunks(BATCH).zip(streams) {
+        encoder.find_repeats(sequences, &mut repeats);
+        encoder.encode(sequences, [runs, lengths, offsets]);
+        bits.write(&encoder.words[..sequences.len()], &encoder.widths);
+    }
     bits.finish();
 }
+
+/// A batch on its way from sequences to codes.
+struct Encoder {
+    /// Which of the repeat offsets each offset is, or [`NEW`].
+    indices: [u8; BATCH],
+    /// The extra bits of each sequence, and how many they are.
+    words: [u64; BATCH],
+    widths: [u32; BATCH],
+}
+
+impl Encoder {
+    fn new() -> Self {
+        Self { indices: [NEW; BATCH], words: [0; BATCH], widths: [0; BATCH] }
+    }
+
+    #[inline(always)]
+    fn find_repeats(&mut self, sequences: &[Sequence], repeats: &mut Repeats) {
+        let [mut first, mut second, mut third] = repeats.0;
+        for (to, &Sequence { offset, .. }) in self.indices.iter_mut().zip(sequences) {
+            // Which it is cannot be predicted.
+            let index = select_unpredictable(offset == third, 2, NEW);
+            let index = select_unpredictable(offset == second, 1, index);
+            let index = select_unpredictable(offset == first, 0, index);
+            *to = index;
+            third = select_unpredictable(index >= 2, second, third);
+            second = select_unpredictable(index >= 1, first, second);
+            first = offset;
+        }
+        repeats.0 = [first, second, third];
+    }
+
+    #[inline(always)]
+    fn encode(&mut self, sequences: &[Sequence], codes: [&mut [u8]; 3]) {
+        let [runs, lengths, offsets] = codes;
+        let codes = runs.iter_mut().zip(lengths).zip(offsets);
+        let bits = self.words.iter_mut().zip(&mut self.widths);
+        let all = sequences.iter().zip(&self.indices).zip(codes).zip(bits);
+        for (((sequence, &index), ((run, length), offset)), (word, width)) in all {
+            let &Sequence { literals, length: bytes, offset: distance } = sequence;
+            let (r, l, mut o) = (RUN.code(literals), LENGTH.code(bytes), OFFSET.code(distance));
+            if index < NEW {
+                let shifted = index.wrapping_sub(u8::from(literals == 0));
+                o = Coded { code: shifted.min(2), width: 0, extra: 0 };
+            }
+            (*run, *length, *offset) = (r.code, l.code, o.code);
+            *word = u64::from(o.extra)
+                | u64::from(l.extra) << o.width
+                | u64::from(r.extra) << (o.width + l.width);
+            *width = o.width + l.width + r.width;
+        }
+    }
+}
+
+/// No repeat offset.
+const NEW: u8 = 3;
 
 #[inline(always)]
 pub(super) fn rebuild(view: View<'_>, raw: &mut [u8]) -> Result<(), BlockFault> {
@@ -126,7 +175,6 @@ impl Decoder {
     /// Replaces the offsets of the codes 0 to 2.
     #[inline(always)]
     fn resolve_repeats(&mut self, codes: &[u8], repeats: &mut Repeats) {
-        const NEW: u8 = 3;
         let Batch { literals, offsets, .. } = &mut self.batch;
         let mut indices = [NEW; BATCH];
         for ((index, &code), &literals) in indices.iter_mut().zip(codes).zip(&*literals) {
@@ -166,25 +214,35 @@ fn set_bases(kind: Codes, codes: &[u8], bases: &mut [u32; BATCH], widths: &mut [
 
 struct BitWriter<'a> {
     bytes: &'a mut Vec<u8>,
+    /// Bits that are no whole byte yet.
     word: u64,
+    /// How many, below 8.
     used: u32,
 }
 
 impl BitWriter<'_> {
-    fn push(&mut self, coded: Coded) {
-        self.word |= u64::from(coded.extra) << self.used;
-        self.used += u32::from(coded.width);
-        if self.used >= 32 {
-            self.bytes.extend_from_slice(&(self.word as u32).to_le_bytes());
-            self.word >>= 32;
-            self.used -= 32;
+    /// Appends the low bits of words, at most 57 of each; the others are zero.
+    #[inline(always)]
+    fn write(&mut self, words: &[u64], widths: &[u32]) {
+        let mut buffer = [0; 8 * BATCH];
+        let mut count = 0;
+        for (&word, &width) in words.iter().zip(widths) {
+            self.word |= word << self.used;
+            buffer[count..count + 8].copy_from_slice(&self.word.to_le_bytes());
+            self.used += width;
+            count += self.used as usize / 8;
+            // In two steps, as it may be all 64 bits.
+            self.word = self.word >> (self.used / 8 * 4) >> (self.used / 8 * 4);
+            self.used %= 8;
         }
+        self.bytes.extend_from_slice(&buffer[..count]);
     }
 
     fn finish(self) {
         if self.used > 0 {
-            self.bytes.extend_from_slice(&(self.word as u32).to_le_bytes());
+            self.bytes.push(self.word as u8);
         }
+        self.bytes.resize(self.bytes.len().next_multiple_of(4), 0);
     }
 }
 
