@@ -68,10 +68,9 @@ impl Codes {
         let v = value - self.least;
         debug_assert!(v < 1 << VALUE_LOG);
         let direct = v < 1 << self.direct;
-        let e = 31 - (v | 1).leading_zeros();
+        let e = (v | 1 << self.direct).ilog2();
         let width = if direct { 0 } else { e - MANTISSA };
-        let above =
-            (e.wrapping_sub(self.direct) << MANTISSA) + (1 << self.direct) - (1 << MANTISSA);
+        let above = ((e - self.direct) << MANTISSA) + (1 << self.direct) - (1 << MANTISSA);
         let code = (v >> width) + if direct { 0 } else { above };
         Coded { code: (self.first + code) as u8, width, extra: v & ((1 << width) - 1) }
     }
