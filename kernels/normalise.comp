@@ -120,10 +120,14 @@ void main() {
         return;
     }
     uint table_log = (counts & 0xffffu) >= 24u ? 12u : 11u;
-    if (block.coder == CODER_FSE) table_log = clamp(uint(findMSB(size)), 7u, table_log + 2u) - 2u;
+    // The least log with a slot for every symbol.
+    uint least_log = uint(findMSB((counts >> 16) - 1u) + 1);
+    if (block.coder == CODER_FSE) {
+        uint worth = max(uint(findMSB(size)), 2u) - 2u;
+        table_log = max(min(table_log, worth), max(least_log + 1u, 5u));
+    }
     if (block.forced_log != 0u) table_log = block.forced_log;
-    // A slot for every symbol.
-    table_log = max(table_log, uint(findMSB((counts >> 16) - 1u) + 1));
+    table_log = max(table_log, least_log);
 
     uint f[4];
     uint own_sum = 0u;
