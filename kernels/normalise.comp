@@ -119,12 +119,12 @@ void main() {
         if (own == 0u) infos[number] = EncodeInfo(KIND_SINGLE, 0u, 0u);
         return;
     }
-    uint table_log = (counts & 0xffffu) >= 24u ? 12u : 11u;
-    // The least log with a slot for every symbol.
+    // A slot for every symbol.
     uint least_log = uint(findMSB((counts >> 16) - 1u) + 1);
+    uint table_log = (counts & 0xffffu) >= 24u ? 12u : 11u;
     if (block.coder == CODER_FSE) {
-        uint worth = max(uint(findMSB(size)), 2u) - 2u;
-        table_log = max(min(table_log, worth), max(least_log + 1u, 5u));
+        table_log = clamp(uint(findMSB(size)), 7u, table_log + 2u) - 2u;
+        table_log = max(table_log, least_log + 1u);
     }
     if (block.forced_log != 0u) table_log = block.forced_log;
     table_log = max(table_log, least_log);

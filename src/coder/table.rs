@@ -85,21 +85,29 @@ impl Table {
     /// Appends the table, an even number of bytes.
     pub fn write(&self, out: &mut Vec<u8>) {
         let start = out.len();
-        let classes = || self.symbols().map(|(_, freq, _)| freq.ilog2());
-        let base = classes().min().expect("two symbols are present");
-        let width = u32::BITS - (classes().max().expect("the same") - base).leading_zeros();
-
         let mut masks = [0_u32; 8];
-        self.symbols().for_each(|(s, ..)| masks[usize::from(s) / 32] |= 1 << (s % 32));
+        let mut present = [0; 256];
+        let mut n = 0;
+        let (mut least, mut most) = (u32::MAX, 0);
+        for (symbol, freq, _) in self.symbols() {
+            masks[usize::from(symbol) / 32] |= 1 << (symbol % 32);
+            least = least.min(freq);
+            most = most.max(freq);
+            present[n] = freq;
+            n += 1;
+        }
+        let present = &present[..n];
+        let base = least.ilog2();
+        let width = u32::BITS - (most.ilog2() - base).leading_zeros();
         let groups = (0..8).filter(|&g| masks[g] != 0).fold(0, |bits, g| bits | 1 << g);
         out.extend([groups, (base | width << 4) as u8]);
         masks.iter().filter(|&&mask| mask != 0).for_each(|mask| out.extend(mask.to_le_bytes()));
 
         let mut bits = BitWriter::new(out);
-        classes().for_each(|class| bits.put(class - base, width));
+        present.iter().for_each(|freq| bits.put(freq.ilog2() - base, width));
         if self.coder != Coder::Huffman {
-            let rest = |freq: u32| bits.put(freq - (1 << freq.ilog2()), freq.ilog2());
-            self.symbols().map(|(_, freq, _)| freq).for_each(rest);
+            let rest = |&freq: &u32| bits.put(freq - (1 << freq.ilog2()), freq.ilog2());
+            present.iter().for_each(rest);
         }
         bits.finish();
         if (out.len() - start) % 2 == 1 {
@@ -285,5 +293,68 @@ mod tests {
         let mut bytes = padded.clone();
         *bytes.last_mut().unwrap() = 1;
         assert_eq!(Table::parse(&bytes, Coder::Fse, 8), Err(BlockFault::Table), "padding byte");
+    }
+
+    fn code(lengths: &[(u8, u8)]) -> Table {
+        let mut all = [0; 256];
+        lengths.iter().for_each(|&(symbol, length)| all[usize::from(symbol)] = length);
+        Table::from_lengths(&all)
+    }
+
+    /// Written by hand from the specification.
+    #[test]
+    fn the_bytes_of_a_code_are_those_of_the_specification() {
+        // K = 3: classes 2, 1, 0, 0; base 0, width 2; bits 10 01 00 00 from the low end up.
+        let table = code(&[(0, 1), (1, 2), (2, 3), (33, 3)]);
+        assert_eq!(
+            written(&table),
+            [0x03, 0x20, 0b111, 0, 0, 0, 0b10, 0, 0, 0, 0b0000_0110, 0],
+            "a byte of classes, one of padding"
+        );
+        // All codes alike: no bits.
+        assert_eq!(written(&code(&[(0, 1), (255, 1)])), [0x81, 0, 1, 0, 0, 0, 0, 0, 0, 0x80]);
+    }
+
+    #[test]
+    fn each_rule_of_codes_is_checked() {
+        let good = written(&code(&[(0, 1), (1, 2), (2, 3), (33, 3)]));
+        let parse = |bytes: &[u8], log| Table::parse(bytes, Coder::Huffman, log);
+        assert!(parse(&good, 3).is_ok());
+        for (at, value, rule) in [
+            (1, 0x21, "no longest code"),
+            (2, 0b1111, "five codes: the bits end early or the sum is too large"),
+            (10, 0b0000_0101, "sum"),
+            (10, 0b0000_0111, "class 3 at table log 3"),
+            (10, 0b0001_0110, "sum too large"),
+            (11, 1, "padding byte"),
+        ] {
+            let mut bytes = good.clone();
+            bytes[at] = value;
+            assert_eq!(parse(&bytes, 3), Err(BlockFault::Table), "{rule}");
+        }
+        for log in [0, 2, 4, 13] {
+            assert_eq!(parse(&good, log), Err(BlockFault::Table), "table log {log}");
+        }
+        // Two symbols of class 1 at table log 2 are a complete code, but its longest has one bit.
+        assert_eq!(parse(&[1, 1, 0b11, 0, 0, 0], 2), Err(BlockFault::Table));
+        assert!(parse(&[1, 0, 0b11, 0, 0, 0], 1).is_ok());
+        assert_eq!(Table::parse(&[1, 0, 0b11, 0, 0, 0], Coder::Fse, 1), Err(BlockFault::Table));
+    }
+
+    #[test]
+    fn forced_logs_are_raised_to_hold_all_symbols() {
+        let mut counts = [0; 256];
+        counts[..100].fill(3);
+        for (coder, forced, log) in [
+            (Coder::Fse, 5, 7),
+            (Coder::Fse, 8, 8),
+            (Coder::Huffman, 1, 7),
+            (Coder::Huffman, 12, 7),
+            (Coder::Rans, 8, 8),
+        ] {
+            let table = Table::from_counts(&counts, coder, Some(forced));
+            assert_eq!(table.log(), log, "{coder:?}, forced {forced}");
+            assert_eq!(Table::parse(&written(&table), coder, log).unwrap().0, table);
+        }
     }
 }
