@@ -116,8 +116,10 @@ fn lengths(gpu: &mut Gpu) {
     let text = lengths.iter().map(|&length| long[..length].to_vec());
     let bits = lengths.iter().map(|&length| long[..length].iter().map(|b| b & 1).collect());
     let blocks: Vec<Vec<u8>> = text.chain(bits).collect();
-    for segment_log in [12, 14] {
-        round_trip(gpu, &blocks, BlockParams { coder: Coder::Rans, segment_log, table_log: None });
+    for coder in Coder::ALL {
+        for segment_log in [12, 14] {
+            round_trip(gpu, &blocks, BlockParams { coder, segment_log, table_log: None });
+        }
     }
 }
 
@@ -126,26 +128,23 @@ fn files_and_contents(gpu: &mut Gpu) {
     let files = FILES.iter().map(|(_, bytes)| bytes.to_vec());
     let generated = contents(20_000).into_iter().map(|(_, bytes)| bytes);
     let blocks: Vec<Vec<u8>> = files.chain(generated).collect();
-    let table_logs = [None, Some(8), Some(9), Some(10), Some(11), Some(12)];
-    for (segment_log, table_log) in (12..=16).cycle().zip(table_logs) {
-        round_trip(gpu, &blocks, BlockParams { coder: Coder::Rans, segment_log, table_log });
+    for coder in Coder::ALL {
+        let table_logs = [None].into_iter().chain(coder.table_logs().map(Some));
+        for (segment_log, table_log) in (12..=16).cycle().zip(table_logs) {
+            round_trip(gpu, &blocks, BlockParams { coder, segment_log, table_log });
+        }
+        let params = BlockParams { coder, segment_log: 12, table_log: None };
+        round_trip(gpu, &[vec![7; 1 << 20], long_block()], params);
     }
-    round_trip(
-        gpu,
-        &[vec![7; 1 << 20], long_block()],
-        BlockParams { coder: Coder::Rans, segment_log: 12, table_log: None },
-    );
 }
 
 /// A part of every file of the corpus, where there is one.
 fn corpus(gpu: &mut Gpu) {
     let blocks: Vec<_> = corpus_windows(20_000).into_iter().map(|(_, bytes)| bytes).collect();
-    if !blocks.is_empty() {
-        round_trip(
-            gpu,
-            &blocks,
-            BlockParams { coder: Coder::Rans, segment_log: 14, table_log: None },
-        );
+    for coder in Coder::ALL {
+        if !blocks.is_empty() {
+            round_trip(gpu, &blocks, BlockParams { coder, segment_log: 14, table_log: None });
+        }
     }
 }
 
@@ -188,11 +187,10 @@ fn same_verdict(gpu: &mut Gpu, blocks: &[CodedBlock]) -> usize {
 fn every_flip_and_cut(gpu: &mut Gpu) {
     let skewed = contents(4300).swap_remove(3).1;
     let small = [ALICE[..400].to_vec(), ALICE[..500].iter().map(|b| b & 3).collect(), skewed];
-    for block in round_trip(
-        gpu,
-        &small,
-        BlockParams { coder: Coder::Rans, segment_log: 12, table_log: None },
-    ) {
+    let coded = Coder::ALL.map(|coder| {
+        round_trip(gpu, &small, BlockParams { coder, segment_log: 12, table_log: None })
+    });
+    for block in coded.into_iter().flatten() {
         assert_eq!(block.kind, BlockKind::Coded);
         let length = block.payload.len();
         let mut damaged = vec![block.clone()];
@@ -219,10 +217,12 @@ fn every_flip_and_cut(gpu: &mut Gpu) {
 fn mutations(gpu: &mut Gpu) {
     for (length, segment_log, count, seed) in [(40_000, 14, 300, 0x5eed), (6000, 12, 2000, 1)] {
         let mut random = Random(seed);
-        let params = BlockParams { coder: Coder::Rans, segment_log, table_log: None };
-        let block = round_trip(gpu, &[ALICE[..length].to_vec()], params).remove(0);
-        let damaged: Vec<_> = (0..count).map(|n| mutant(&block, n, &mut random)).collect();
-        same_verdict(gpu, &damaged);
+        for coder in Coder::ALL {
+            let params = BlockParams { coder, segment_log, table_log: None };
+            let block = round_trip(gpu, &[ALICE[..length].to_vec()], params).remove(0);
+            let damaged: Vec<_> = (0..count).map(|n| mutant(&block, n, &mut random)).collect();
+            same_verdict(gpu, &damaged);
+        }
     }
 }
 
@@ -240,7 +240,7 @@ fn mutant(block: &CodedBlock, number: usize, random: &mut Random) -> CodedBlock 
             mutant.payload.extend(random.bytes(more));
         }
         2 => mutant.raw_size = 1 + random.below(2 * block.raw_size as usize) as u32,
-        3 => mutant.table_log = 8 + random.below(5) as u8,
+        3 => mutant.table_log = 1 + random.below(12) as u8,
         4 => mutant.payload = random.bytes(length),
         _ => {}
     }
@@ -250,16 +250,16 @@ fn mutant(block: &CodedBlock, number: usize, random: &mut Random) -> CodedBlock 
 /// Header fields that do not fit the payload, of every kind of block.
 fn wrong_headers(gpu: &mut Gpu) {
     let blocks = [ALICE[..9000].to_vec(), vec![5; 9000], Random(1).bytes(9000)];
-    let coded = round_trip(
-        gpu,
-        &blocks,
-        BlockParams { coder: Coder::Rans, segment_log: 12, table_log: None },
-    );
     let kinds = [BlockKind::Coded, BlockKind::Single, BlockKind::Stored];
-    assert_eq!(coded.iter().map(|block| block.kind).collect::<Vec<_>>(), kinds);
+    let coded = Coder::ALL.map(|coder| {
+        let params = BlockParams { coder, segment_log: 12, table_log: None };
+        let coded = round_trip(gpu, &blocks, params);
+        assert_eq!(coded.iter().map(|block| block.kind).collect::<Vec<_>>(), kinds);
+        coded
+    });
     let mut wrong = Vec::new();
-    for block in coded {
-        for table_log in [0, 7, 8, 10, 12, 13, 255] {
+    for block in coded.into_iter().flatten() {
+        for table_log in [0, 1, 4, 5, 7, 8, 10, 12, 13, 255] {
             wrong.push(CodedBlock { table_log, ..block.clone() });
         }
         for raw_size in [0, 1, 2, 64, 8999, 9001, 1 << 20] {
@@ -267,6 +267,9 @@ fn wrong_headers(gpu: &mut Gpu) {
         }
         for kind in kinds {
             wrong.push(CodedBlock { kind, ..block.clone() });
+        }
+        for coder in Coder::ALL {
+            wrong.push(CodedBlock { coder, ..block.clone() });
         }
         wrong.push(CodedBlock { payload: Vec::new(), ..block });
     }

@@ -1,14 +1,19 @@
 //! FSE on one lane: tabled asymmetric numeral systems (Duda, arXiv:1311.2540) with the cell order of RFC 8878, on an
 //! exact stack of 16-bit words. A state is `stack:16 | cell:16`; the stack's highest set bit marks its height.
 
-use super::{decode_table::DecodeTable, scalar::LaneCoder, table::Table};
+use super::{
+    decode_table::DecodeTable,
+    rans,
+    scalar::LaneCoder,
+    table::{Table, least_log},
+};
 use crate::block::Coder;
 
 /// The table log when nothing forces one (`docs/DECISIONS.md`).
 pub fn choose_log(counts: &[u32; 256]) -> u8 {
     let total: u32 = counts.iter().sum();
     let worth = (total.ilog2() as u8).saturating_sub(2);
-    super::rans::choose_log(counts).min(worth).max(5)
+    rans::choose_log(counts).min(worth).max(least_log(counts) + 1).max(5)
 }
 
 /// Calls `visit` with each cell in ascending order, its symbol `s`, and `f(s) + i` for the `i`-th cell of `s`.
@@ -50,8 +55,8 @@ pub(super) fn fill_slots(table: &Table, slots: &mut [u32]) {
     });
 }
 
-/// What the encoder knows: for each symbol an entry `freq:12 | cum:12 | bits:8`, and each symbol's cells in ascending
-/// order, those of `s` from number `cum(s)` on.
+/// What the encoder knows: for each symbol an entry `freq:12 | (cum - freq) mod 4096:12 | bits:8`, and each symbol's cells in
+/// ascending order, those of `s` from number `cum(s)` on.
 ///
 /// In state `t`, counted from `2^K` on, a symbol pushes the low `bits` of `t`, or one less if the others would be fewer than `freq`:
 /// they are left as a number in `freq..2 * freq`, which says which of the symbol's cells comes next.
@@ -72,15 +77,13 @@ impl EncodeTable {
     /// Makes this the encoder's form of `table`, without an allocation.
     pub fn fill(&mut self, table: &Table) {
         self.log = table.log().into();
-        let mut first = [0; 256];
         for (symbol, freq, cum) in table.symbols() {
-            let bits = self.log - freq.ilog2();
-            self.symbols[usize::from(symbol)] = freq << 20 | cum << 8 | bits;
-            first[usize::from(symbol)] = cum.wrapping_sub(freq);
+            let (first, bits) = (cum.wrapping_sub(freq) & 0xfff, self.log - freq.ilog2());
+            self.symbols[usize::from(symbol)] = freq << 20 | first << 8 | bits;
         }
         for_each_cell(table, |cell, symbol, y| {
-            let number = first[usize::from(symbol)].wrapping_add(y);
-            self.cells[number as usize % 4096] = cell;
+            let first = self.symbols[usize::from(symbol)] >> 8;
+            self.cells[(first + y) as usize % 4096] = cell;
         });
     }
 }
@@ -96,9 +99,9 @@ impl LaneCoder for Fse {
     fn encode(table: &EncodeTable, state: u32, symbol: u8) -> (u32, Option<u16>) {
         let (stack, t) = (state >> 16, state & 0xffff | 1 << table.log);
         let entry = table.symbols[usize::from(symbol)];
-        let (freq, cum, most) = (entry >> 20, entry >> 8 & 0xfff, entry & 0xff);
+        let (freq, first, most) = (entry >> 20, entry >> 8 & 0xfff, entry & 0xff);
         let bits = most - u32::from(t >> most < freq);
-        let cell = table.cells[(cum + (t >> bits) - freq) as usize];
+        let cell = table.cells[(first + (t >> bits)) as usize % 4096];
         let stack = stack << bits | t & ((1 << bits) - 1);
         if stack < 1 << 16 {
             (stack << 16 | cell, None)
@@ -120,5 +123,64 @@ impl LaneCoder for Fse {
         }
         let cell = (slot & 0xffff) << bits | stack & ((1 << bits) - 1);
         Some(((slot >> 24) as u8, stack >> bits << 16 | cell))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn inverses_are_inverse() {
+        for log in 5..=12 {
+            let step = (1_u32 << (log - 1)) + (1 << (log - 3)) + 3;
+            assert_eq!(step.wrapping_mul(inverse(step)), 1, "table log {log}");
+        }
+    }
+
+    /// Cells filled one after another, as the specification says.
+    #[test]
+    fn cells_are_those_of_the_specification() {
+        let raw = include_bytes!("../../tests/data/alice29.txt");
+        let counts = crate::coder::histogram::histogram(&raw[..3000]);
+        for log in 7..=12 {
+            let table = Table::from_counts(&counts, Coder::Fse, Some(log));
+            let size = 1_usize << log;
+            let mut symbols = vec![0; size];
+            let mut cell = 0;
+            for (symbol, freq, _) in table.symbols() {
+                for _ in 0..freq {
+                    symbols[cell] = symbol;
+                    cell = (cell + size / 2 + size / 8 + 3) % size;
+                }
+            }
+            assert_eq!(cell, 0, "every cell is filled once");
+            let mut next = table.freqs().map(u32::from);
+            let mut cells = 0;
+            for_each_cell(&table, |cell, symbol, y| {
+                assert_eq!((cell, symbol), (cells, symbols[cell as usize]), "table log {log}");
+                assert_eq!(y, next[usize::from(symbol)]);
+                next[usize::from(symbol)] += 1;
+                cells += 1;
+            });
+            assert_eq!(cells as usize, size);
+        }
+    }
+
+    #[test]
+    fn the_table_log_follows_size_and_symbols() {
+        let log = |present: usize, count: u32| {
+            let mut counts = [0; 256];
+            counts[..present].fill(count);
+            choose_log(&counts)
+        };
+        assert_eq!(log(2, 1), 5);
+        assert_eq!(log(2, 500), 7);
+        assert_eq!(log(2, 100_000), 11);
+        assert_eq!(log(100, 5), 8, "a slot to spare for each symbol");
+        assert_eq!(log(256, 2), 9);
+        let mut counts = [1; 256];
+        counts[0] = 100_000;
+        assert_eq!(choose_log(&counts), 12, "many rare symbols");
     }
 }

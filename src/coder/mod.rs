@@ -32,7 +32,6 @@ use huffman::Huffman;
 use lanes::{STATE_BYTES, stream_bound};
 use portable::Portable;
 use rans::Rans;
-use scalar::LaneCoder;
 use table::Table;
 use tiles::Coded;
 
@@ -67,65 +66,49 @@ impl Instructions {
 }
 
 /// A coder in every implementation.
-trait Implemented: LaneCoder + Sized {
-    /// Encodes segments, each into the end of its buffer; returns where the streams begin.
-    fn encode_segments<const N: usize>(
-        _: Instructions,
-        table: &Self::EncodeTable,
-        segments: [(&[u8], &mut [u8]); N],
-    ) -> [usize; N] {
-        segments.map(|(raw, out)| scalar::encode_segment::<Self>(table, raw, out))
-    }
+#[cfg(target_arch = "x86_64")]
+trait Implemented: portable::Steps + simd::Steps {}
+#[cfg(not(target_arch = "x86_64"))]
+trait Implemented: portable::Steps {}
 
-    /// Decodes segments; the fault is that of the first bad one.
-    fn decode_segments<const N: usize>(
-        _: Instructions,
-        table: &DecodeTable,
-        segments: [Coded<'_>; N],
-    ) -> Result<(), BlockFault> {
-        segments.into_iter().try_for_each(|Coded { stream, word_bytes, raw }| {
-            scalar::decode_segment::<Self>(table, &stream[..STATE_BYTES + word_bytes], raw)
-        })
-    }
-}
-
+impl Implemented for Rans {}
 impl Implemented for Fse {}
 impl Implemented for Huffman {}
 
-impl Implemented for Rans {
-    fn encode_segments<const N: usize>(
-        instructions: Instructions,
-        table: &Self::EncodeTable,
+impl Instructions {
+    /// Encodes segments, each into the end of its buffer; returns where the streams begin.
+    fn encode<C: Implemented, const N: usize>(
+        self,
+        table: &C::EncodeTable,
         segments: [(&[u8], &mut [u8]); N],
     ) -> [usize; N] {
-        match instructions {
-            Instructions::Scalar => {
-                segments.map(|(raw, out)| scalar::encode_segment::<Self>(table, raw, out))
-            }
-            Instructions::Portable(tiles) => tiles::encode_segments(tiles, table, segments),
+        match self {
+            Self::Scalar => segments.map(|(raw, out)| scalar::encode_segment::<C>(table, raw, out)),
+            Self::Portable(tiles) => tiles::encode_segments::<C, N>(tiles, table, segments),
             #[cfg(target_arch = "x86_64")]
-            Instructions::Avx2(tiles) => tiles::encode_segments(tiles, table, segments),
+            Self::Avx2(tiles) => tiles::encode_segments::<C, N>(tiles, table, segments),
             #[cfg(target_arch = "x86_64")]
-            Instructions::Avx512(tiles) => tiles::encode_segments(tiles, table, segments),
+            Self::Avx512(tiles) => tiles::encode_segments::<C, N>(tiles, table, segments),
         }
     }
 
-    fn decode_segments<const N: usize>(
-        instructions: Instructions,
+    /// Decodes segments; the fault is that of the first bad one.
+    fn decode<C: Implemented, const N: usize>(
+        self,
         table: &DecodeTable,
         segments: [Coded<'_>; N],
     ) -> Result<(), BlockFault> {
-        match instructions {
-            Instructions::Scalar => {
+        match self {
+            Self::Scalar => {
                 segments.into_iter().try_for_each(|Coded { stream, word_bytes, raw }| {
-                    scalar::decode_segment::<Self>(table, &stream[..STATE_BYTES + word_bytes], raw)
+                    scalar::decode_segment::<C>(table, &stream[..STATE_BYTES + word_bytes], raw)
                 })
             }
-            Instructions::Portable(tiles) => tiles::decode_segments(tiles, table, segments),
+            Self::Portable(tiles) => tiles::decode_segments::<C, N>(tiles, table, segments),
             #[cfg(target_arch = "x86_64")]
-            Instructions::Avx2(tiles) => tiles::decode_segments(tiles, table, segments),
+            Self::Avx2(tiles) => tiles::decode_segments::<C, N>(tiles, table, segments),
             #[cfg(target_arch = "x86_64")]
-            Instructions::Avx512(tiles) => tiles::decode_segments(tiles, table, segments),
+            Self::Avx512(tiles) => tiles::decode_segments::<C, N>(tiles, table, segments),
         }
     }
 }
@@ -296,11 +279,11 @@ fn encode_segments<C: Implemented>(
     while let Some(first) = segments.next() {
         let length = if let Some(second) = segments.next() {
             let both = [(first, &mut *a), (second, &mut *b)];
-            let [i, j] = C::encode_segments(instructions, table, both);
+            let [i, j] = instructions.encode::<C, _>(table, both);
             append(&a[i..]);
             append(&b[j..])
         } else {
-            let [i] = C::encode_segments(instructions, table, [(first, &mut *a)]);
+            let [i] = instructions.encode::<C, _>(table, [(first, &mut *a)]);
             append(&a[i..])
         };
         if length >= raw.len() {
@@ -329,8 +312,8 @@ fn decode_segments<C: Implemented>(
     });
     while let Some(first) = segments.next() {
         match segments.next() {
-            Some(second) => C::decode_segments(instructions, table, [first, second])?,
-            None => C::decode_segments(instructions, table, [first])?,
+            Some(second) => instructions.decode::<C, _>(table, [first, second])?,
+            None => instructions.decode::<C, _>(table, [first])?,
         }
     }
     Ok(())
@@ -351,25 +334,21 @@ mod tests {
         let mut reference = Codec::new(Simd::Scalar).unwrap();
         let (mut expected, mut payload) = (Vec::new(), Vec::new());
         let raw = include_bytes!("../../tests/data/alice29.txt");
-        for (segment_log, table_log) in (12..=16).zip(8..=12) {
-            let params =
-                BlockParams { coder: Coder::Rans, segment_log, table_log: Some(table_log) };
-            let encoded = reference.encode(raw, &params, &mut expected);
-            for &instructions in &all {
-                let mut codec = Codec { instructions, ..Codec::new(Simd::Scalar).unwrap() };
-                assert_eq!(codec.encode(raw, &params, &mut payload), encoded);
-                assert!(payload == expected, "{instructions:?} {params:?}");
-                let mut back = vec![0; raw.len()];
-                let done = codec.decode(
-                    &payload,
-                    encoded.kind,
-                    Coder::Rans,
-                    table_log,
-                    segment_log,
-                    &mut back,
-                );
-                assert_eq!(done, Ok(()), "{instructions:?} {params:?}");
-                assert!(back == raw, "{instructions:?} {params:?}");
+        for coder in Coder::ALL {
+            for (segment_log, table_log) in (12..=16).zip(8..=12) {
+                let params = BlockParams { coder, segment_log, table_log: Some(table_log) };
+                let encoded = reference.encode(raw, &params, &mut expected);
+                for &instructions in &all {
+                    let mut codec = Codec { instructions, ..Codec::new(Simd::Scalar).unwrap() };
+                    assert_eq!(codec.encode(raw, &params, &mut payload), encoded);
+                    assert!(payload == expected, "{instructions:?} {params:?}");
+                    let mut back = vec![0; raw.len()];
+                    let Encoded { kind, table_log } = encoded;
+                    let done =
+                        codec.decode(&payload, kind, coder, table_log, segment_log, &mut back);
+                    assert_eq!(done, Ok(()), "{instructions:?} {params:?}");
+                    assert!(back == raw, "{instructions:?} {params:?}");
+                }
             }
         }
     }

@@ -90,7 +90,8 @@ mod tests {
             rounding_up,
             [4096; 256],
         ] {
-            for table_log in 8..=12 {
+            let present = counts.iter().filter(|&&count| count > 0).count();
+            for table_log in (5..=12).filter(|log| present <= 1 << log) {
                 let freqs = normalize(&counts, table_log);
                 assert_eq!(freqs.iter().map(|&f| u32::from(f)).sum::<u32>(), 1 << table_log);
                 for symbol in 0..256 {

@@ -117,7 +117,7 @@ impl Table {
 }
 
 /// The least table log with a slot for every present symbol.
-fn least_log(counts: &[u32; 256]) -> u8 {
+pub(super) fn least_log(counts: &[u32; 256]) -> u8 {
     let present = counts.iter().filter(|&&count| count > 0).count();
     present.next_power_of_two().ilog2() as u8
 }
@@ -285,5 +285,68 @@ mod tests {
         let mut bytes = padded.clone();
         *bytes.last_mut().unwrap() = 1;
         assert_eq!(Table::parse(&bytes, Coder::Fse, 8), Err(BlockFault::Table), "padding byte");
+    }
+
+    fn code(lengths: &[(u8, u8)]) -> Table {
+        let mut all = [0; 256];
+        lengths.iter().for_each(|&(symbol, length)| all[usize::from(symbol)] = length);
+        Table::from_lengths(&all)
+    }
+
+    /// Written by hand from the specification.
+    #[test]
+    fn the_bytes_of_a_code_are_those_of_the_specification() {
+        // K = 3: classes 2, 1, 0, 0; base 0, width 2; bits 10 01 00 00 from the low end up.
+        let table = code(&[(0, 1), (1, 2), (2, 3), (33, 3)]);
+        assert_eq!(
+            written(&table),
+            [0x03, 0x20, 0b111, 0, 0, 0, 0b10, 0, 0, 0, 0b0000_0110, 0],
+            "a byte of classes, one of padding"
+        );
+        // All codes alike: no bits.
+        assert_eq!(written(&code(&[(0, 1), (255, 1)])), [0x81, 0, 1, 0, 0, 0, 0, 0, 0, 0x80]);
+    }
+
+    #[test]
+    fn each_rule_of_codes_is_checked() {
+        let good = written(&code(&[(0, 1), (1, 2), (2, 3), (33, 3)]));
+        let parse = |bytes: &[u8], log| Table::parse(bytes, Coder::Huffman, log);
+        assert!(parse(&good, 3).is_ok());
+        for (at, value, rule) in [
+            (1, 0x21, "no longest code"),
+            (2, 0b1111, "five codes: the bits end early or the sum is too large"),
+            (10, 0b0000_0101, "sum"),
+            (10, 0b0000_0111, "class 3 at table log 3"),
+            (10, 0b0001_0110, "sum too large"),
+            (11, 1, "padding byte"),
+        ] {
+            let mut bytes = good.clone();
+            bytes[at] = value;
+            assert_eq!(parse(&bytes, 3), Err(BlockFault::Table), "{rule}");
+        }
+        for log in [0, 2, 4, 13] {
+            assert_eq!(parse(&good, log), Err(BlockFault::Table), "table log {log}");
+        }
+        // Two symbols of class 1 at table log 2 are a complete code, but its longest has one bit.
+        assert_eq!(parse(&[1, 1, 0b11, 0, 0, 0], 2), Err(BlockFault::Table));
+        assert!(parse(&[1, 0, 0b11, 0, 0, 0], 1).is_ok());
+        assert_eq!(Table::parse(&[1, 0, 0b11, 0, 0, 0], Coder::Fse, 1), Err(BlockFault::Table));
+    }
+
+    #[test]
+    fn forced_logs_are_raised_to_hold_all_symbols() {
+        let mut counts = [0; 256];
+        counts[..100].fill(3);
+        for (coder, forced, log) in [
+            (Coder::Fse, 5, 7),
+            (Coder::Fse, 8, 8),
+            (Coder::Huffman, 1, 7),
+            (Coder::Huffman, 12, 7),
+            (Coder::Rans, 8, 8),
+        ] {
+            let table = Table::from_counts(&counts, coder, Some(forced));
+            assert_eq!(table.log(), log, "{coder:?}, forced {forced}");
+            assert_eq!(Table::parse(&written(&table), coder, log).unwrap().0, table);
+        }
     }
 }

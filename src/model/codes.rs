@@ -74,32 +74,22 @@ impl Codes {
         Coded { code: (self.first + code) as u8, width: width as u8, extra: v & ((1 << width) - 1) }
     }
 
-    /// The values of a code.
+    /// The values of a code. (Without branches or tables: this is computed for many codes at once.)
+    #[inline(always)]
     pub const fn values(self, code: u8) -> Values {
-        let code = code as u32;
-        if code < self.first || code >= self.count() {
-            return Values { base: INVALID, width: 0 };
-        }
-        let code = code - self.first;
-        if code < 1 << self.direct {
-            return Values { base: code + self.least, width: 0 };
-        }
-        let above = code - (1 << self.direct);
-        let e = self.direct + (above >> MANTISSA);
-        let width = e - MANTISSA;
+        let code = (code as u32).wrapping_sub(self.first);
+        let above = code.wrapping_sub(1 << self.direct);
+        let width = (above >> MANTISSA).wrapping_add(self.direct - MANTISSA);
         let high = (1 << MANTISSA) + (above & ((1 << MANTISSA) - 1));
-        Values { base: (high << width) + self.least, width }
-    }
-
-    /// [`values`](Self::values) of every byte.
-    pub const fn table(self) -> [Values; 256] {
-        let mut table = [Values { base: INVALID, width: 0 }; 256];
-        let mut code = 0;
-        while code < table.len() {
-            table[code] = self.values(code as u8);
-            code += 1;
+        let (base, width) =
+            if code < 1 << self.direct { (code, 0) } else { (high << (width & 31), width) };
+        // The codes below the first have wrapped round.
+        let valid = code < self.count() - self.first;
+        if valid {
+            Values { base: base + self.least, width }
+        } else {
+            Values { base: INVALID, width: 0 }
         }
-        table
     }
 }
 
@@ -143,10 +133,9 @@ mod tests {
     #[test]
     fn every_value_comes_back() {
         for codes in ALL {
-            let table = codes.table();
             for value in codes.least..codes.least + (1 << VALUE_LOG) {
                 let Coded { code, width, extra } = codes.code(value);
-                let values = table[usize::from(code)];
+                let values = codes.values(code);
                 assert_eq!((values.base + extra, values.width), (value, u32::from(width)));
                 assert!(extra >> width == 0);
             }

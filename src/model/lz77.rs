@@ -2,7 +2,7 @@
 
 use super::{
     Model, Sequence,
-    copy::Output,
+    copy::{BATCH, Batch, Output},
     streams::{Streams, View},
 };
 use crate::error::BlockFault;
@@ -13,6 +13,7 @@ const NIBBLE: u32 = 15;
 /// The short length that a long one follows.
 const LONG: u32 = 255;
 
+#[inline(always)]
 pub(super) fn split(raw: &[u8], sequences: &[Sequence], streams: &mut Streams) {
     streams.clear();
     let Streams { bytes: [literals, tokens, low, middle, high, short], tail: long } = streams;
@@ -41,6 +42,7 @@ pub(super) fn split(raw: &[u8], sequences: &[Sequence], streams: &mut Streams) {
     literals.extend_from_slice(&raw[at..]);
 }
 
+#[inline(always)]
 pub(super) fn rebuild(view: View<'_>, raw: &mut [u8]) -> Result<(), BlockFault> {
     let View { bytes: [literals, tokens, low, middle, high, short], tail } = view;
     if [low, middle, high].iter().any(|stream| stream.len() != tokens.len()) {
@@ -49,11 +51,36 @@ pub(super) fn rebuild(view: View<'_>, raw: &mut [u8]) -> Result<(), BlockFault> 
     let (long, rest) = tail.as_chunks();
     let mut lengths = Lengths { short, long };
     let mut output = Output::new(raw, literals);
-    for (i, &token) in tokens.iter().enumerate() {
-        let literals = lengths.value(token >> 4)?;
-        let length = lengths.value(token & 15)?.saturating_add(MIN_MATCH);
-        let offset = u32::from_le_bytes([low[i], middle[i], high[i], 0]) + 1;
-        output.append(&[Sequence { literals, length, offset }])?;
+    let mut batch = Batch::new();
+    for (n, tokens) in tokens.chunks(BATCH).enumerate() {
+        let range = n * BATCH..n * BATCH + tokens.len();
+        let bytes = low[range.clone()].iter().zip(&middle[range.clone()]).zip(&high[range]);
+        for (to, ((&low, &middle), &high)) in batch.offsets.iter_mut().zip(bytes) {
+            *to = u32::from_le_bytes([low, middle, high, 0]) + 1;
+        }
+        let values = batch.literals.iter_mut().zip(&mut batch.lengths);
+        for (&token, (literals, length)) in tokens.iter().zip(values) {
+            *literals = u32::from(token >> 4);
+            *length = u32::from(token & 15) + MIN_MATCH;
+        }
+        let mut long = [0u16; 2 * BATCH];
+        let mut count = 0;
+        for (i, &token) in (0..).zip(tokens) {
+            long[count] = 2 * i;
+            count += usize::from(token >= 0xf0);
+            long[count] = 2 * i + 1;
+            count += usize::from(token & 15 == 15);
+        }
+        for &i in &long[..count] {
+            let value = lengths.value(15)?;
+            let index = usize::from(i / 2);
+            if i % 2 == 0 {
+                batch.literals[index] = value
+            } else {
+                batch.lengths[index] = value.saturating_add(MIN_MATCH)
+            }
+        }
+        output.append(&batch, tokens.len())?;
     }
     if !lengths.short.is_empty() || !lengths.long.is_empty() || !rest.is_empty() {
         return Err(BlockFault::Sequences);

@@ -8,15 +8,18 @@ mod lz77;
 pub mod lzseq;
 pub mod parse;
 mod parts;
+mod simd;
 pub mod streams;
 #[cfg(test)]
 mod tests;
+pub mod twin;
 
 pub use block::LzCoder;
 pub(crate) use block::Split;
 pub(crate) use parts::Opened;
 
 use crate::{block::Coder, error::BlockFault};
+use simd::Instructions;
 use streams::{Streams, View};
 
 /// How sequences become streams.
@@ -51,10 +54,7 @@ impl Model {
     /// If the sequences do not lie within the block or are none of this model. (That they rebuild the block is not
     /// checked.)
     pub fn split(self, raw: &[u8], sequences: &[Sequence], streams: &mut Streams) {
-        match self {
-            Self::Lz77 => lz77::split(raw, sequences, streams),
-            Self::LzSeq => lzseq::split(raw, sequences, streams),
-        }
+        Instructions::best().split(self, raw, sequences, streams);
     }
 
     /// Rebuilds a block of `raw.len()` bytes from its streams.
@@ -63,10 +63,7 @@ impl Model {
     /// [`BlockFault::Sequences`] or [`BlockFault::Match`] if the streams are not valid; what `raw` then holds is
     /// unspecified.
     pub fn rebuild(self, streams: View<'_>, raw: &mut [u8]) -> Result<(), BlockFault> {
-        match self {
-            Self::Lz77 => lz77::rebuild(streams, raw),
-            Self::LzSeq => lzseq::rebuild(streams, raw),
-        }
+        Instructions::best().rebuild(self, streams, raw)
     }
 }
 

@@ -7,7 +7,7 @@ use crate::error::BlockFault;
 pub const MAX_STREAMS: usize = 6;
 
 /// Streams of a block in the format's order, and the tail. The buffers are reused from block to block.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Streams {
     /// The first [`Model::streams`] of them are the model's; the literals come first.
     pub bytes: [Vec<u8>; MAX_STREAMS],
