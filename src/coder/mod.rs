@@ -154,15 +154,25 @@ impl Codec {
     /// # Panics
     /// If the block is larger than 1 MiB or the parameters are outside what [`BlockParams`] says.
     pub fn encode(&mut self, raw: &[u8], params: &BlockParams, payload: &mut Vec<u8>) -> Encoded {
+        self.encode_counted(raw, &histogram(raw), params, payload)
+    }
+
+    /// [`encode`](Self::encode) for those who have counted the block's symbols already.
+    pub(crate) fn encode_counted(
+        &mut self,
+        raw: &[u8],
+        counts: &[u32; 256],
+        params: &BlockParams,
+        payload: &mut Vec<u8>,
+    ) -> Encoded {
         payload.clear();
         let stored = Encoded { kind: BlockKind::Stored, table_log: 0 };
         let Some(&first) = raw.first() else { return stored };
-        let counts = histogram(raw);
         if counts[usize::from(first)] as usize == raw.len() {
             payload.push(first);
             return Encoded { kind: BlockKind::Single, table_log: 0 };
         }
-        let table = Table::from_counts(&counts, params.coder, params.table_log);
+        let table = Table::from_counts(counts, params.coder, params.table_log);
         self.encode_with(&table, raw, params.segment_log, payload);
         if payload.is_empty() {
             return stored;

@@ -93,7 +93,7 @@ impl LzCoder {
                     Some(coder) => {
                         let segment_log = params.segment_log;
                         let params = BlockParams { coder, segment_log, table_log: None };
-                        self.codec.encode(raw, &params, &mut self.scratch)
+                        self.codec.encode_counted(raw, &part.counts, &params, &mut self.scratch)
                     }
                     None => STORED,
                 };
@@ -158,7 +158,7 @@ impl LzCoder {
     ) -> Encoded {
         let mut writer = PartWriter::new(payload, split.counts, split.planned.len());
         let mut results = results.iter();
-        for Planned { range, coder } in &split.planned {
+        for Planned { range, coder, .. } in &split.planned {
             let result = coder.and_then(|_| results.next());
             let (encoded, bytes) = match result {
                 Some(EncodedPart { encoded, payload }) => (*encoded, &coded[payload.clone()]),

@@ -38,6 +38,8 @@ pub(super) struct Planned {
     pub range: Range<usize>,
     /// Its coder; `None` if none would make it smaller.
     pub coder: Option<Coder>,
+    /// How often each byte value occurs.
+    pub counts: [u32; 256],
 }
 
 /// Cuts a stream that begins at `start` among all streams into parts, and chooses their coders.
@@ -67,7 +69,6 @@ pub(super) fn plan(bytes: &[u8], start: usize, params: &LzParams, parts: &mut Ve
 /// A part that may still grow.
 struct Candidate {
     planned: Planned,
-    counts: [u32; 256],
     /// Bytes, the directory's entry included.
     cost: u64,
 }
@@ -87,7 +88,7 @@ impl Candidate {
         let single = counts.iter().any(|&count| count as usize == size);
         let (cost, coder) =
             if single { (1, params.coders.first().copied()) } else { (cost, coder) };
-        Self { planned: Planned { range, coder }, counts, cost: cost + ENTRY as u64 }
+        Self { planned: Planned { range, coder, counts }, cost: cost + ENTRY as u64 }
     }
 }
 
@@ -102,7 +103,8 @@ impl Joined {
     fn new(a: &Candidate, b: &Candidate, params: &LzParams) -> Self {
         let range = a.planned.range.start..b.planned.range.end;
         let fits = range.len() <= MAX_PART;
-        let counts = std::array::from_fn(|symbol| a.counts[symbol] + b.counts[symbol]);
+        let counts =
+            std::array::from_fn(|symbol| a.planned.counts[symbol] + b.planned.counts[symbol]);
         let part = Candidate::new(range, counts, params);
         let gain = if fits { (a.cost + b.cost) as i64 - part.cost as i64 } else { -1 };
         Self { part, gain }
