@@ -270,6 +270,14 @@ impl Options {
 }
 
 impl Options {
+    /// Whether the options for compression fit together: whether the pipeline takes the block size and the table log.
+    ///
+    /// # Errors
+    /// [`Error::InvalidOption`], as a compression would return before it reads anything.
+    pub fn validate(&self) -> Result<()> {
+        self.frame_header().map(drop)
+    }
+
     /// The header of a frame that these options ask for.
     ///
     /// # Errors

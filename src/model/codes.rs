@@ -15,6 +15,9 @@ pub const VALUE_LOG: u32 = 22;
 /// How many bits below its highest one the code of a larger value holds.
 const MANTISSA: u32 = 2;
 
+/// How many of an offset's extra bits may have a stream of their own, the lowest ones, if it has as many.
+pub const FINE_BITS: u32 = 4;
+
 /// The most extra bits of a sequence: they fit an unaligned 64-bit word at any bit of its first byte.
 pub const MAX_EXTRA: u32 = 3 * (VALUE_LOG - 1 - MANTISSA);
 const _: () = assert!(MAX_EXTRA + 7 <= 64);

@@ -44,7 +44,7 @@ impl Model {
     pub const fn streams(self) -> usize {
         match self {
             Self::Lz77 => 6,
-            Self::LzSeq => 4,
+            Self::LzSeq => 5,
         }
     }
 

@@ -27,7 +27,7 @@ impl Streams {
         let lengths = self.bytes.each_ref().map(|stream| stream.len() as u32);
         let tail = self.tail.len() as u32;
         match model {
-            Model::LzSeq => [lengths[0], lengths[1], tail, 0],
+            Model::LzSeq => [lengths[0], lengths[1], tail, lengths[4]],
             Model::Lz77 => [lengths[0], lengths[1], lengths[5], tail / 4],
         }
     }
@@ -68,9 +68,9 @@ impl Layout {
         let rebuilt = matched.and_then(|matched| matched.checked_add(literals));
         let (bytes, tail, fits) = match model {
             Model::LzSeq => (
-                [literals, sequences, sequences, sequences, 0, 0],
+                [literals, sequences, sequences, sequences, fourth, 0],
                 third,
-                third % 4 == 0 && third / 8 <= sequences && fourth == 0,
+                third % 4 == 0 && third / 8 <= sequences && fourth <= sequences,
             ),
             Model::Lz77 => (
                 [literals, sequences, sequences, sequences, sequences, third],
