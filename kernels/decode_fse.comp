@@ -4,11 +4,19 @@
 #define CODER CODER_FSE
 // A lane's cell and its stack.
 #define STATE uvec2
+// The table is filled before there are tails.
+#define LEAST_TAILS 1024u
+#define SPREAD(i) tails[i]
 #include "decoding.glsl"
 #include "spread.glsl"
 
-void put_cell_symbol(uint cell, uint symbol) { table[cell] = symbol; }
-uint cell_symbol(uint cell) { return table[cell]; }
+void keep_symbols(uint four, uvec4 symbols) {
+    [[unroll]] for (uint i = 0u; i < 4u; i++) table[4u * four + i] = symbols[i];
+}
+
+uvec4 kept_symbols(uint four) {
+    return uvec4(table[4u * four], table[4u * four + 1u], table[4u * four + 2u], table[4u * four + 3u]);
+}
 
 // Entries: base << 16 | bits << 8 | symbol.
 void put_cell(uint cell, uint symbol, uint y) {

@@ -5,9 +5,10 @@
 // A lane's cell, counted from 2^K on, and its stack.
 #define STATE uvec2
 #define ENTRY uvec2
-// While the cells are spread, a word for each.
 #define MOST_CELLS 4096u
-#define RINGS (GROUPS * STREAMS * RING > MOST_CELLS ? GROUPS * STREAMS * RING : MOST_CELLS)
+// The cells are spread before there are rings: their symbols, four in a word, and what spread.glsl wants.
+#define LEAST_RINGS (MOST_CELLS / 4u + 1024u)
+#define SPREAD(i) rings[MOST_CELLS / 4u + (i)]
 #include "encoding.glsl"
 #include "slots.glsl"
 #include "spread.glsl"
@@ -17,8 +18,11 @@ shared uvec2 table[256];
 // Two in a word: for each symbol its cells in ascending order, those of s from number cum(s) on, counted from 2^K on.
 shared uint cells[MOST_CELLS / 2u];
 
-void put_cell_symbol(uint cell, uint symbol) { rings[cell] = symbol; }
-uint cell_symbol(uint cell) { return rings[cell]; }
+void keep_symbols(uint four, uvec4 symbols) {
+    rings[four] = symbols.x | symbols.y << 8 | symbols.z << 16 | symbols.w << 24;
+}
+
+uvec4 kept_symbols(uint four) { return uvec4(rings[four]) >> uvec4(0u, 8u, 16u, 24u) & 0xffu; }
 
 void put_cell(uint cell, uint symbol, uint y) {
     uint at = table[symbol].y + y;

@@ -119,11 +119,15 @@ void main() {
         if (own == 0u) infos[number] = EncodeInfo(KIND_SINGLE, 0u, 0u);
         return;
     }
-    uint table_log = (counts & 0xffffu) >= 24u ? 12u : 11u;
-    if (block.coder == CODER_FSE) table_log = clamp(uint(findMSB(size)), 7u, table_log + 2u) - 2u;
-    if (block.forced_log != 0u) table_log = block.forced_log;
     // A slot for every symbol.
-    table_log = max(table_log, uint(findMSB((counts >> 16) - 1u) + 1));
+    uint least_log = uint(findMSB((counts >> 16) - 1u) + 1);
+    uint table_log = (counts & 0xffffu) >= 24u ? 12u : 11u;
+    if (block.coder == CODER_FSE) {
+        table_log = clamp(uint(findMSB(size)), 7u, table_log + 2u) - 2u;
+        table_log = max(table_log, least_log + 1u);
+    }
+    if (block.forced_log != 0u) table_log = block.forced_log;
+    table_log = max(table_log, least_log);
 
     uint f[4];
     uint own_sum = 0u;

@@ -39,7 +39,11 @@ layout(std430, binding = 5) writeonly buffer Raw { uint raw[]; };
 shared uint table[1u << MAX_TABLE_LOG];
 // The last bytes of each segment in work: at most 127 symbols of a partial tile and 64 seed bytes.
 #define TAIL_WORDS 48u
-shared uint tails[GROUPS * STREAMS * TAIL_WORDS];
+#define ALL_TAILS (GROUPS * STREAMS * TAIL_WORDS)
+#ifndef LEAST_TAILS
+#define LEAST_TAILS 1u
+#endif
+shared uint tails[ALL_TAILS > LEAST_TAILS ? ALL_TAILS : LEAST_TAILS];
 // The first fault: segment << 8 | number of the check << 4 | fault.
 shared uint first_fault;
 

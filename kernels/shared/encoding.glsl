@@ -26,10 +26,11 @@ layout(std430, binding = 5) writeonly buffer Scratch { uint scratch[]; };
 
 // Words not yet written out: fewer than 64 are left over, and a tile adds at most 128.
 #define RING 256u
-#ifndef RINGS
-#define RINGS (GROUPS * STREAMS * RING)
+#define ALL_RINGS (GROUPS * STREAMS * RING)
+#ifndef LEAST_RINGS
+#define LEAST_RINGS RING
 #endif
-shared uint rings[RINGS];
+shared uint rings[ALL_RINGS > LEAST_RINGS ? ALL_RINGS : LEAST_RINGS];
 
 uint table_log;
 

@@ -1,9 +1,9 @@
 //! Bit strings, least significant bit first.
 
-/// Writes bits, least significant first.
+/// Writes bits.
 pub(super) struct BitWriter<'a> {
     out: &'a mut Vec<u8>,
-    pending: u32,
+    pending: u64,
     count: u32,
 }
 
@@ -12,24 +12,24 @@ impl<'a> BitWriter<'a> {
         Self { out, pending: 0, count: 0 }
     }
 
+    /// At most 32 bits.
     pub fn put(&mut self, value: u32, width: u32) {
-        self.pending |= value << self.count;
+        self.pending |= u64::from(value) << self.count;
         self.count += width;
-        while self.count >= 8 {
-            self.out.push(self.pending as u8);
-            self.pending >>= 8;
-            self.count -= 8;
+        if self.count >= 32 {
+            self.out.extend((self.pending as u32).to_le_bytes());
+            self.pending >>= 32;
+            self.count -= 32;
         }
     }
 
     pub fn finish(self) {
-        if self.count > 0 {
-            self.out.push(self.pending as u8);
-        }
+        let bytes = self.count.div_ceil(8) as usize;
+        self.out.extend(&self.pending.to_le_bytes()[..bytes]);
     }
 }
 
-/// Reads bits, least significant first.
+/// Reads bits.
 pub(super) struct BitReader<'a> {
     bytes: &'a [u8],
     pending: u32,

@@ -20,11 +20,10 @@ impl DecodeTable {
     /// Makes this the decoder's form of `table`, without an allocation.
     pub fn fill(&mut self, table: &Table) {
         self.log = table.log().into();
-        let slots = &mut self.slots[..1 << self.log];
         match table.coder() {
-            Coder::Rans => rans::fill_slots(table, slots),
-            Coder::Fse => fse::fill_slots(table, slots),
-            Coder::Huffman => huffman::fill_slots(table, slots),
+            Coder::Rans => rans::fill_slots(table, &mut self.slots),
+            Coder::Fse => fse::fill_slots(table, &mut self.slots),
+            Coder::Huffman => huffman::fill_slots(table, &mut self.slots),
         }
     }
 

@@ -16,26 +16,33 @@ pub fn choose_log(counts: &[u32; 256]) -> u8 {
     rans::choose_log(counts).min(worth).max(least_log(counts) + 1).max(5)
 }
 
-/// Calls `visit` with each cell in ascending order, its symbol `s`, and `f(s) + i` for the `i`-th cell of `s`.
+/// Calls `visit` with each cell, its symbol `s`, and `f(s) + i` for the `i`-th cell of `s` in ascending order.
 ///
 /// Symbols in ascending order, each as often as its frequency, fill the cells `0, step, 2 step, ...`. So cell `u` is
-/// the one that was filled as number `u / step`, all modulo `2^K`, and numbers belong to symbols by ranges.
+/// the one that was filled as number `u / step`, all modulo `2^K`, and numbers belong to symbols by ranges. The lower half is
+/// visited upwards, the upper half downwards, in turns: each cell of a symbol waits for its last one.
 fn for_each_cell(table: &Table, mut visit: impl FnMut(u32, u8, u32)) {
     let size = 1_u32 << table.log();
     let mut symbols = [0; 4096];
-    let mut next = [0_u32; 256];
+    let (mut up, mut down) = ([0_u16; 256], [0_u16; 256]);
     for (symbol, freq, cum) in table.symbols() {
         symbols[cum as usize..(cum + freq) as usize].fill(symbol);
-        next[usize::from(symbol)] = freq;
+        up[usize::from(symbol)] = freq as u16;
+        down[usize::from(symbol)] = 2 * freq as u16 - 1;
     }
     let inverse = inverse(size / 2 + size / 8 + 3);
+    let symbol_of = |number: u32| symbols[(number & (size - 1)) as usize % 4096];
     let mut number = 0_u32;
-    for cell in 0..size {
-        let symbol = symbols[(number & (size - 1)) as usize % 4096];
-        number = number.wrapping_add(inverse);
-        let y = &mut next[usize::from(symbol)];
-        visit(cell, symbol, *y);
+    for cell in 0..size / 2 {
+        let symbol = symbol_of(number);
+        let y = &mut up[usize::from(symbol)];
+        visit(cell, symbol, u32::from(*y));
         *y += 1;
+        number = number.wrapping_add(inverse);
+        let symbol = symbol_of(number.wrapping_neg());
+        let y = &mut down[usize::from(symbol)];
+        visit(size - 1 - cell, symbol, u32::from(*y));
+        *y -= 1;
     }
 }
 
@@ -47,11 +54,12 @@ fn inverse(odd: u32) -> u32 {
 }
 
 /// Fills the decoder's cells: `symbol:8 | bits:8 | cell:16`, where the next cell is `cell << bits` and the bits popped.
-pub(super) fn fill_slots(table: &Table, slots: &mut [u32]) {
+pub(super) fn fill_slots(table: &Table, slots: &mut [u32; 4096]) {
     let log = u32::from(table.log());
     for_each_cell(table, |cell, symbol, y| {
-        let class = y.ilog2();
-        slots[cell as usize] = u32::from(symbol) << 24 | (log - class) << 16 | (y - (1 << class));
+        let class = 31 - y.leading_zeros();
+        slots[cell as usize % 4096] =
+            u32::from(symbol) << 24 | (log - class) << 16 | (y ^ 1 << class);
     });
 }
 
@@ -155,15 +163,15 @@ mod tests {
                 }
             }
             assert_eq!(cell, 0, "every cell is filled once");
+            let mut cells = Vec::new();
+            for_each_cell(&table, |cell, symbol, y| cells.push((cell as usize, symbol, y)));
+            cells.sort_unstable();
             let mut next = table.freqs().map(u32::from);
-            let mut cells = 0;
-            for_each_cell(&table, |cell, symbol, y| {
-                assert_eq!((cell, symbol), (cells, symbols[cell as usize]), "table log {log}");
-                assert_eq!(y, next[usize::from(symbol)]);
+            let expected = symbols.iter().zip(0..).map(|(&symbol, cell)| {
                 next[usize::from(symbol)] += 1;
-                cells += 1;
+                (cell, symbol, next[usize::from(symbol)] - 1)
             });
-            assert_eq!(cells as usize, size);
+            assert_eq!(cells, expected.collect::<Vec<_>>(), "table log {log}");
         }
     }
 

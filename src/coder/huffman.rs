@@ -92,12 +92,19 @@ fn merge(
     }
 }
 
+/// How many codes have each length.
+fn length_counts(table: &Table) -> [u16; 13] {
+    let log = u32::from(table.log());
+    let mut counts = [0; 13];
+    table.symbols().for_each(|(_, freq, _)| counts[(log - freq.ilog2()) as usize] += 1);
+    counts
+}
+
 /// Calls `visit` with each symbol in ascending order, the length of its code, and the code, bits reversed.
 pub(crate) fn for_each_code(table: &Table, mut visit: impl FnMut(u8, u32, u32)) {
     let log = u32::from(table.log());
     let length = |freq: u32| log - freq.ilog2();
-    let mut counts = [0; 13];
-    table.symbols().for_each(|(_, freq, _)| counts[length(freq) as usize] += 1);
+    let counts = length_counts(table);
     // The first code of each length.
     let mut next = [0_u16; 13];
     for length in 1..13 {
@@ -112,11 +119,27 @@ pub(crate) fn for_each_code(table: &Table, mut visit: impl FnMut(u8, u32, u32)) 
 }
 
 /// Fills the decoder's slots: `symbol:8 | 0:16 | length:8`.
-pub(super) fn fill_slots(table: &Table, slots: &mut [u32]) {
+///
+/// Codes of one length after those of another: the slots of the codes up to a length repeat with a period of `2^length`.
+pub(super) fn fill_slots(table: &Table, slots: &mut [u32; 4096]) {
+    let mut codes = [(0_u32, 0_u32); 256];
+    let mut next = length_counts(table);
+    let mut ends = next;
+    for length in 1..ends.len() {
+        ends[length] += ends[length - 1];
+        next[length] = ends[length - 1];
+    }
     for_each_code(table, |symbol, length, code| {
-        let entry = u32::from(symbol) << 24 | length;
-        slots[code as usize..].iter_mut().step_by(1 << length).for_each(|slot| *slot = entry);
+        let at = &mut next[length as usize];
+        codes[usize::from(*at)] = (code, u32::from(symbol) << 24 | length);
+        *at += 1;
     });
+    for length in 1..=usize::from(table.log()) {
+        let period = 1 << (length - 1);
+        slots.copy_within(..period, period);
+        let own = usize::from(ends[length - 1])..usize::from(ends[length]);
+        codes[own].iter().for_each(|&(code, entry)| slots[code as usize % 4096] = entry);
+    }
 }
 
 /// What the encoder knows of each symbol: its code in the `length` highest bits, and `length` in the 8 lowest.

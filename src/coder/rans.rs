@@ -79,7 +79,7 @@ impl EncodeSymbol {
 }
 
 /// Fills the decoder's slots: `symbol:8 | slot - cum:12 | freq:12`.
-pub(super) fn fill_slots(table: &Table, slots: &mut [u32]) {
+pub(super) fn fill_slots(table: &Table, slots: &mut [u32; 4096]) {
     for (symbol, freq, cum) in table.symbols() {
         let slots = &mut slots[cum as usize..(cum + freq) as usize];
         for (slot, bias) in slots.iter_mut().zip(0..) {

@@ -85,21 +85,29 @@ impl Table {
     /// Appends the table, an even number of bytes.
     pub fn write(&self, out: &mut Vec<u8>) {
         let start = out.len();
-        let classes = || self.symbols().map(|(_, freq, _)| freq.ilog2());
-        let base = classes().min().expect("two symbols are present");
-        let width = u32::BITS - (classes().max().expect("the same") - base).leading_zeros();
-
         let mut masks = [0_u32; 8];
-        self.symbols().for_each(|(s, ..)| masks[usize::from(s) / 32] |= 1 << (s % 32));
+        let mut present = [0; 256];
+        let mut n = 0;
+        let (mut least, mut most) = (u32::MAX, 0);
+        for (symbol, freq, _) in self.symbols() {
+            masks[usize::from(symbol) / 32] |= 1 << (symbol % 32);
+            least = least.min(freq);
+            most = most.max(freq);
+            present[n] = freq;
+            n += 1;
+        }
+        let present = &present[..n];
+        let base = least.ilog2();
+        let width = u32::BITS - (most.ilog2() - base).leading_zeros();
         let groups = (0..8).filter(|&g| masks[g] != 0).fold(0, |bits, g| bits | 1 << g);
         out.extend([groups, (base | width << 4) as u8]);
         masks.iter().filter(|&&mask| mask != 0).for_each(|mask| out.extend(mask.to_le_bytes()));
 
         let mut bits = BitWriter::new(out);
-        classes().for_each(|class| bits.put(class - base, width));
+        present.iter().for_each(|freq| bits.put(freq.ilog2() - base, width));
         if self.coder != Coder::Huffman {
-            let rest = |freq: u32| bits.put(freq - (1 << freq.ilog2()), freq.ilog2());
-            self.symbols().map(|(_, freq, _)| freq).for_each(rest);
+            let rest = |&freq: &u32| bits.put(freq - (1 << freq.ilog2()), freq.ilog2());
+            present.iter().for_each(rest);
         }
         bits.finish();
         if (out.len() - start) % 2 == 1 {

@@ -15,6 +15,9 @@ pub const VALUE_LOG: u32 = 22;
 /// How many bits below its highest one the code of a larger value holds.
 const MANTISSA: u32 = 2;
 
+/// How many of an offset's extra bits may have a stream of their own, the lowest ones, if it has as many.
+pub const FINE_BITS: u32 = 4;
+
 /// The most extra bits of a sequence: they fit an unaligned 64-bit word at any bit of its first byte.
 pub const MAX_EXTRA: u32 = 3 * (VALUE_LOG - 1 - MANTISSA);
 const _: () = assert!(MAX_EXTRA + 7 <= 64);
@@ -36,7 +39,7 @@ pub struct Coded {
     /// The code.
     pub code: u8,
     /// How many extra bits the code has.
-    pub width: u8,
+    pub width: u32,
     /// The extra bits.
     pub extra: u32,
 }
@@ -59,19 +62,17 @@ impl Codes {
         self.first + (1 << self.direct) + ((VALUE_LOG - self.direct) << MANTISSA)
     }
 
-    /// The code of a value.
-    #[inline]
+    /// The code of a value. (Without branches or tables, as [`values`](Self::values).)
+    #[inline(always)]
     pub const fn code(self, value: u32) -> Coded {
         let v = value - self.least;
         debug_assert!(v < 1 << VALUE_LOG);
-        if v < 1 << self.direct {
-            return Coded { code: (self.first + v) as u8, width: 0, extra: 0 };
-        }
-        let e = v.ilog2();
-        let width = e - MANTISSA;
-        let code =
-            (1 << self.direct) + ((e - self.direct) << MANTISSA) + ((v >> width) - (1 << MANTISSA));
-        Coded { code: (self.first + code) as u8, width: width as u8, extra: v & ((1 << width) - 1) }
+        let direct = v < 1 << self.direct;
+        let e = (v | 1 << self.direct).ilog2();
+        let width = if direct { 0 } else { e - MANTISSA };
+        let above = ((e - self.direct) << MANTISSA) + (1 << self.direct) - (1 << MANTISSA);
+        let code = (v >> width) + if direct { 0 } else { above };
+        Coded { code: (self.first + code) as u8, width, extra: v & ((1 << width) - 1) }
     }
 
     /// The values of a code. (Without branches or tables: this is computed for many codes at once.)
@@ -136,7 +137,7 @@ mod tests {
             for value in codes.least..codes.least + (1 << VALUE_LOG) {
                 let Coded { code, width, extra } = codes.code(value);
                 let values = codes.values(code);
-                assert_eq!((values.base + extra, values.width), (value, u32::from(width)));
+                assert_eq!((values.base + extra, values.width), (value, width));
                 assert!(extra >> width == 0);
             }
         }

@@ -3,7 +3,7 @@
 use super::{
     Model, Sequence,
     copy::{BATCH, Batch, Output},
-    streams::{Streams, View},
+    streams::{Streams, View, gather_literals},
 };
 use crate::error::BlockFault;
 
@@ -17,29 +17,27 @@ const LONG: u32 = 255;
 pub(super) fn split(raw: &[u8], sequences: &[Sequence], streams: &mut Streams) {
     streams.clear();
     let Streams { bytes: [literals, tokens, low, middle, high, short], tail: long } = streams;
-    let mut nibble = |value: u32| {
-        if value < NIBBLE {
-            return value as u8;
-        }
-        let above = (value - NIBBLE).min(LONG);
-        short.push(above as u8);
-        if above == LONG {
+    gather_literals(raw, sequences, literals);
+    let nibbles = |sequence: &Sequence| [sequence.literals, sequence.length - MIN_MATCH];
+    tokens.extend(sequences.iter().map(|sequence| {
+        let [run, length] = nibbles(sequence).map(|value| value.min(NIBBLE) as u8);
+        run << 4 | length
+    }));
+    for (byte, stream) in [low, middle, high].into_iter().enumerate() {
+        stream.extend(sequences.iter().map(|sequence| ((sequence.offset - 1) >> (8 * byte)) as u8));
+    }
+    short.resize(2 * sequences.len(), 0);
+    let mut count = 0;
+    for value in sequences.iter().flat_map(nibbles) {
+        // Written whether there is one or not: which cannot be predicted.
+        let above = value.wrapping_sub(NIBBLE);
+        short[count] = above.min(LONG) as u8;
+        count += usize::from(value >= NIBBLE);
+        if value >= NIBBLE + LONG {
             long.extend_from_slice(&value.to_le_bytes());
         }
-        NIBBLE as u8
-    };
-    let mut at = 0;
-    for sequence in sequences {
-        let run = sequence.literals as usize;
-        literals.extend_from_slice(&raw[at..at + run]);
-        at += run + sequence.length as usize;
-        tokens.push(nibble(sequence.literals) << 4 | nibble(sequence.length - MIN_MATCH));
-        let [first, second, third, _] = (sequence.offset - 1).to_le_bytes();
-        low.push(first);
-        middle.push(second);
-        high.push(third);
     }
-    literals.extend_from_slice(&raw[at..]);
+    short.truncate(count);
 }
 
 #[inline(always)]

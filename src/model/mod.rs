@@ -44,15 +44,16 @@ impl Model {
     pub const fn streams(self) -> usize {
         match self {
             Self::Lz77 => 6,
-            Self::LzSeq => 4,
+            Self::LzSeq => 5,
         }
     }
 
     /// Turns a block and its sequences into streams, which replace those in `streams`.
     ///
+    /// The sequences must be this model's and rebuild the block, which is not checked: of others the streams are no use.
+    ///
     /// # Panics
-    /// If the sequences do not lie within the block or are none of this model. (That they rebuild the block is not
-    /// checked.)
+    /// If the sequences do not lie within the block.
     pub fn split(self, raw: &[u8], sequences: &[Sequence], streams: &mut Streams) {
         Instructions::best().split(self, raw, sequences, streams);
     }

@@ -104,6 +104,7 @@ fn has_avx512() -> bool {
     has_avx2()
         && is_x86_feature_detected!("avx512f")
         && is_x86_feature_detected!("avx512bw")
+        && is_x86_feature_detected!("avx512cd")
         && is_x86_feature_detected!("avx512dq")
         && is_x86_feature_detected!("avx512vl")
 }
@@ -117,7 +118,7 @@ mod x86 {
         super::split(model, raw, sequences, streams);
     }
 
-    #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,avx512f,avx512bw,avx512dq,avx512vl")]
+    #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,avx512f,avx512bw,avx512cd,avx512dq,avx512vl")]
     pub fn split_avx512(model: Model, raw: &[u8], sequences: &[Sequence], streams: &mut Streams) {
         super::split(model, raw, sequences, streams);
     }
@@ -127,7 +128,7 @@ mod x86 {
         super::rebuild(model, streams, raw)
     }
 
-    #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,avx512f,avx512bw,avx512dq,avx512vl")]
+    #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,avx512f,avx512bw,avx512cd,avx512dq,avx512vl")]
     pub fn rebuild_avx512(
         model: Model,
         streams: View<'_>,

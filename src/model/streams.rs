@@ -1,6 +1,6 @@
 //! The streams of bytes that a block's sequences become.
 
-use super::Model;
+use super::{Model, Sequence};
 use crate::error::BlockFault;
 
 /// The most streams that a model has.
@@ -27,7 +27,7 @@ impl Streams {
         let lengths = self.bytes.each_ref().map(|stream| stream.len() as u32);
         let tail = self.tail.len() as u32;
         match model {
-            Model::LzSeq => [lengths[0], lengths[1], tail, 0],
+            Model::LzSeq => [lengths[0], lengths[1], tail, lengths[4]],
             Model::Lz77 => [lengths[0], lengths[1], lengths[5], tail / 4],
         }
     }
@@ -68,9 +68,9 @@ impl Layout {
         let rebuilt = matched.and_then(|matched| matched.checked_add(literals));
         let (bytes, tail, fits) = match model {
             Model::LzSeq => (
-                [literals, sequences, sequences, sequences, 0, 0],
+                [literals, sequences, sequences, sequences, fourth, 0],
                 third,
-                third % 4 == 0 && third / 8 <= sequences && fourth == 0,
+                third % 4 == 0 && third / 8 <= sequences && fourth <= sequences,
             ),
             Model::Lz77 => (
                 [literals, sequences, sequences, sequences, sequences, third],
@@ -81,4 +81,27 @@ impl Layout {
         let fits = fits && rebuilt.is_some_and(|size| size <= raw_size);
         if fits { Ok(Self { bytes, tail }) } else { Err(BlockFault::Size) }
     }
+}
+
+/// Replaces `literals` by those of a block: what no match covers.
+#[inline(always)]
+pub(super) fn gather_literals(raw: &[u8], sequences: &[Sequence], literals: &mut Vec<u8>) {
+    /// Bytes copied at once, whatever is needed of them.
+    const WIDE: usize = 16;
+    let matched: usize = sequences.iter().map(|sequence| sequence.length as usize).sum();
+    let count = raw.len() - matched;
+    literals.clear();
+    literals.resize(count + WIDE, 0);
+    let (mut at, mut taken) = (0, 0);
+    for &Sequence { literals: run, length, .. } in sequences {
+        let run = run as usize;
+        match raw[at..].first_chunk::<WIDE>() {
+            Some(wide) if run <= WIDE => literals[taken..taken + WIDE].copy_from_slice(wide),
+            _ => literals[taken..taken + run].copy_from_slice(&raw[at..at + run]),
+        }
+        taken += run;
+        at += run + length as usize;
+    }
+    literals[taken..count].copy_from_slice(&raw[at..]);
+    literals.truncate(count);
 }

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::{
     Model, Sequence,
-    codes::{LENGTH, OFFSET, RUN},
+    codes::{FINE_BITS, LENGTH, OFFSET, RUN},
     parse::Parser,
     simd::Instructions,
     streams::*,
@@ -201,7 +201,8 @@ fn counts_that_no_block_has_are_refused() {
     assert!(!fits(Model::LzSeq, [401, 200, 1600, 0]), "more than the block");
     assert!(!fits(Model::LzSeq, [400, 200, 1608, 0]), "more extra bits than codes have");
     assert!(!fits(Model::LzSeq, [400, 200, 1598, 0]), "not a multiple of 4");
-    assert!(!fits(Model::LzSeq, [400, 200, 1600, 1]), "not zero");
+    assert!(fits(Model::LzSeq, [400, 200, 1600, 200]));
+    assert!(!fits(Model::LzSeq, [400, 200, 1600, 201]), "more fine bits than offsets");
     assert!(fits(Model::Lz77, [200, 200, 400, 400]));
     assert!(!fits(Model::Lz77, [201, 200, 400, 400]), "more than the block");
     assert!(!fits(Model::Lz77, [200, 200, 402, 400]), "more short lengths than nibbles");
@@ -229,8 +230,9 @@ fn whatever_is_not_valid_is_refused() {
         assert!(!refused(&|_| ()));
         for stream in 0..model.streams() {
             assert!(refused(&|streams| streams.bytes[stream].push(0)), "{model:?} {stream}");
+            let shorter = good.bytes[stream].len().checked_sub(1);
             assert!(
-                refused(&|streams| streams.bytes[stream].truncate(good.bytes[stream].len() - 1)),
+                shorter.is_none_or(|shorter| refused(&|s| s.bytes[stream].truncate(shorter))),
                 "{model:?} {stream}"
             );
         }
@@ -254,6 +256,26 @@ fn whatever_is_not_valid_is_refused() {
         rebuild(Model::Lz77, &streams, raw.len(), true).is_none(),
         "a short length as a long one"
     );
+}
+
+/// Offsets of a table with rows of 48 bytes.
+#[test]
+fn uneven_low_bits_of_offsets_have_a_stream() {
+    let sequence = |i: u32| Sequence { literals: 48, length: 3 + i % 40, offset: 48 * (1 + i % 7) };
+    let mut sequences: Vec<_> = (0..1000).map(sequence).collect();
+    sequences[0].literals = 400;
+    let raw = expand(&sequences, 10);
+    let streams = round_trip(Model::LzSeq, &raw, &sequences, true);
+    let is_fine = |&&offset: &&u8| OFFSET.values(offset).width >= FINE_BITS;
+    assert_eq!(streams.bytes[4].len(), streams.bytes[3].iter().filter(is_fine).count());
+    assert!(streams.bytes[4].len() > 500);
+    let changes: [fn(&mut Streams); 3] =
+        [|s| drop(s.bytes[4].pop()), |s| s.bytes[4].push(0), |s| s.bytes[4][9] = 16];
+    for change in changes {
+        let mut bad = streams.clone();
+        change(&mut bad);
+        assert!(rebuild(Model::LzSeq, &bad, raw.len(), true).is_none());
+    }
 }
 
 #[test]

@@ -7,7 +7,7 @@
 
 use super::{
     Model,
-    codes::{LENGTH, OFFSET, RUN, Values},
+    codes::{FINE_BITS, LENGTH, OFFSET, RUN, Values},
     lzseq::Repeats,
     streams::View,
 };
@@ -75,13 +75,27 @@ fn total(sums: &[u32]) -> u32 {
 }
 
 fn lzseq(view: View<'_>) -> Result<Sequences, BlockFault> {
-    let [_, runs, lengths, offsets, ..] = view.bytes;
+    let [_, runs, lengths, offsets, fine, _] = view.bytes;
     let count = runs.len();
     if lengths.len() != count || offsets.len() != count {
         return Err(BlockFault::Sequences);
     }
+    let is_fine = |i: usize| !fine.is_empty() && OFFSET.values(offsets[i]).width >= FINE_BITS;
+    let fine_ends = sums(map(count, |i| u32::from(is_fine(i))));
+    if total(&fine_ends) as usize != fine.len()
+        || map(fine.len(), |i| fine[i] >> FINE_BITS != 0).contains(&true)
+    {
+        return Err(BlockFault::Sequences);
+    }
+    // An offset's fine bits, and how many it has.
+    let fine_bits = |i: usize| match is_fine(i) {
+        true => (u32::from(fine[before(&fine_ends, i) as usize]), FINE_BITS),
+        false => (0, 0),
+    };
     let values = |i: usize| -> [Values; 3] {
-        [OFFSET.values(offsets[i]), LENGTH.values(lengths[i]), RUN.values(runs[i])]
+        let Values { base, width } = OFFSET.values(offsets[i]);
+        let offset = Values { base, width: width - fine_bits(i).1 };
+        [offset, LENGTH.values(lengths[i]), RUN.values(runs[i])]
     };
     let ends = sums(map(count, |i| values(i).iter().map(|values| values.width).sum()));
     let used = total(&ends) as usize;
@@ -91,11 +105,14 @@ fn lzseq(view: View<'_>) -> Result<Sequences, BlockFault> {
     }
     let fields = map(count, |i| {
         let mut at = before(&ends, i) as usize;
-        values(i).map(|Values { base, width }| {
-            let value = base + bits(view.tail, at, width as usize);
+        let [offset, length, run] = values(i);
+        let mut extra = |width: u32| {
             at += width as usize;
-            value
-        })
+            bits(view.tail, at - width as usize, width as usize)
+        };
+        let (fine, fine_width) = fine_bits(i);
+        let offset = offset.base + (extra(offset.width) << fine_width) + fine;
+        [offset, length.base + extra(length.width), run.base + extra(run.width)]
     });
     let moves = scan(map(count, |i| Move::new(offsets[i], fields[i])), Move::then);
     Ok(Sequences {
