@@ -27,9 +27,10 @@ const fn log2(n: u64) -> u16 {
     let mut mantissa = n << (31 - n.ilog2()); // 31 fractional bits, in [1, 2)
     let mut bit = 0;
     while bit < FRACTION {
-        mantissa = mantissa * mantissa >> 31;
+        mantissa = (mantissa * mantissa) >> 31;
         result = result << 1 | (mantissa >> 32) as u16;
-        mantissa >>= mantissa >> 32;
+        let carry = mantissa >> 32;
+        mantissa >>= carry;
         bit += 1;
     }
     result
@@ -59,7 +60,7 @@ pub fn coded_bytes(counts: &[u32; 256], symbols: usize, coder: Coder, segment_lo
     let segment = 1_usize << segment_log;
     let stream = |length: usize| match length.saturating_sub(SEED_BYTES) {
         0 => 2 + STATE_BYTES as u64,
-        body => 2 + stream_bytes(coder, bits * body as u64 / symbols as u64 >> FRACTION),
+        body => 2 + stream_bytes(coder, (bits * body as u64 / symbols as u64) >> FRACTION),
     };
     let last = symbols % segment;
     table + (symbols / segment) as u64 * stream(segment) + if last > 0 { stream(last) } else { 0 }

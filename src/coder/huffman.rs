@@ -123,12 +123,12 @@ pub(crate) fn for_each_code(table: &Table, mut visit: impl FnMut(u8, u32, u32)) 
 /// Codes of one length after those of another: the slots of the codes up to a length repeat with a period of `2^length`.
 pub(super) fn fill_slots(table: &Table, slots: &mut [u32; 4096]) {
     let mut codes = [(0_u32, 0_u32); 256];
-    let mut next = length_counts(table);
-    let mut ends = next;
+    let mut ends = length_counts(table);
     for length in 1..ends.len() {
         ends[length] += ends[length - 1];
-        next[length] = ends[length - 1];
     }
+    let mut next = [0; 13];
+    next[1..].copy_from_slice(&ends[..12]);
     for_each_code(table, |symbol, length, code| {
         let at = &mut next[length as usize];
         codes[usize::from(*at)] = (code, u32::from(symbol) << 24 | length);

@@ -2,7 +2,7 @@
 //! share with it: [`table`], [`lanes`] and the [`scalar`] reference of [`rans`], [`fse`] and [`huffman`].
 
 mod bits;
-pub(crate) mod decode_table;
+pub mod decode_table;
 pub mod estimate;
 pub mod fse;
 pub mod histogram;
