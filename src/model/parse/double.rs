@@ -26,7 +26,13 @@ impl Tables<'_> {
         if load32(raw, at - rep) == word as u32 {
             (length, offset) = (4 + common(raw, at - rep + 4, at + 4), rep);
         }
-        let from = if load64(raw, long) == word { long } else if load32(raw, short) == word as u32 { short } else { return (length, offset) };
+        let from = if load64(raw, long) == word {
+            long
+        } else if load32(raw, short) == word as u32 {
+            short
+        } else {
+            return (length, offset);
+        };
         let other = 4 + common(raw, from + 4, at + 4);
         if offset == 0 || gain(other, at - from) > gain(length, 1) {
             (length, offset) = (other, at - from);
@@ -55,10 +61,19 @@ pub fn parse(raw: &[u8], long: &mut [u32], short: &mut [u32], nice: usize, out: 
         while length < nice && at + 1 < limit {
             at += 1;
             let (l, o) = tables.search(raw, at, rep0);
-            if l == 0 || gain(l, if o == rep0 { 1 } else { o }) <= gain(length, if offset == rep0 { 1 } else { offset }) + 4 { break; }
+            if l == 0
+                || gain(l, if o == rep0 { 1 } else { o })
+                    <= gain(length, if offset == rep0 { 1 } else { offset }) + 4
+            {
+                break;
+            }
             (start, length, offset) = (at, l, o);
         }
-        let back = if offset == rep0 { 0 } else { common_before(raw, start - offset, start, start - out.anchor) };
+        let back = if offset == rep0 {
+            0
+        } else {
+            common_before(raw, start - offset, start, start - out.anchor)
+        };
         if offset != rep0 {
             (rep0, rep1) = (offset, rep0);
         }
