@@ -1,7 +1,7 @@
 //! Encode and decode on a Vulkan device: resident in its memory, kernel by kernel, and from host memory and back.
 //!
 //! ```text
-//! RANVIL_DEVICE=0 cargo bench --features compile-kernels --bench device -- [--mib N] [--block N] FILE…
+//! RANVIL_DEVICE=0 cargo bench --features compile-kernels --bench device -- [--coder rans|fse|huff] [--mib N] [--block N] FILE…
 //! ```
 //!
 //! The files (default: `tests/data/alice29.txt`) are concatenated and tiled to N MiB, 1024 by default on hardware and 4
@@ -22,7 +22,7 @@ use ranvil::{
     kernel::{
         Binding, BufferDesc, BufferId, Command, Recording, Role,
         generated::EncodeResult,
-        plan::{CodedBlock, DecodePlan, EncodePlan, MAX_RAW_BYTES, max_raw_bytes},
+        plan::{CodedBlock, DecodePlan, EncodePlan, MAX_RAW_BYTES, RawBlock, max_raw_bytes},
     },
     testing::{Bench, CodedBlock as HostBlock, CommandTime, Gpu},
 };
@@ -37,6 +37,7 @@ const WARM_UP: Duration = Duration::from_millis(250);
 const STAGING: u64 = 1 << 30;
 
 struct Args {
+    coder: Coder,
     mib: Option<usize>,
     block: usize,
     segment_log: u8,
@@ -45,14 +46,28 @@ struct Args {
 }
 
 fn args() -> Outcome<Args> {
-    let mut args =
-        Args { mib: None, block: 256 << 10, segment_log: 14, table_log: None, files: Vec::new() };
+    let mut args = Args {
+        coder: Coder::Rans,
+        mib: None,
+        block: 256 << 10,
+        segment_log: 14,
+        table_log: None,
+        files: Vec::new(),
+    };
     let mut given = env::args().skip(1);
     while let Some(arg) = given.next() {
         let mut number = || -> Outcome<usize> {
             Ok(given.next().ok_or("a number must follow")?.parse::<usize>()?)
         };
         match arg.as_str() {
+            "--coder" => {
+                args.coder = match given.next().as_deref() {
+                    Some("rans") => Coder::Rans,
+                    Some("fse") => Coder::Fse,
+                    Some("huff") => Coder::Huffman,
+                    other => return Err(format!("no coder {other:?}").into()),
+                };
+            }
             "--mib" => args.mib = Some(number()?),
             "--block" => args.block = number()?,
             "--segment-log" => args.segment_log = number()? as u8,
@@ -78,13 +93,11 @@ fn main() -> Outcome {
     let mib = args.mib.unwrap_or(if info.software { 4 } else { 1024 });
     let most = max_raw_bytes(gpu.max_buffer()).min(MAX_RAW_BYTES);
     let raw = tiled(&args.files, (mib << 20).min(most))?;
-    let params = BlockParams {
-        coder: Coder::Rans,
-        segment_log: args.segment_log,
-        table_log: args.table_log,
-    };
+    let params =
+        BlockParams { coder: args.coder, segment_log: args.segment_log, table_log: args.table_log };
     println!(
-        "data: {} tiled to {} MiB, blocks of {} KiB, segments of {} KiB, table log {:?}",
+        "{:?}, data: {} tiled to {} MiB, blocks of {} KiB, segments of {} KiB, table log {:?}",
+        args.coder,
         args.files.join(" "),
         raw.len() >> 20,
         args.block >> 10,
@@ -94,7 +107,7 @@ fn main() -> Outcome {
 
     let gpu = copy_yardstick(gpu, raw.len())?;
     let (gpu, coded) = encode(gpu, &raw, args.block, &params)?;
-    let gpu = decode(gpu, &raw, args.block, params.segment_log, &coded)?;
+    let gpu = decode(gpu, &raw, args.block, &params, &coded)?;
     host_to_host(gpu, &raw, args.block, params, &coded)
 }
 
@@ -127,21 +140,23 @@ struct Coded {
     payload: Vec<u8>,
 }
 
-fn encode(gpu: Gpu, raw: &[u8], block: usize, params: &BlockParams) -> Outcome<(Gpu, Vec<Coded>)> {
+fn encode(gpu: Gpu, raw: &[u8], size: usize, params: &BlockParams) -> Outcome<(Gpu, Vec<Coded>)> {
     let mut codec = Codec::new(ranvil::Simd::Auto)?;
     let coded: Vec<Coded> = raw
-        .chunks(block)
+        .chunks(size)
         .map(|raw| {
             let mut payload = Vec::new();
             let encoded = codec.encode(raw, params, &mut payload);
             Coded { kind: encoded.kind, table_log: encoded.table_log, payload }
         })
         .collect();
-    let size: usize = coded.iter().zip(raw.chunks(block)).map(|(c, raw)| coded_size(c, raw)).sum();
-    println!("ratio {:.4} of payloads", size as f64 / raw.len() as f64);
+    let coded_bytes: usize =
+        coded.iter().zip(raw.chunks(size)).map(|(c, raw)| coded_size(c, raw)).sum();
+    println!("ratio {:.4} of payloads", coded_bytes as f64 / raw.len() as f64);
 
-    let sizes: Vec<u32> = raw.chunks(block).map(|raw| raw.len() as u32).collect();
-    let plan = EncodePlan::new(&sizes, params);
+    let &BlockParams { coder, segment_log, table_log } = params;
+    let block = |raw: &[u8]| RawBlock { raw_size: raw.len() as u32, coder, table_log };
+    let plan = EncodePlan::new(&raw.chunks(size).map(block).collect::<Vec<_>>(), segment_log);
     let inputs = [
         (EncodePlan::BLOCKS, cast_slice(&plan.blocks)),
         (EncodePlan::PIECES, cast_slice(&plan.pieces)),
@@ -170,10 +185,17 @@ fn coded_size(coded: &Coded, raw: &[u8]) -> usize {
     if coded.kind == BlockKind::Stored { raw.len() } else { coded.payload.len() }
 }
 
-fn decode(gpu: Gpu, raw: &[u8], block: usize, segment_log: u8, coded: &[Coded]) -> Outcome<Gpu> {
+fn decode(
+    gpu: Gpu,
+    raw: &[u8],
+    block: usize,
+    params: &BlockParams,
+    coded: &[Coded],
+) -> Outcome<Gpu> {
     let pairs = || coded.iter().zip(raw.chunks(block)).filter(|(c, _)| c.kind == BlockKind::Coded);
     let blocks: Vec<CodedBlock> = pairs()
         .map(|(coded, raw)| CodedBlock {
+            coder: params.coder,
             coded_size: coded.payload.len() as u32,
             raw_size: raw.len() as u32,
             table_log: coded.table_log,
@@ -182,7 +204,7 @@ fn decode(gpu: Gpu, raw: &[u8], block: usize, segment_log: u8, coded: &[Coded]) 
     if blocks.is_empty() {
         return Ok(gpu);
     }
-    let plan = DecodePlan::new(&blocks, segment_log);
+    let plan = DecodePlan::new(&blocks, params.segment_log);
     let mut payload = vec![0; plan.recording.buffers[DecodePlan::PAYLOAD.0 as usize].size as usize];
     for (number, (coded, _)) in pairs().enumerate() {
         payload[plan.payload_range(number)].copy_from_slice(&coded.payload);
@@ -253,6 +275,7 @@ fn host_to_host(
         .iter()
         .zip(&raw_blocks)
         .map(|(coded, raw)| HostBlock {
+            coder: params.coder,
             kind: coded.kind,
             table_log: coded.table_log,
             segment_log: params.segment_log,

@@ -1,6 +1,6 @@
 #version 450
-// Makes each block's coding table: frequencies from counts, the table as written, and the encoder's entries. One
-// workgroup a block; invocation t has the symbols 4 t to 4 t + 3. The arithmetic is coder::normalize's.
+// Makes the coding table of each block for rans or fse: frequencies from counts, the table as written, and the encoder's
+// entries. One workgroup a block; invocation t has the symbols 4 t to 4 t + 3. The arithmetic is coder::normalize's.
 
 #extension GL_EXT_control_flow_attributes : require
 #define SCAN_SIZE 64u
@@ -8,25 +8,20 @@ layout(local_size_x = 64) in;
 
 #include "encode.glsl"
 #include "scan.glsl"
+#include "serialise.glsl"
 
-layout(push_constant) uniform NormalisePush {
-    // 0: the rule of docs/DECISIONS.md.
-    uint forced_log;
-};
 layout(std430, binding = 0) readonly buffer Blocks { EncodeBlock blocks[]; };
 layout(std430, binding = 1) readonly buffer Histograms { uint histograms[]; };
 layout(std430, binding = 2) writeonly buffer Infos { EncodeInfo infos[]; };
 layout(std430, binding = 3) writeonly buffer Tables { uint tables[]; };
-// Two words a symbol: see `entry`.
+// 512 words a block: of rans two for each symbol, see `entry`; of fse one, cum << 16 | f.
 layout(std430, binding = 4) writeonly buffer Entries { uint entries[]; };
+
+#include "counts.glsl"
 
 // Turns of a bisection over 2^30 + 1 levels, and a sum for each.
 #define SEARCH_TURNS 31u
 shared uint moved[SEARCH_TURNS];
-shared uint masks[8];
-shared uint least_class;
-shared uint most_class;
-shared uint table[TABLE_WORDS];
 
 // coder::normalize gives or takes slots one by one, where it gains most or costs least. The gains of a symbol's next slots
 // fall and the costs rise, so the slots that it moves are the `missing` best of all, and a level to which they reach can be
@@ -86,49 +81,6 @@ void adjust(uint h[4], inout uint f[4], uint sum, uint target) {
     }
 }
 
-void put(uint at, uint value) {
-    atomicOr(table[at >> 5], value << (at & 31u));
-    if ((at & 31u) != 0u) atomicOr(table[(at >> 5) + 1u], value >> (32u - (at & 31u)));
-}
-
-// Writes the table into `table` and returns its size in bytes.
-uint serialise(uint f[4]) {
-    uint own = gl_LocalInvocationIndex;
-    uint present = 0u;
-    uint class_bits = 0u;
-    [[unroll]] for (uint i = 0u; i < 4u; i++) {
-        if (f[i] == 0u) continue;
-        uint class_of = uint(findMSB(f[i]));
-        present |= 1u << i;
-        class_bits += class_of;
-        atomicMin(least_class, class_of);
-        atomicMax(most_class, class_of);
-    }
-    atomicOr(masks[own / 8u], present << 4u * (own % 8u));
-    uint symbols, rest_bits;
-    uint rank = exclusive_sum(bitCount(present), symbols);
-    uint rest_at = exclusive_sum(class_bits, rest_bits);
-
-    uint base = least_class;
-    uint width = uint(findMSB(most_class - base) + 1);
-    uint groups = 0u;
-    for (uint g = 0u; g < 8u; g++) groups |= uint(masks[g] != 0u) << g;
-    if (own == 0u) put(0u, groups | base << 8 | width << 12);
-    if (own < 8u && masks[own] != 0u) put(16u + 32u * bitCount(groups & ((1u << own) - 1u)), masks[own]);
-    uint classes_at = 16u + 32u * bitCount(groups);
-    rest_at += classes_at + symbols * width;
-    [[unroll]] for (uint i = 0u; i < 4u; i++) {
-        if (f[i] == 0u) continue;
-        uint class_of = uint(findMSB(f[i]));
-        put(classes_at + rank * width, class_of - base);
-        put(rest_at, f[i] - (1u << class_of));
-        rank++;
-        rest_at += class_of;
-    }
-    barrier();
-    return (classes_at + symbols * width + rest_bits + 15u) / 16u * 2u;
-}
-
 // Division of a state x < 2^32 - 1 by f as umulhi(x + a, m) >> s, with s = floor(log2 f): either m = ceil(2^(32 + s) / f)
 // and a = 0 or m = floor(2^(32 + s) / f) and a = 1 is exact, since their errors add up to f < 2^(s + 1) and an error of
 // at most 2^s is harmless (Granlund and Montgomery 1994; Robison 2005). For f = 2^s, m = 2^32 - 1 and a = 1 is.
@@ -148,20 +100,12 @@ uvec2 entry(uint f, uint cum) {
 void main() {
     uint own = gl_LocalInvocationIndex;
     uint number = gl_WorkGroupID.x;
-    if (own < SEARCH_TURNS) moved[own] = 0u;
-    if (own < 8u) masks[own] = 0u;
-    if (own == 0u) {
-        least_class = 32u;
-        most_class = 0u;
-    }
-    for (uint i = own; i < TABLE_WORDS; i += SCAN_SIZE) table[i] = 0u;
-
     EncodeBlock block = blocks[number];
-    uint h[4] = uint[4](0u, 0u, 0u, 0u);
-    for (uint chunk = 0u; chunk < chunk_count(block); chunk++) {
-        uint at = 256u * (block.chunk + chunk) + 4u * own;
-        [[unroll]] for (uint i = 0u; i < 4u; i++) h[i] += histograms[at + i];
-    }
+    if (block.coder == CODER_HUFFMAN) return;
+    if (own < SEARCH_TURNS) moved[own] = 0u;
+    clear_table();
+
+    uint h[4] = symbol_counts(block);
     uint size = block.raw_size;
     uint present = 0u;
     uint rare = 0u;
@@ -175,7 +119,15 @@ void main() {
         if (own == 0u) infos[number] = EncodeInfo(KIND_SINGLE, 0u, 0u);
         return;
     }
-    uint table_log = forced_log != 0u ? forced_log : (counts & 0xffffu) >= 24u ? 12u : 11u;
+    // A slot for every symbol.
+    uint least_log = uint(findMSB((counts >> 16) - 1u) + 1);
+    uint table_log = (counts & 0xffffu) >= 24u ? 12u : 11u;
+    if (block.coder == CODER_FSE) {
+        table_log = clamp(uint(findMSB(size)), 7u, table_log + 2u) - 2u;
+        table_log = max(table_log, least_log + 1u);
+    }
+    if (block.forced_log != 0u) table_log = block.forced_log;
+    table_log = max(table_log, least_log);
 
     uint f[4];
     uint own_sum = 0u;
@@ -192,13 +144,17 @@ void main() {
 
     uint cum = exclusive_sum(f[0] + f[1] + f[2] + f[3], sum);
     [[unroll]] for (uint i = 0u; i < 4u; i++) {
-        uvec2 words = f[i] > 0u ? entry(f[i], cum) : uvec2(0u);
-        uint at = 512u * number + 2u * (4u * own + i);
-        entries[at] = words.x;
-        entries[at + 1u] = words.y;
+        uint symbol = 4u * own + i;
+        if (block.coder == CODER_FSE) {
+            entries[512u * number + symbol] = cum << 16 | f[i];
+        } else {
+            uvec2 words = f[i] > 0u ? entry(f[i], cum) : uvec2(0u);
+            entries[512u * number + 2u * symbol] = words.x;
+            entries[512u * number + 2u * symbol + 1u] = words.y;
+        }
         cum += f[i];
     }
-    uint table_size = serialise(f);
+    uint table_size = serialise(f, true);
     if (own == 0u) infos[number] = EncodeInfo(KIND_CODED, table_log, table_size);
     for (uint i = own; i < TABLE_WORDS; i += SCAN_SIZE) tables[TABLE_WORDS * number + i] = table[i];
 }

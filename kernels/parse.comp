@@ -1,6 +1,6 @@
 #version 450
 // Parses and checks each block's table and finds its segments. One workgroup a block; invocation t has the symbols
-// 4 t to 4 t + 3, and the segments of the same numbers.
+// 4 t to 4 t + 3, and the segments of the same numbers. A table of code lengths is one of frequencies 2^(K - length).
 
 #extension GL_EXT_control_flow_attributes : require
 #define SCAN_SIZE 64u
@@ -8,13 +8,15 @@ layout(local_size_x = 64) in;
 
 #include "decode.glsl"
 #include "scan.glsl"
+#include "canonical.glsl"
 
 layout(push_constant) uniform ParsePush {
     uint segment_log;
 };
 layout(std430, binding = 0) readonly buffer Blocks { DecodeBlock blocks[]; };
 layout(std430, binding = 1) readonly buffer Payload { uint payload[]; };
-// 256 words a block: cum << 16 | f.
+// 256 words a block: cum << 16 | f for each symbol; or, of huff, first slot << 16 | length << 8 | symbol for each code in
+// canonical order, and 2^K << 16 past the last.
 layout(std430, binding = 2) writeonly buffer Tables { uint tables[]; };
 // First 16-bit word of each segment, and the word after the last segment.
 layout(std430, binding = 3) writeonly buffer Streams { uint streams[]; };
@@ -68,7 +70,9 @@ void main() {
 
     uint classes_at = table + 16u + 32u * bitCount(groups);
     uint class_of[4];
+    uint rest_of[4];
     uint own_bits = 0u;
+    bool huffman = block.coder == CODER_HUFFMAN;
     [[unroll]] for (uint i = 0u; i < 4u; i++) {
         class_of[i] = 0u;
         if ((present >> i & 1u) != 0u) {
@@ -77,7 +81,8 @@ void main() {
             class_of[i] = min(class_of[i], 11u);
             rank++;
         }
-        own_bits += class_of[i];
+        rest_of[i] = huffman ? 0u : class_of[i];
+        own_bits += rest_of[i];
     }
     uint rest_bits;
     uint rest_at = classes_at + symbols * class_width;
@@ -86,13 +91,20 @@ void main() {
     uint f[4];
     uint own_sum = 0u;
     [[unroll]] for (uint i = 0u; i < 4u; i++) {
-        f[i] = (present >> i & 1u) != 0u ? (1u << class_of[i]) + bits(at, class_of[i]) : 0u;
-        at += class_of[i];
+        f[i] = (present >> i & 1u) != 0u ? (1u << class_of[i]) + bits(at, rest_of[i]) : 0u;
+        at += rest_of[i];
         own_sum += f[i];
     }
     uint sum;
     uint cum = exclusive_sum(own_sum, sum);
     check(sum == 1u << block.table_log, 1u, FAULT_TABLE);
+
+    Code codes[4];
+    if (huffman) {
+        bool longest;
+        codes = canonical(present, class_of, longest);
+        check(longest, 1u, FAULT_TABLE);
+    }
 
     uint table_end = rest_at + rest_bits;
     uint segments_at = (table_end + 15u) / 16u;
@@ -114,7 +126,14 @@ void main() {
     if (own == 0u) status[gl_WorkGroupID.x] = fault == NO_FAULT ? 0u : fault & 0xffffu;
     if (fault != NO_FAULT) return;
     [[unroll]] for (uint i = 0u; i < 4u; i++) {
-        tables[256u * gl_WorkGroupID.x + 4u * own + i] = cum << 16 | f[i];
+        uint number = 4u * own + i;
+        if (huffman) {
+            bool real = (present >> i & 1u) != 0u;
+            uint word = codes[i].slot << 16 | block.table_log - class_of[i] << 8 | number;
+            tables[256u * gl_WorkGroupID.x + codes[i].rank] = real ? word : 1u << block.table_log + 16u;
+        } else {
+            tables[256u * gl_WorkGroupID.x + number] = cum << 16 | f[i];
+        }
         cum += f[i];
         if (4u * own + i <= segments) streams[block.streams + 4u * own + i] = 2u * block.payload + start;
         start += size[i];

@@ -163,15 +163,37 @@ pub enum BlockFault {
     /// Padding is not zero.
     #[error("the padding is not zero")]
     Padding = 9,
+    /// The streams of an LZ block are not used up exactly by its sequences, or these do not add up to the raw size.
+    #[error("the sequences do not match their streams or the raw size")]
+    Sequences = 10,
+    /// A match of an LZ block begins before the block.
+    #[error("a match begins before the block")]
+    Match = 11,
+    /// The counts or the directory of an LZ block are inconsistent.
+    #[error("the counts or the directory of the block's streams are inconsistent")]
+    Directory = 12,
 }
 
 impl BlockFault {
     /// The fault that a kernel's status word stands for; `None` for 0 (no fault) and unknown words.
     pub fn from_status(word: u32) -> Option<Self> {
         use BlockFault::*;
-        [HeaderCheck, Kind, Size, Table, SegmentSizes, Stream, FinalState, Checksum, Padding]
-            .into_iter()
-            .find(|&fault| fault as u32 == word)
+        [
+            HeaderCheck,
+            Kind,
+            Size,
+            Table,
+            SegmentSizes,
+            Stream,
+            FinalState,
+            Checksum,
+            Padding,
+            Sequences,
+            Match,
+            Directory,
+        ]
+        .into_iter()
+        .find(|&fault| fault as u32 == word)
     }
 }
 

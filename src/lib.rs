@@ -59,6 +59,7 @@ pub mod kernel;
 pub mod model;
 mod oneshot;
 mod options;
+mod pipeline;
 mod sched;
 mod seek;
 mod stream;
@@ -69,7 +70,8 @@ pub use device::{DeviceInfo, DeviceKind, DeviceSelector, PciAddress, SubgroupSiz
 pub use error::{BlockFault, DeviceError, Error, FrameFault, Result};
 pub use inspect::{ContentInfo, FrameInfo, FrameKind, inspect};
 pub use oneshot::{compress, decompress};
-pub use options::{CancelToken, Options, Pipeline, Progress, SegmentProfile, Simd};
+pub use options::{CancelToken, Options, Progress, SegmentProfile, Simd};
+pub use pipeline::Pipeline;
 pub use seek::SeekableReader;
 pub use stream::{Compressor, Decompressor};
 pub use vk::devices;

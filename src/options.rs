@@ -2,7 +2,6 @@
 
 use std::{
     fmt,
-    str::FromStr,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -10,86 +9,21 @@ use std::{
 };
 
 use crate::{
+    Pipeline,
     device::DeviceSelector,
     error::{Error, Result},
-    format::{MAX_BLOCK_LOG, MAX_TABLE_LOG, MIN_BLOCK_LOG, MIN_TABLE_LOG, PipelineId},
+    format::{FrameHeader, MAX_BLOCK_LOG, MIN_BLOCK_LOG},
 };
-
-/// A model and a coder.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
-#[non_exhaustive]
-pub enum Pipeline {
-    /// Blocks as they are, with checksums and index.
-    Stored,
-    /// Order-0 rANS on 32 lanes.
-    #[default]
-    Rans,
-}
-
-impl Pipeline {
-    /// Every pipeline of this build.
-    pub const ALL: &'static [Self] = &[Self::Stored, Self::Rans];
-
-    /// The identifier in the frame header.
-    pub fn id(self) -> PipelineId {
-        match self {
-            Self::Stored => PipelineId(0),
-            Self::Rans => PipelineId(1),
-        }
-    }
-
-    /// The pipeline's name.
-    pub fn name(self) -> &'static str {
-        self.id().name().expect("every pipeline of this build is in the format's table")
-    }
-}
-
-impl TryFrom<PipelineId> for Pipeline {
-    type Error = Error;
-
-    fn try_from(id: PipelineId) -> Result<Self> {
-        Self::ALL.iter().copied().find(|p| p.id() == id).ok_or(Error::UnsupportedPipeline(id))
-    }
-}
-
-impl FromStr for Pipeline {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<Self> {
-        Self::ALL.iter().copied().find(|p| p.name() == text).ok_or_else(|| {
-            let known: Vec<_> = Self::ALL.iter().map(|p| p.name()).collect();
-            Error::InvalidOption {
-                name: "pipeline",
-                reason: format!("{text:?} is unknown; this build has {}", known.join(", ")),
-            }
-        })
-    }
-}
-
-impl fmt::Display for Pipeline {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
 
 /// How long a segment is: the unit that 32 lanes code together.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 #[non_exhaustive]
 pub enum SegmentProfile {
-    /// 16 KiB: the best size for throughput.
+    /// The best size for throughput: 16 KiB, and 64 KiB where a model makes several streams of a block.
     #[default]
     Throughput,
     /// 4 KiB: more lanes at once for small inputs, at about 2 % more size.
     Latency,
-}
-
-impl SegmentProfile {
-    pub(crate) fn segment_log(self) -> u8 {
-        match self {
-            Self::Throughput => 14,
-            Self::Latency => 12,
-        }
-    }
 }
 
 /// Which instructions the CPU coders use. The bytes are the same whatever is chosen.
@@ -154,7 +88,8 @@ pub(crate) type ProgressFn = Arc<dyn Fn(Progress) + Send + Sync>;
 #[must_use = "a setter returns the options that it has changed"]
 pub struct Options {
     pub(crate) pipeline: Pipeline,
-    pub(crate) block_log: u8,
+    pub(crate) level: u8,
+    pub(crate) block_log: Option<u8>,
     pub(crate) segment: SegmentProfile,
     pub(crate) table_log: Option<u8>,
     pub(crate) threads: usize,
@@ -173,7 +108,8 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             pipeline: Pipeline::default(),
-            block_log: 18,
+            level: Self::DEFAULT_LEVEL,
+            block_log: None,
             segment: SegmentProfile::default(),
             table_log: None,
             threads: 0,
@@ -191,8 +127,15 @@ impl Default for Options {
 }
 
 impl Options {
-    /// The defaults: pipeline `rans`, 256 KiB blocks, 16 KiB segments, as many threads as the machine runs
-    /// at once, 256 MiB of memory, checksums verified, an index written.
+    /// The fastest level.
+    pub const MIN_LEVEL: u8 = 1;
+    /// The level that speed and size are balanced for.
+    pub const DEFAULT_LEVEL: u8 = 3;
+    /// The level of the smallest results.
+    pub const MAX_LEVEL: u8 = 9;
+
+    /// The defaults: pipeline `lzseqr` at level 3, 1 MiB blocks, as many threads as the machine runs at once,
+    /// 256 MiB of memory, checksums verified, an index written.
     pub fn new() -> Self {
         Self::default()
     }
@@ -203,19 +146,38 @@ impl Options {
         self
     }
 
-    /// Raw bytes per block: a power of two from 4 KiB to 1 MiB; the default is 256 KiB.
+    /// How hard the model looks for repetition: 1, the fastest, to 9, the smallest; the default is 3. Pipelines
+    /// without a model have nothing to look for: their bytes are the same at every level.
     ///
     /// # Errors
-    /// [`Error::InvalidOption`] for any other size.
+    /// [`Error::InvalidOption`] outside 1 to 9.
+    pub fn level(mut self, level: u8) -> Result<Self> {
+        if !(Self::MIN_LEVEL..=Self::MAX_LEVEL).contains(&level) {
+            return Err(Error::InvalidOption {
+                name: "level",
+                reason: format!("{level} is not from {} to {}", Self::MIN_LEVEL, Self::MAX_LEVEL),
+            });
+        }
+        self.level = level;
+        Ok(self)
+    }
+
+    /// Raw bytes per block: a power of two from 4 KiB to 4 MiB, for pipelines without a model to 1 MiB. The default is
+    /// 1 MiB with a model and 256 KiB without one. Repetition is found within a block only, so larger blocks
+    /// come out smaller, and fewer of them are coded at once.
+    ///
+    /// # Errors
+    /// [`Error::InvalidOption`] for any other size. Whether the pipeline takes it is checked when a compression
+    /// begins.
     pub fn block_size(mut self, bytes: usize) -> Result<Self> {
         let log = bytes.checked_ilog2().unwrap_or(0) as u8;
         if !bytes.is_power_of_two() || !(MIN_BLOCK_LOG..=MAX_BLOCK_LOG).contains(&log) {
             return Err(Error::InvalidOption {
                 name: "block size",
-                reason: format!("{bytes} is no power of two from 4 KiB to 1 MiB"),
+                reason: format!("{bytes} is no power of two from 4 KiB to 4 MiB"),
             });
         }
-        self.block_log = log;
+        self.block_log = Some(log);
         Ok(self)
     }
 
@@ -225,16 +187,16 @@ impl Options {
         self
     }
 
-    /// Forces the table log, 8 to 12, for every block. `None`, the default, takes 11, and 12 for blocks with
-    /// many rare symbols.
+    /// Forces the table log for every block of the pipelines `rans` (8 to 12), `fse` (5 to 12) and `huff` (1 to 12:
+    /// the longest code; more where a block has too many symbols for it). `None`, the default, chooses for each block.
     ///
     /// # Errors
-    /// [`Error::InvalidOption`] outside 8 to 12.
+    /// [`Error::InvalidOption`] outside 1 to 12. Whether the pipeline takes it is checked when a compression begins.
     pub fn table_log(mut self, log: Option<u8>) -> Result<Self> {
-        if log.is_some_and(|log| !(MIN_TABLE_LOG..=MAX_TABLE_LOG).contains(&log)) {
+        if log.is_some_and(|log| !(1..=12).contains(&log)) {
             return Err(Error::InvalidOption {
                 name: "table log",
-                reason: "it must be from 8 to 12".to_owned(),
+                reason: "it must be from 1 to 12".to_owned(),
             });
         }
         self.table_log = log;
@@ -307,10 +269,59 @@ impl Options {
     }
 }
 
+impl Options {
+    /// Whether the options for compression fit together: whether the pipeline takes the block size and the table log.
+    ///
+    /// # Errors
+    /// [`Error::InvalidOption`], as a compression would return before it reads anything.
+    pub fn validate(&self) -> Result<()> {
+        self.frame_header().map(drop)
+    }
+
+    /// The header of a frame that these options ask for.
+    ///
+    /// # Errors
+    /// [`Error::InvalidOption`] if the pipeline takes the block size or the table log of no frame.
+    pub(crate) fn frame_header(&self) -> Result<FrameHeader> {
+        let pipeline = self.pipeline;
+        let block_log = self.block_log.unwrap_or(pipeline.default_block_log());
+        let most = pipeline.id().max_block_log();
+        if block_log > most {
+            return Err(Error::InvalidOption {
+                name: "block size",
+                reason: format!(
+                    "{} bytes are more than the {} that the pipeline {pipeline} takes",
+                    1u64 << block_log,
+                    1u64 << most,
+                ),
+            });
+        }
+        let table_logs = pipeline.id().table_logs();
+        if let Some(log) = self.table_log.filter(|log| !table_logs.contains(log)) {
+            let reason = match *table_logs.end() {
+                0 => format!("the pipeline {pipeline} has none to force"),
+                most => format!(
+                    "{log} is not from {} to {most}, which the pipeline {pipeline} takes",
+                    table_logs.start(),
+                ),
+            };
+            return Err(Error::InvalidOption { name: "table log", reason });
+        }
+        Ok(FrameHeader {
+            pipeline: pipeline.id(),
+            block_log,
+            segment_log: pipeline.segment_log(self.segment).min(block_log),
+            content_size: self.content_size,
+            indexed: self.index,
+        })
+    }
+}
+
 impl fmt::Debug for Options {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Options")
             .field("pipeline", &self.pipeline)
+            .field("level", &self.level)
             .field("block_log", &self.block_log)
             .field("segment", &self.segment)
             .field("table_log", &self.table_log)

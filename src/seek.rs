@@ -7,7 +7,8 @@ use std::{
 
 use crate::{
     Options, Pipeline,
-    engine::{Coder, Job, Side, Work},
+    block::Encoded,
+    engine::{self, Block, Buffers, Coder, Work},
     error::{BlockFault, Error, FrameFault, Result},
     format::{Footer, FrameHeader, IndexEntry, RECORD_HEADER_SIZE, Record, record_size},
     stream::{Input, Start},
@@ -101,8 +102,12 @@ impl Options {
         let mut opening = Opening { source: &mut inner, limit: self.memory_limit, used: 0 };
         let frames = opening.frames()?;
         let block_size = frames.iter().map(|f| f.header.block_size()).max().unwrap_or(0);
-        // Beside the cache there are a payload and the codec's scratch memory.
-        opening.charge(u64::from(block_size) + (512 << 10))?;
+        // Beside the cache there are a payload and the scratch memory.
+        let scratch = frames.iter().map(|FrameMap { header, .. }| {
+            let pipeline = Pipeline::try_from(header.pipeline).unwrap_or_default();
+            engine::scratch(pipeline, header.block_size(), None)
+        });
+        opening.charge(u64::from(block_size) + scratch.max().unwrap_or(0))?;
         let cache_size = opening.left() / u64::from(block_size.max(1));
         if cache_size == 0 {
             opening.charge(u64::from(block_size))?;
@@ -113,7 +118,7 @@ impl Options {
             length: frames.last().map_or(0, |frame| frame.raw_start + frame.end().raw),
             frames,
             position: 0,
-            coder: Coder::new(self.simd, true, self.verify)?,
+            coder: Coder::new(self.simd, self.verify)?,
             cache: Vec::new(),
             cache_size: cache_size.clamp(1, CACHED) as usize,
         })
@@ -352,23 +357,19 @@ impl<R: Read + Seek> SeekableReader<R> {
         }
         let mut payload = Vec::new();
         input.read_payload(&mut payload, &header, number, offset)?;
-        let job = Job {
-            id: 0,
-            work: Work::Decode {
-                payload,
-                raw,
-                kind: header.kind,
-                table_log: header.table_log,
-                segment_log: map.header.segment_log,
-                raw_size: header.raw_size,
-            },
+        let encoded = Encoded { kind: header.kind, table_log: header.table_log };
+        let block = Block {
+            buffers: Buffers { raw, payload, ..Buffers::default() },
+            pipeline: Pipeline::try_from(map.header.pipeline)?,
+            segment_log: map.header.segment_log,
+            work: Work::Decode { encoded, raw_size: header.raw_size },
         };
-        let block = self.coder.code(job, Side::Cpu);
+        let block = self.coder.code(0, block);
         block.outcome.map_err(corrupt)?;
         if self.verify && block.crc != header.crc {
             return Err(corrupt(BlockFault::Checksum));
         }
-        Ok(block.work.into_raw())
+        Ok(block.buffers.raw)
     }
 }
 

@@ -17,7 +17,11 @@ const FILES: [(&str, &[u8]); 5] = [
     ("bc7", include_bytes!("data/helmet_color.bc7.96k")),
     ("mesh", include_bytes!("data/helmet_mesh.64k")),
 ];
-const DEFAULTS: BlockParams = BlockParams { coder: Coder::Rans, segment_log: 14, table_log: None };
+
+/// What the command uses.
+const fn defaults(coder: Coder) -> BlockParams {
+    BlockParams { coder, segment_log: 14, table_log: None }
+}
 
 /// A small generator (splitmix64), so that a failure can be repeated.
 struct Random(u64);
@@ -97,13 +101,12 @@ fn decode(
     codec: &mut Codec,
     payload: &[u8],
     encoded: Encoded,
-    segment_log: u8,
+    params: &BlockParams,
     raw_size: usize,
 ) -> Result<Vec<u8>, BlockFault> {
     let mut raw = vec![0xcc; raw_size];
-    codec
-        .decode(payload, encoded.kind, Coder::Rans, encoded.table_log, segment_log, &mut raw)
-        .map(|()| raw)
+    let Encoded { kind, table_log } = encoded;
+    codec.decode(payload, kind, params.coder, table_log, params.segment_log, &mut raw).map(|()| raw)
 }
 
 fn codecs() -> Vec<(Simd, Codec)> {
@@ -120,7 +123,7 @@ fn check(codecs: &mut [(Simd, Codec)], name: &str, raw: &[u8], params: &BlockPar
         let (own, bytes) = encode(codec, raw, params);
         assert_eq!(own, encoded, "{what}");
         assert!(bytes == payload, "{what}: other bytes than the reference");
-        let back = decode(codec, &payload, encoded, params.segment_log, raw.len());
+        let back = decode(codec, &payload, encoded, params, raw.len());
         assert!(back.as_deref() == Ok(raw), "{what}: {:?}", back.err());
     }
     encoded
@@ -130,13 +133,15 @@ fn check(codecs: &mut [(Simd, Codec)], name: &str, raw: &[u8], params: &BlockPar
 fn every_implementation_yields_the_same_bytes_and_restores_them() {
     let mut codecs = codecs();
     for (name, raw) in cases() {
-        let table_logs = [None, Some(8), Some(9), Some(10), Some(11), Some(12)];
-        for (number, table_log) in table_logs.into_iter().enumerate() {
-            // All pairs of logs for the small blocks, all of each for the large ones.
-            for segment_log in 12..=16_u8 {
-                let params = BlockParams { coder: Coder::Rans, segment_log, table_log };
-                if raw.len() <= 1 << 13 || usize::from(segment_log) % 5 == number % 5 {
-                    check(&mut codecs, &name, &raw, &params);
+        for coder in Coder::ALL {
+            let table_logs = coder.table_logs().map(Some).chain([None]);
+            for (number, table_log) in table_logs.enumerate() {
+                // All pairs of logs for the small blocks, all of each for the large ones.
+                for segment_log in 12..=16_u8 {
+                    let params = BlockParams { coder, segment_log, table_log };
+                    if raw.len() <= 1 << 13 || usize::from(segment_log) % 5 == number % 5 {
+                        check(&mut codecs, &name, &raw, &params);
+                    }
                 }
             }
         }
@@ -148,7 +153,9 @@ fn every_implementation_yields_the_same_bytes_and_restores_them() {
 fn every_implementation_agrees_on_the_corpus() {
     let mut codecs = codecs();
     for (path, raw) in common::corpus_windows(200_000) {
-        check(&mut codecs, &path.to_string_lossy(), &raw, &DEFAULTS);
+        for coder in Coder::ALL {
+            check(&mut codecs, &path.to_string_lossy(), &raw, &defaults(coder));
+        }
     }
 }
 
@@ -165,7 +172,7 @@ fn this_machine_is_tested_with_all_that_it_has() {
 #[test]
 fn kinds_are_chosen_as_specified() {
     let mut codecs = codecs();
-    let mut kind = |raw: &[u8]| check(&mut codecs, "kinds", raw, &DEFAULTS);
+    let mut kind = |raw: &[u8]| check(&mut codecs, "kinds", raw, &defaults(Coder::Rans));
     let (single, stored) = (BlockKind::Single, BlockKind::Stored);
     assert_eq!(kind(b"a"), Encoded { kind: single, table_log: 0 });
     assert_eq!(kind(&[0; 70_000]), Encoded { kind: single, table_log: 0 });
@@ -183,63 +190,137 @@ fn kinds_are_chosen_as_specified() {
     }
 }
 
-/// The decoder of docs/FORMAT.md, section 2.2, word for word.
-fn specified(table: &Table, mut states: Vec<u64>, words: &[u16], raw: &mut [u8]) -> Option<()> {
-    let k = table.log();
-    let body = raw.len().max(64) - 64;
-    let mut words = words.iter();
-    for tile in 0..body.div_ceil(128) {
-        for step in 0..4 {
-            for (lane, x) in states.iter_mut().enumerate() {
-                let i = 128 * tile + 4 * lane + step;
-                if i >= body {
-                    continue;
+/// What a table says, as docs/FORMAT.md does: for the low bits of a state, the symbol and two numbers of its coder.
+fn specified_slots(table: &Table) -> Vec<(u8, u64, u64)> {
+    let k = u32::from(table.log());
+    let size = 1_usize << k;
+    let mut slots = vec![(0, 0, 0); size];
+    match table.coder() {
+        // f(s) and slot - cum(s).
+        Coder::Rans => {
+            for (s, f, cum) in table.symbols() {
+                for bias in 0..f {
+                    slots[(cum + bias) as usize] = (s, f.into(), bias.into());
                 }
-                let slot = *x % (1 << k);
-                let holds = |&(_, f, cum): &(u8, u32, u32)| (cum..cum + f).contains(&(slot as u32));
-                let (symbol, f, cum) = table.symbols().find(holds)?;
-                raw[i] = symbol;
-                *x = u64::from(f) * (*x >> k) + slot - u64::from(cum);
-                if *x < 1 << 16 {
-                    *x = *x * 65536 + u64::from(*words.next()?);
+            }
+        }
+        // bits and base.
+        Coder::Fse => {
+            let step = (1 << (k - 1)) + (1 << (k - 3)) + 3;
+            let mut cell = 0;
+            for (s, f, _) in table.symbols() {
+                for _ in 0..f {
+                    slots[cell].0 = s;
+                    cell = (cell + step) % size;
+                }
+            }
+            let mut next = table.freqs().map(u64::from);
+            for (s, bits, base) in &mut slots {
+                let y = next[usize::from(*s)];
+                next[usize::from(*s)] += 1;
+                *bits = u64::from(k - y.ilog2());
+                *base = (y << *bits) - size as u64;
+            }
+        }
+        // The length, and nothing.
+        Coder::Huffman => {
+            let mut code = 0;
+            for length in 1..=k {
+                code <<= 1;
+                for (s, f, _) in table.symbols() {
+                    if k - f.ilog2() != length {
+                        continue;
+                    }
+                    let reversed = (0..length).fold(0, |bits, i| bits << 1 | code >> i & 1);
+                    for high in 0..1 << (k - length) {
+                        slots[reversed | high << length] = (s, length.into(), 0);
+                    }
+                    code += 1;
                 }
             }
         }
     }
-    let seed: Vec<u8> = states.iter().flat_map(|x| [*x as u8, (*x >> 8) as u8]).collect();
+    slots
+}
+
+/// The decoder of docs/FORMAT.md, sections 2.3 to 2.6, word for word.
+fn specified(table: &Table, mut states: Vec<u64>, words: &[u16], raw: &mut [u8]) -> Option<()> {
+    let slots = specified_slots(table);
+    let size = slots.len() as u64;
+    let body = raw.len().max(64) - 64;
+    let mut words = words.iter().map(|&word| u64::from(word));
+    for tile in 0..body.div_ceil(128) {
+        for step in 0..4 {
+            for (lane, state) in states.iter_mut().enumerate() {
+                let i = 128 * tile + 4 * lane + step;
+                if i >= body {
+                    continue;
+                }
+                let x = *state;
+                let (symbol, a, b) = slots[(x % size) as usize];
+                raw[i] = symbol;
+                if table.coder() == Coder::Fse {
+                    let (bits, base) = (a, b);
+                    let mut c = x >> 16;
+                    assert!(x % 65536 < size && c >= 1);
+                    if c < 1 << bits {
+                        c = c * 65536 + words.next()?;
+                    }
+                    *state = base + c % (1 << bits) | c >> bits << 16;
+                    continue;
+                }
+                *state = if table.coder() == Coder::Rans { a * (x / size) + b } else { x >> a };
+                if *state < 1 << 16 {
+                    *state = *state * 65536 + words.next()?;
+                }
+            }
+        }
+    }
+    let seeds = states.iter().map(|x| match table.coder() {
+        Coder::Fse => (x & 0xfffe == 0 && x >> 31 == 1).then_some(x >> 16 & 0x7fff | (x & 1) << 15),
+        _ => (x >> 16 == 1).then_some(x & 0xffff),
+    });
+    let seed = seeds.collect::<Option<Vec<u64>>>()?;
+    let seed: Vec<u8> = seed.iter().flat_map(|seed| [*seed as u8, (seed >> 8) as u8]).collect();
     let length = raw.len() - body;
     raw[body..].copy_from_slice(&seed[..length]);
-    let valid = states.iter().all(|x| x >> 16 == 1) && seed[length..].iter().all(|&byte| byte == 0);
+    let valid = seed[length..].iter().all(|&byte| byte == 0);
     (valid && words.next().is_none()).then_some(())
 }
 
 #[test]
 fn the_reference_is_what_the_specification_says() {
-    let mut codec = Codec::new(Simd::Scalar).unwrap();
     for (name, raw) in cases().into_iter().filter(|(_, raw)| raw.len() < 100_000) {
-        let params = BlockParams { coder: Coder::Rans, segment_log: 12, table_log: None };
-        let (encoded, payload) = encode(&mut codec, &raw, &params);
-        if encoded.kind != BlockKind::Coded {
-            continue;
+        for coder in Coder::ALL {
+            check_specification(&name, coder, &raw);
         }
-        let u16_at = |at: usize| u16::from_le_bytes([payload[at], payload[at + 1]]);
-        let segments = raw.len().div_ceil(4096);
-        let (table, table_length) =
-            Table::parse(&payload[2 * segments..], encoded.table_log).unwrap();
-        let mut at = 2 * segments + table_length;
-        for (number, segment) in raw.chunks(4096).enumerate() {
-            let state =
-                |l: usize| u64::from(u16_at(at + 4 * l)) | u64::from(u16_at(at + 4 * l + 2)) << 16;
-            let states = (0..32).map(state).collect();
-            let count = usize::from(u16_at(2 * number));
-            let words: Vec<u16> = (0..count).map(|w| u16_at(at + 128 + 2 * w)).collect();
-            let mut back = vec![0; segment.len()];
-            assert!(specified(&table, states, &words, &mut back).is_some(), "{name}");
-            assert!(back == segment, "{name}, segment {number}");
-            at += 128 + 2 * count;
-        }
-        assert_eq!(at, payload.len(), "{name}");
     }
+}
+
+fn check_specification(name: &str, coder: Coder, raw: &[u8]) {
+    let mut codec = Codec::new(Simd::Scalar).unwrap();
+    let params = BlockParams { coder, segment_log: 12, table_log: None };
+    let (encoded, payload) = encode(&mut codec, raw, &params);
+    if encoded.kind != BlockKind::Coded {
+        return;
+    }
+    let u16_at = |at: usize| u16::from_le_bytes([payload[at], payload[at + 1]]);
+    let segments = raw.len().div_ceil(4096);
+    let (table, table_length) =
+        Table::parse(&payload[2 * segments..], coder, encoded.table_log).unwrap();
+    let mut at = 2 * segments + table_length;
+    for (number, segment) in raw.chunks(4096).enumerate() {
+        let state =
+            |l: usize| u64::from(u16_at(at + 4 * l)) | u64::from(u16_at(at + 4 * l + 2)) << 16;
+        let states = (0..32).map(state).collect();
+        let count = usize::from(u16_at(2 * number));
+        let words: Vec<u16> = (0..count).map(|w| u16_at(at + 128 + 2 * w)).collect();
+        let mut back = vec![0; segment.len()];
+        assert!(specified(&table, states, &words, &mut back).is_some(), "{coder:?}, {name}");
+        assert!(back == segment, "{coder:?}, {name}, segment {number}");
+        at += 128 + 2 * count;
+    }
+    assert_eq!(at, payload.len(), "{coder:?}, {name}");
 }
 
 /// Every implementation says the same about a payload, and never panics.
@@ -248,16 +329,16 @@ fn check_damaged(
     what: &str,
     payload: &[u8],
     encoded: Encoded,
-    segment_log: u8,
+    params: &BlockParams,
     raw_size: usize,
 ) {
     let (_, reference) = &mut codecs[0];
-    let expected = decode(reference, payload, encoded, segment_log, raw_size);
+    let expected = decode(reference, payload, encoded, params, raw_size);
     for (simd, codec) in &mut codecs[1..] {
-        let found = decode(codec, payload, encoded, segment_log, raw_size);
+        let found = decode(codec, payload, encoded, params, raw_size);
         assert!(
             found == expected,
-            "{simd:?}, {what}: {:?} against {:?}",
+            "{simd:?}, {params:?}, {what}: {:?} against {:?}",
             found.err(),
             expected.err()
         );
@@ -269,18 +350,18 @@ fn every_flipped_bit_and_every_cut_of_small_payloads_is_judged_alike() {
     let mut codecs = codecs();
     let mut random = Random(4);
     let small = [
-        ALICE[..300].to_vec(),
+        ALICE[..400].to_vec(),
         ALICE[2000..2700].to_vec(),
         random.skewed(333, 100, 3, 5),
         random.skewed(1000, 20, 256, 5),
         random.skewed(4096 + 80, 1, 1, 7),
     ];
-    for raw in small {
-        let params = BlockParams { coder: Coder::Rans, segment_log: 12, table_log: Some(9) };
-        let (encoded, payload) = encode(&mut codecs[0].1, &raw, &params);
+    for (raw, coder) in small.iter().flat_map(|raw| Coder::ALL.map(|coder| (raw, coder))) {
+        let params = BlockParams { coder, segment_log: 12, table_log: Some(9) };
+        let (encoded, payload) = encode(&mut codecs[0].1, raw, &params);
         assert_eq!(encoded.kind, BlockKind::Coded);
         let mut judge = |what: &str, payload: &[u8], encoded| {
-            check_damaged(&mut codecs, what, payload, encoded, 12, raw.len());
+            check_damaged(&mut codecs, what, payload, encoded, &params, raw.len());
         };
         for bit in 0..8 * payload.len() {
             let mut payload = payload.clone();
@@ -291,7 +372,7 @@ fn every_flipped_bit_and_every_cut_of_small_payloads_is_judged_alike() {
             judge(&format!("cut to {length}"), &payload[..length], encoded);
         }
         judge("lengthened", &[&payload[..], &[0, 0]].concat(), encoded);
-        for table_log in [0, 7, 8, 10, 11, 12, 13, 255] {
+        for table_log in (0..=13).chain([255]) {
             judge("another table log", &payload, Encoded { table_log, ..encoded });
         }
         for kind in [BlockKind::Stored, BlockKind::Single] {
@@ -306,9 +387,9 @@ fn mutations_of_larger_payloads_are_judged_alike() {
     let mut random = Random(5);
     let blocks =
         [ALICE[..40_000].to_vec(), random.skewed(30_000, 30, 256, 0), random.skewed(9000, 5, 1, 2)];
-    for raw in blocks {
-        let params = BlockParams { coder: Coder::Rans, segment_log: 12, table_log: None };
-        let (encoded, payload) = encode(&mut codecs[0].1, &raw, &params);
+    for (raw, coder) in blocks.iter().flat_map(|raw| Coder::ALL.map(|coder| (raw, coder))) {
+        let params = BlockParams { coder, segment_log: 12, table_log: None };
+        let (encoded, payload) = encode(&mut codecs[0].1, raw, &params);
         for number in 0..400 {
             let mut payload = payload.clone();
             for _ in 0..1 + random.below(4) {
@@ -319,7 +400,7 @@ fn mutations_of_larger_payloads_are_judged_alike() {
                 payload[at] = random.next() as u8;
             }
             let what = format!("mutation {number}");
-            check_damaged(&mut codecs, &what, &payload, encoded, 12, raw.len());
+            check_damaged(&mut codecs, &what, &payload, encoded, &params, raw.len());
         }
     }
 }
@@ -328,41 +409,48 @@ fn mutations_of_larger_payloads_are_judged_alike() {
 #[test]
 fn the_first_bad_segment_decides() {
     let mut codecs = codecs();
-    let raw = &ALICE[..8192];
-    let params = BlockParams { coder: Coder::Rans, segment_log: 12, table_log: Some(11) };
-    let (encoded, payload) = encode(&mut codecs[0].1, raw, &params);
-    let (_, table_length) = Table::parse(&payload[4..], 11).unwrap();
-    let first = 4 + table_length;
-    let second = first + 128 + 2 * usize::from(u16::from_le_bytes([payload[0], payload[1]]));
-    let mut damaged = payload.clone();
-    damaged[second..second + 4].fill(0);
-    check_damaged(&mut codecs, "second", &damaged, encoded, 12, raw.len());
-    assert_eq!(
-        decode(&mut codecs[0].1, &damaged, encoded, 12, raw.len()),
-        Err(BlockFault::FinalState)
-    );
-    // A word moved from the second segment to the first.
-    let count = u16::from_le_bytes([payload[0], payload[1]]) + 1;
-    damaged[..2].copy_from_slice(&count.to_le_bytes());
-    let count = u16::from_le_bytes([payload[2], payload[3]]) - 1;
-    damaged[2..4].copy_from_slice(&count.to_le_bytes());
-    check_damaged(&mut codecs, "both", &damaged, encoded, 12, raw.len());
-    assert_eq!(decode(&mut codecs[0].1, &damaged, encoded, 12, raw.len()), Err(BlockFault::Stream));
+    for coder in Coder::ALL {
+        let raw = &ALICE[..8192];
+        let params = BlockParams { coder, segment_log: 12, table_log: Some(11) };
+        let (encoded, payload) = encode(&mut codecs[0].1, raw, &params);
+        let (_, table_length) = Table::parse(&payload[4..], coder, encoded.table_log).unwrap();
+        let first = 4 + table_length;
+        let second = first + 128 + 2 * usize::from(u16::from_le_bytes([payload[0], payload[1]]));
+        let mut judge = |what: &str, payload: &[u8], fault| {
+            check_damaged(&mut codecs, what, payload, encoded, &params, raw.len());
+            let found = decode(&mut codecs[0].1, payload, encoded, &params, raw.len());
+            assert_eq!(found, Err(fault), "{coder:?}, {what}");
+        };
+        let mut damaged = payload.clone();
+        damaged[second..second + 4].fill(0);
+        judge("second", &damaged, BlockFault::FinalState);
+        // A word moved from the second segment to the first.
+        let count = u16::from_le_bytes([payload[0], payload[1]]) + 1;
+        damaged[..2].copy_from_slice(&count.to_le_bytes());
+        let count = u16::from_le_bytes([payload[2], payload[3]]) - 1;
+        damaged[2..4].copy_from_slice(&count.to_le_bytes());
+        judge("both", &damaged, BlockFault::Stream);
+    }
 }
 
 #[test]
 fn text_is_coded_close_to_its_entropy() {
+    let limits = [(Coder::Rans, 1.01), (Coder::Fse, 1.02), (Coder::Huffman, 1.02)];
+    limits.into_iter().for_each(|(coder, limit)| check_size_of_text(coder, limit));
+}
+
+fn check_size_of_text(coder: Coder, over_entropy: f64) {
     let mut counts = [0_u32; 256];
     ALICE.iter().for_each(|&symbol| counts[usize::from(symbol)] += 1);
     let total = ALICE.len() as f64;
     let present = counts.iter().filter(|&&count| count > 0).map(|&count| f64::from(count));
     let entropy = present.map(|count| count * (total / count).log2()).sum::<f64>() / 8.0;
-    let (encoded, payload) = encode(&mut Codec::new(Simd::Auto).unwrap(), ALICE, &DEFAULTS);
+    let (encoded, payload) = encode(&mut Codec::new(Simd::Auto).unwrap(), ALICE, &defaults(coder));
     let counts = 2 * ALICE.len().div_ceil(16384);
-    let (_, table) = Table::parse(&payload[counts..], encoded.table_log).unwrap();
+    let (_, table) = Table::parse(&payload[counts..], coder, encoded.table_log).unwrap();
     assert!(table <= 130, "a table of {table} bytes");
-    let limit = 1.01 * entropy + table as f64;
-    assert!((payload.len() as f64) < limit, "{} bytes against {limit}", payload.len());
+    let limit = over_entropy * entropy + table as f64;
+    assert!((payload.len() as f64) < limit, "{coder:?}: {} bytes against {limit}", payload.len());
 }
 
 proptest! {
@@ -375,19 +463,23 @@ proptest! {
         share in 0..=1000_usize,
         others in 1..=256_usize,
         segment_log in 12..=16_u8,
-        table_log in prop::option::of(8..=12_u8),
+        coder in prop::sample::select(&Coder::ALL),
+        table_log in prop::option::of(1..=12_u8),
     ) {
         let raw = Random(seed).skewed(length, share, others, 77);
-        check(&mut codecs(), "generated", &raw, &BlockParams { coder: Coder::Rans, segment_log, table_log });
+        let table_log = table_log.filter(|log| coder.table_logs().contains(log));
+        check(&mut codecs(), "generated", &raw, &BlockParams { coder, segment_log, table_log });
     }
 
     #[test]
     fn any_bytes_are_judged_alike(
         payload in prop::collection::vec(any::<u8>(), 0..600),
-        table_log in 8..=12_u8,
+        coder in prop::sample::select(&Coder::ALL),
+        table_log in 1..=12_u8,
         raw_size in 0..9000_usize,
     ) {
+        let params = BlockParams { coder, segment_log: 12, table_log: None };
         let encoded = Encoded { kind: BlockKind::Coded, table_log };
-        check_damaged(&mut codecs(), "noise", &payload, encoded, 12, raw_size);
+        check_damaged(&mut codecs(), "noise", &payload, encoded, &params, raw_size);
     }
 }

@@ -12,7 +12,7 @@ use std::{
 
 use ranvil::{
     BlockFault, DeviceSelector, Error, FrameKind, Options, Pipeline, SegmentProfile,
-    format::{BlockHeader, BlockKind, FrameHeader, PipelineId, Record, SkippableHeader, padding},
+    format::{BlockHeader, BlockKind, FrameHeader, Record, SkippableHeader, padding},
     inspect,
 };
 
@@ -21,14 +21,14 @@ use common::{ALICE, FILES, Random, corpus};
 #[global_allocator]
 static ALLOCATOR: alloc::Counting = alloc::Counting;
 
-const LIMIT: usize = 4 << 20;
+const LIMIT: usize = 24 << 20;
 
 fn options() -> Options {
     Options::new().device(DeviceSelector::Cpu).memory_limit(LIMIT as u64).threads(2)
 }
 
 fn small() -> Options {
-    options().block_size(4096).unwrap()
+    options().pipeline(Pipeline::Rans).block_size(4096).unwrap()
 }
 
 /// What every way to read makes of the input: all errors, or the right bytes. Returns the stream's error.
@@ -76,16 +76,24 @@ fn small_frames() -> Vec<(&'static str, Vec<u8>, Vec<u8>)> {
     let skippable = [&SkippableHeader { variant: 9, length: 3 }.encode()[..], b"abc"].concat();
     let parts = [&skippable[..], &small().compress(&text[..9]).unwrap(), &skippable];
     let mixed = [parts.concat(), small().index(false).compress(&text[9..]).unwrap()].concat();
-    vec![
+    let mut frames = vec![
         ("empty", small().compress(b"").unwrap(), vec![]),
         ("one value", small().compress(&[7; 5000]).unwrap(), vec![7; 5000]),
-        ("stored", small().pipeline(Pipeline::Stored).compress(&noise).unwrap(), noise),
+        ("stored", small().pipeline(Pipeline::Stored).compress(&noise).unwrap(), noise.clone()),
         ("text", small().compress(text).unwrap(), text.to_vec()),
         ("table log 8", small().table_log(Some(8)).unwrap().compress(text).unwrap(), text.to_vec()),
         ("two values", small().compress(&[1, 2].repeat(400)).unwrap(), [1, 2].repeat(400)),
         ("flushed", flushed, text.to_vec()),
         ("mixed", mixed, text.to_vec()),
-    ]
+    ];
+    // Few values, so that short streams are worth a coder, and matches of all sorts.
+    let few: Vec<u8> = Random(4).bytes(1200).iter().map(|byte| byte & 15).collect();
+    let text = [&few[..], &few[..300], &[b'x'; 300], &few[100..200], &ALICE[..60]].concat();
+    for &pipeline in &Pipeline::ALL[2..] {
+        let coded = small().pipeline(pipeline).compress(&text).unwrap();
+        frames.push((pipeline.name(), coded, text.clone()));
+    }
+    frames
 }
 
 #[test]
@@ -101,12 +109,14 @@ fn every_flipped_bit_is_noticed() {
         }
         let expected = match name {
             // The content of skippable frames, and the four low bits of their magic numbers.
-            "mixed" => 2 * (8 * 3 + 4),
+            "mixed" => 2 * (8 * 3 + 4)..=2 * (8 * 3 + 4),
             // Classes that need no bits, stored in more: the table comes out the same.
-            "two values" => 3,
-            _ => 0,
+            "two values" => 3..=3,
+            // Offsets that reach the same bytes elsewhere.
+            _ if name.starts_with("lz") => 0..=12,
+            _ => 0..=0,
         };
-        assert_eq!(harmless, expected, "{name}");
+        assert!(expected.contains(&harmless), "{name}: {harmless}");
     }
 }
 
@@ -164,13 +174,16 @@ fn thousands_of_mutations_are_noticed() {
     let mut random = Random(0x5EED);
     for (name, raw) in FILES {
         let raw = &raw[..40_000];
-        let latency = options().segment(SegmentProfile::Latency);
-        for coded in [small().compress(raw).unwrap(), latency.compress(raw).unwrap()] {
-            for round in 0..500 {
-                let mut damaged = coded.clone();
-                mutate(&mut damaged, &mut random);
-                let error = check(&damaged, raw);
-                assert_eq!(error.is_none(), damaged == coded, "{name}, round {round}");
+        for &pipeline in &Pipeline::ALL[1..] {
+            let small = small().pipeline(pipeline);
+            let latency = options().pipeline(pipeline).segment(SegmentProfile::Latency);
+            for coded in [small.compress(raw).unwrap(), latency.compress(raw).unwrap()] {
+                for round in 0..150 {
+                    let mut damaged = coded.clone();
+                    mutate(&mut damaged, &mut random);
+                    let error = check(&damaged, raw);
+                    assert_eq!(error.is_none(), damaged == coded, "{name}, {pipeline}, {round}");
+                }
             }
         }
     }
@@ -178,8 +191,19 @@ fn thousands_of_mutations_are_noticed() {
 
 /// A frame of one block with a right header check, end mark and footer around whatever payload.
 fn forge(kind: BlockKind, table_log: u8, raw_size: u32, crc: u32, payload: &[u8]) -> Vec<u8> {
+    forge_of(Pipeline::Rans, kind, table_log, raw_size, crc, payload)
+}
+
+fn forge_of(
+    pipeline: Pipeline,
+    kind: BlockKind,
+    table_log: u8,
+    raw_size: u32,
+    crc: u32,
+    payload: &[u8],
+) -> Vec<u8> {
     let header = FrameHeader {
-        pipeline: PipelineId(1),
+        pipeline: pipeline.id(),
         block_log: 20,
         segment_log: 14,
         content_size: None,
@@ -202,20 +226,31 @@ fn forged_blocks_are_checked_by_the_coder() {
     let frame = forge(BlockKind::Stored, 0, 1000, crc32c::crc32c(&noise), &noise);
     assert!(check(&frame, &noise).is_none(), "a right one is accepted");
     let mut random = Random(10);
-    for round in 0..3000 {
+    let pipelines = &Pipeline::ALL[1..];
+    let coded: Vec<Vec<u8>> = pipelines
+        .iter()
+        .map(|&pipeline| options().pipeline(pipeline).compress(&ALICE[..20_000]).unwrap())
+        .collect();
+    for round in 0..8000 {
+        let number = round / 4 % pipelines.len();
+        let (pipeline, coded) = (pipelines[number], &coded[number]);
         let payload_size = 1 + random.below(3000);
         let mut payload = random.bytes(payload_size);
         if round % 2 == 0 {
             // Most random tables fail at once: begin with a real payload.
-            let coded = options().compress(&ALICE[..20_000]).unwrap();
             let size = u32::from_le_bytes(coded[32..36].try_into().unwrap()) as usize;
             payload = coded[40..40 + size].to_vec();
             mutate(&mut payload, &mut random);
         }
         let raw_size = payload.len() as u32 + 1 + random.below(1 << 19) as u32;
         let raw_size = if round % 4 == 0 { 20_000.max(payload.len() as u32 + 1) } else { raw_size };
-        let table_log = 8 + random.below(5) as u8;
-        let frame = forge(BlockKind::Coded, table_log, raw_size, random.next() as u32, &payload);
+        let logs = pipeline.coders()[0].table_logs();
+        let table_log = match pipeline.model() {
+            Some(_) => 0,
+            None => logs.clone().nth(random.below(logs.count())).unwrap(),
+        };
+        let crc = random.next() as u32;
+        let frame = forge_of(pipeline, BlockKind::Coded, table_log, raw_size, crc, &payload);
         match check(&frame, b"") {
             Some(Error::CorruptBlock { block: 0, offset: 24, .. }) => {}
             other => panic!("round {round}: {other:?}"),
@@ -286,16 +321,16 @@ fn what_crashed_others_does_no_harm() {
                 // Zstandard's skippable frames are ours.
                 assert!(start.starts_with(&[0x50, 0x2A, 0x4D, 0x18]));
             }
-            if !start.is_empty() {
+            for &pipeline in &Pipeline::ALL[1..] {
                 let raw_size = start.len() as u32 + 1;
-                for log in [8, 11, 12] {
-                    assert!(
-                        check(&forge(BlockKind::Coded, log, raw_size, 1, start), b"").is_some()
-                    );
+                let logs = if pipeline.model().is_some() { [0, 0] } else { [8, 11] };
+                for log in logs.into_iter().filter(|_| !start.is_empty()) {
+                    let frame = forge_of(pipeline, BlockKind::Coded, log, raw_size, 1, start);
+                    assert!(check(&frame, b"").is_some());
                 }
+                let coded = options().pipeline(pipeline).compress(start).unwrap();
+                assert!(check(&coded, start).is_none());
             }
-            let coded = options().compress(start).unwrap();
-            assert!(check(&coded, start).is_none());
         }
     }
 }

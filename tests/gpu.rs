@@ -8,10 +8,13 @@ mod common;
 #[path = "gpu/twins.rs"]
 mod twins;
 
-use std::env;
+use std::{
+    env,
+    io::{Read, Write},
+};
 
 use ranvil::{
-    BlockFault, DeviceSelector, Options, Simd,
+    BlockFault, DeviceSelector, Options, Pipeline, Progress, Simd,
     coder::{BlockParams, Codec, Coder},
     format::BlockKind,
     testing::{CodedBlock, Gpu, validation_messages},
@@ -91,6 +94,7 @@ fn round_trip(gpu: &mut Gpu, blocks: &[Vec<u8>], params: BlockParams) -> Vec<Cod
         assert_eq!(encoded, on_cpu, "{length} bytes with {params:?}");
         assert!(payload == expected, "other payload for {length} bytes with {params:?}");
         coded.push(CodedBlock {
+            coder: params.coder,
             kind: encoded.kind,
             table_log: encoded.table_log,
             segment_log: params.segment_log,
@@ -115,8 +119,10 @@ fn lengths(gpu: &mut Gpu) {
     let text = lengths.iter().map(|&length| long[..length].to_vec());
     let bits = lengths.iter().map(|&length| long[..length].iter().map(|b| b & 1).collect());
     let blocks: Vec<Vec<u8>> = text.chain(bits).collect();
-    for segment_log in [12, 14] {
-        round_trip(gpu, &blocks, BlockParams { coder: Coder::Rans, segment_log, table_log: None });
+    for coder in Coder::ALL {
+        for segment_log in [12, 14] {
+            round_trip(gpu, &blocks, BlockParams { coder, segment_log, table_log: None });
+        }
     }
 }
 
@@ -125,26 +131,23 @@ fn files_and_contents(gpu: &mut Gpu) {
     let files = FILES.iter().map(|(_, bytes)| bytes.to_vec());
     let generated = contents(20_000).into_iter().map(|(_, bytes)| bytes);
     let blocks: Vec<Vec<u8>> = files.chain(generated).collect();
-    let table_logs = [None, Some(8), Some(9), Some(10), Some(11), Some(12)];
-    for (segment_log, table_log) in (12..=16).cycle().zip(table_logs) {
-        round_trip(gpu, &blocks, BlockParams { coder: Coder::Rans, segment_log, table_log });
+    for coder in Coder::ALL {
+        let table_logs = [None].into_iter().chain(coder.table_logs().map(Some));
+        for (segment_log, table_log) in (12..=16).cycle().zip(table_logs) {
+            round_trip(gpu, &blocks, BlockParams { coder, segment_log, table_log });
+        }
+        let params = BlockParams { coder, segment_log: 12, table_log: None };
+        round_trip(gpu, &[vec![7; 1 << 20], long_block()], params);
     }
-    round_trip(
-        gpu,
-        &[vec![7; 1 << 20], long_block()],
-        BlockParams { coder: Coder::Rans, segment_log: 12, table_log: None },
-    );
 }
 
 /// A part of every file of the corpus, where there is one.
 fn corpus(gpu: &mut Gpu) {
     let blocks: Vec<_> = corpus_windows(20_000).into_iter().map(|(_, bytes)| bytes).collect();
-    if !blocks.is_empty() {
-        round_trip(
-            gpu,
-            &blocks,
-            BlockParams { coder: Coder::Rans, segment_log: 14, table_log: None },
-        );
+    for coder in Coder::ALL {
+        if !blocks.is_empty() {
+            round_trip(gpu, &blocks, BlockParams { coder, segment_log: 14, table_log: None });
+        }
     }
 }
 
@@ -166,9 +169,8 @@ fn same_verdict(gpu: &mut Gpu, blocks: &[CodedBlock]) -> usize {
     let mut good = 0;
     for (number, (found, block)) in found.iter().zip(blocks).enumerate() {
         let mut raw = vec![0; block.raw_size as usize];
-        let CodedBlock { kind, table_log, segment_log, payload, .. } = block;
-        let expected =
-            codec.decode(payload, *kind, Coder::Rans, *table_log, *segment_log, &mut raw);
+        let CodedBlock { coder, kind, table_log, segment_log, payload, .. } = block;
+        let expected = codec.decode(payload, *kind, *coder, *table_log, *segment_log, &mut raw);
         match (found, expected) {
             (Ok(bytes), Ok(())) => {
                 assert!(*bytes == raw, "block {number}: wrong bytes");
@@ -188,11 +190,10 @@ fn same_verdict(gpu: &mut Gpu, blocks: &[CodedBlock]) -> usize {
 fn every_flip_and_cut(gpu: &mut Gpu) {
     let skewed = contents(4300).swap_remove(3).1;
     let small = [ALICE[..400].to_vec(), ALICE[..500].iter().map(|b| b & 3).collect(), skewed];
-    for block in round_trip(
-        gpu,
-        &small,
-        BlockParams { coder: Coder::Rans, segment_log: 12, table_log: None },
-    ) {
+    let coded = Coder::ALL.map(|coder| {
+        round_trip(gpu, &small, BlockParams { coder, segment_log: 12, table_log: None })
+    });
+    for block in coded.into_iter().flatten() {
         assert_eq!(block.kind, BlockKind::Coded);
         let length = block.payload.len();
         let mut damaged = vec![block.clone()];
@@ -219,10 +220,12 @@ fn every_flip_and_cut(gpu: &mut Gpu) {
 fn mutations(gpu: &mut Gpu) {
     for (length, segment_log, count, seed) in [(40_000, 14, 300, 0x5eed), (6000, 12, 2000, 1)] {
         let mut random = Random(seed);
-        let params = BlockParams { coder: Coder::Rans, segment_log, table_log: None };
-        let block = round_trip(gpu, &[ALICE[..length].to_vec()], params).remove(0);
-        let damaged: Vec<_> = (0..count).map(|n| mutant(&block, n, &mut random)).collect();
-        same_verdict(gpu, &damaged);
+        for coder in Coder::ALL {
+            let params = BlockParams { coder, segment_log, table_log: None };
+            let block = round_trip(gpu, &[ALICE[..length].to_vec()], params).remove(0);
+            let damaged: Vec<_> = (0..count).map(|n| mutant(&block, n, &mut random)).collect();
+            same_verdict(gpu, &damaged);
+        }
     }
 }
 
@@ -240,7 +243,7 @@ fn mutant(block: &CodedBlock, number: usize, random: &mut Random) -> CodedBlock 
             mutant.payload.extend(random.bytes(more));
         }
         2 => mutant.raw_size = 1 + random.below(2 * block.raw_size as usize) as u32,
-        3 => mutant.table_log = 8 + random.below(5) as u8,
+        3 => mutant.table_log = 1 + random.below(12) as u8,
         4 => mutant.payload = random.bytes(length),
         _ => {}
     }
@@ -250,16 +253,16 @@ fn mutant(block: &CodedBlock, number: usize, random: &mut Random) -> CodedBlock 
 /// Header fields that do not fit the payload, of every kind of block.
 fn wrong_headers(gpu: &mut Gpu) {
     let blocks = [ALICE[..9000].to_vec(), vec![5; 9000], Random(1).bytes(9000)];
-    let coded = round_trip(
-        gpu,
-        &blocks,
-        BlockParams { coder: Coder::Rans, segment_log: 12, table_log: None },
-    );
     let kinds = [BlockKind::Coded, BlockKind::Single, BlockKind::Stored];
-    assert_eq!(coded.iter().map(|block| block.kind).collect::<Vec<_>>(), kinds);
+    let coded = Coder::ALL.map(|coder| {
+        let params = BlockParams { coder, segment_log: 12, table_log: None };
+        let coded = round_trip(gpu, &blocks, params);
+        assert_eq!(coded.iter().map(|block| block.kind).collect::<Vec<_>>(), kinds);
+        coded
+    });
     let mut wrong = Vec::new();
-    for block in coded {
-        for table_log in [0, 7, 8, 10, 12, 13, 255] {
+    for block in coded.into_iter().flatten() {
+        for table_log in [0, 1, 4, 5, 7, 8, 10, 12, 13, 255] {
             wrong.push(CodedBlock { table_log, ..block.clone() });
         }
         for raw_size in [0, 1, 2, 64, 8999, 9001, 1 << 20] {
@@ -267,6 +270,9 @@ fn wrong_headers(gpu: &mut Gpu) {
         }
         for kind in kinds {
             wrong.push(CodedBlock { kind, ..block.clone() });
+        }
+        for coder in Coder::ALL {
+            wrong.push(CodedBlock { coder, ..block.clone() });
         }
         wrong.push(CodedBlock { payload: Vec::new(), ..block });
     }
@@ -284,14 +290,37 @@ fn loss(gpu: Gpu) {
     }
 }
 
-/// Whole frames through the engine: the same bytes as on the CPU, and back.
+/// Whole frames of every pipeline through the engine: the same bytes as on the CPU, and back, coded by the device.
 fn frames() {
     let mut raw: Vec<u8> = FILES.iter().flat_map(|(_, bytes)| bytes.iter().copied()).collect();
     raw.extend(vec![0; 100_000]);
     raw.extend(Random(2).bytes(70_000));
-    let options = |device| Options::new().block_size(65_536).unwrap().device(device);
-    let expected = options(DeviceSelector::Cpu).compress(&raw).unwrap();
-    let found = options(selector()).compress(&raw).unwrap();
-    assert!(found == expected, "the device's frame is another");
-    assert!(options(selector()).decompress(&expected).unwrap() == raw);
+    for &pipeline in &Pipeline::ALL[1..] {
+        // A block of 4 MiB has parts of every stream; in small ones some have none.
+        let block_size = if pipeline == Pipeline::Lzseqf { 1 << 22 } else { 1 << 16 };
+        let options = |device| {
+            let options = Options::new().pipeline(pipeline).threads(2).device(device);
+            options.block_size(block_size).unwrap()
+        };
+        let expected = options(DeviceSelector::Cpu).compress(&raw).unwrap();
+
+        let on_device = options(selector()).content_size(Some(raw.len() as u64));
+        let mut compressor = on_device.compressor(Vec::new()).unwrap();
+        compressor.write_all(&raw).unwrap();
+        compressor.flush().unwrap();
+        expect_coded_there(pipeline, compressor.progress());
+        assert!(compressor.finish().unwrap() == expected, "{pipeline}: another frame");
+
+        let mut decompressor = options(selector()).decompressor(&expected[..]).unwrap();
+        let mut back = Vec::new();
+        decompressor.read_to_end(&mut back).unwrap();
+        assert!(back == raw, "{pipeline}: other bytes");
+        expect_coded_there(pipeline, decompressor.progress());
+    }
+}
+
+/// Blocks of one value or of noise are not worth the way, nor are parts of such.
+fn expect_coded_there(pipeline: Pipeline, progress: Progress) {
+    let Progress { blocks, device_blocks, retried_blocks, .. } = progress;
+    assert!(device_blocks > blocks / 2 && retried_blocks == 0, "{pipeline}: {progress:?}");
 }

@@ -35,7 +35,7 @@ fn layouts() -> Vec<(&'static str, Vec<u8>)> {
     let (front, back) = ALICE.split_at(70_001);
     let first = options().compress(front).unwrap();
     let first_bare = options().index(false).compress(front).unwrap();
-    let last = options().block_size(16384).unwrap().compress(back).unwrap();
+    let last = options().pipeline(Pipeline::Fse).block_size(16384).unwrap().compress(back).unwrap();
     let last_bare = options().pipeline(Pipeline::Stored).index(false).compress(back).unwrap();
     let empty = options().compress(b"").unwrap();
     let mut flushed = options().compressor(Vec::new()).unwrap();
@@ -47,7 +47,14 @@ fn layouts() -> Vec<(&'static str, Vec<u8>)> {
     let mut broken = empty.clone();
     broken[30] ^= 1;
     let fake = Footer::new(0, 0, 40, 0).encode();
-    vec![
+    let mut all: Vec<_> = Pipeline::ALL
+        .iter()
+        .map(|&pipeline| {
+            let options = options().pipeline(pipeline).block_size(32768).unwrap();
+            (pipeline.name(), options.compress(ALICE).unwrap())
+        })
+        .collect();
+    all.extend([
         ("indexed", whole.clone()),
         ("without index", bare.clone()),
         ("flushed", flushed.finish().unwrap()),
@@ -63,7 +70,8 @@ fn layouts() -> Vec<(&'static str, Vec<u8>)> {
         ("a broken frame in a skippable", [&whole[..], &skippable(&broken)].concat()),
         ("a footer in a skippable", [&whole[..], &skippable(&fake)].concat()),
         ("a frame's end in a skippable", [&whole[..], &skippable(&whole[24..])].concat()),
-    ]
+    ]);
+    all
 }
 
 #[test]
@@ -368,7 +376,7 @@ fn inspection_tells_what_is_there() {
     assert_eq!(frames.len(), 2);
     assert_eq!(frames[0].kind, FrameKind::Skippable { magic: 0x184D_2A51 });
     let FrameKind::Content(content) = &frames[1].kind else { panic!("{frames:?}") };
-    assert_eq!((content.pipeline, content.blocks), (PipelineId(1), 4));
+    assert_eq!((content.pipeline, content.blocks), (PipelineId(7), 4));
     assert_eq!((content.stored_blocks, content.single_blocks), (2, 1));
     assert_eq!((content.block_size, content.segment_size), (4096, 4096));
     assert!(content.content_size_known && !content.indexed);

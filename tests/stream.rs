@@ -28,13 +28,82 @@ fn read_all(options: &Options, coded: &[u8]) -> ranvil::Result<Vec<u8>> {
 }
 
 #[test]
-fn real_files_come_back() {
+fn real_files_come_back_from_every_pipeline_at_every_level() {
     for (name, raw) in FILES {
-        let coded = compress(raw).unwrap();
-        assert!(coded.len() < raw.len() + 200, "{name}");
-        assert!(decompress(&coded).unwrap() == raw, "{name}");
+        for &pipeline in Pipeline::ALL {
+            let levels = if pipeline.model().is_some() { 1..=9 } else { 3..=3 };
+            for level in levels {
+                let options = Options::new().pipeline(pipeline).level(level).unwrap();
+                let coded = options.compress(raw).unwrap();
+                assert!(coded.len() < raw.len() + 200, "{name}, {pipeline}, {level}");
+                assert!(decompress(&coded).unwrap() == raw, "{name}, {pipeline}, {level}");
+            }
+        }
     }
-    assert!(compress(ALICE).unwrap().len() < ALICE.len() * 6 / 10);
+}
+
+#[test]
+fn every_pipeline_compresses_text() {
+    let ratio = |pipeline, level| {
+        let options = Options::new().pipeline(pipeline).level(level).unwrap();
+        options.compress(ALICE).unwrap().len() * 100 / ALICE.len()
+    };
+    for &pipeline in Pipeline::ALL {
+        let most = match pipeline {
+            Pipeline::Stored => 100,
+            _ if pipeline.model().is_none() => 59,
+            _ => 45,
+        };
+        assert!(ratio(pipeline, 3) <= most, "{pipeline}: {}", ratio(pipeline, 3));
+        match pipeline.model() {
+            Some(_) => assert!(ratio(pipeline, 9) < ratio(pipeline, 1), "{pipeline}"),
+            // A level is no reason to refuse a pipeline that has nothing to look for.
+            None => assert_eq!(ratio(pipeline, 9), ratio(pipeline, 1), "{pipeline}"),
+        }
+    }
+    assert!(compress(ALICE).unwrap() == Options::new().level(3).unwrap().compress(ALICE).unwrap());
+}
+
+#[test]
+fn options_that_a_pipeline_does_not_take_are_refused() {
+    for level in [0, 10, 255] {
+        let refused = Options::new().level(level);
+        assert!(matches!(refused, Err(Error::InvalidOption { name: "level", .. })), "{level}");
+    }
+    for log in [0, 13] {
+        assert!(Options::new().table_log(Some(log)).is_err(), "{log}");
+    }
+    for &pipeline in Pipeline::ALL {
+        let options = Options::new().pipeline(pipeline);
+        for log in 1..=12 {
+            let taken = match pipeline {
+                Pipeline::Rans => log >= 8,
+                Pipeline::Fse => log >= 5,
+                Pipeline::Huff => true,
+                _ => false,
+            };
+            let options = options.clone().table_log(Some(log)).unwrap();
+            match options.compress(&ALICE[..1000]) {
+                Ok(_) => assert!(taken, "{pipeline}, table log {log}"),
+                Err(Error::InvalidOption { name: "table log", reason }) => {
+                    assert!(!taken && reason.contains(pipeline.name()), "{pipeline}: {reason}");
+                }
+                other => panic!("{pipeline}: {other:?}"),
+            }
+        }
+        for log in [21, 22] {
+            let options = options.clone().block_size(1 << log).unwrap();
+            match options.compress(&ALICE[..1000]) {
+                Ok(coded) => assert!(pipeline.model().is_some() && coded[7] == log, "{pipeline}"),
+                Err(Error::InvalidOption { name: "block size", reason }) => {
+                    assert!(pipeline.model().is_none(), "{pipeline}");
+                    assert!(reason.contains("1048576") && reason.contains(pipeline.name()));
+                }
+                other => panic!("{pipeline}: {other:?}"),
+            }
+        }
+        assert!(options.clone().block_size(1 << 23).is_err() && options.block_size(3000).is_err());
+    }
 }
 
 #[test]
@@ -47,24 +116,40 @@ fn every_length_around_a_boundary_comes_back() {
                 assert!(decompress(&coded).unwrap() == raw, "{length} bytes of {name}");
                 assert!(read_all(&options, &coded).unwrap() == raw, "{length} bytes of {name}");
             }
+            // Segments of 4 KiB in blocks of 16 KiB.
+            let options =
+                Options::new().block_size(16384).unwrap().segment(SegmentProfile::Latency);
+            for &pipeline in Pipeline::ALL.iter().filter(|_| length < 20_000) {
+                let coded = options.clone().pipeline(pipeline).compress(&raw).unwrap();
+                assert!(read_all(&options, &coded).unwrap() == raw, "{length}, {name}, {pipeline}");
+            }
         }
     }
 }
 
 #[test]
 fn every_table_log_comes_back() {
-    for log in 8..=12 {
-        let options = small_blocks().table_log(Some(log)).unwrap();
-        for (name, raw) in FILES {
-            assert!(decompress(&options.compress(raw).unwrap()).unwrap() == raw, "{name}, {log}");
+    for pipeline in [Pipeline::Rans, Pipeline::Fse, Pipeline::Huff] {
+        for log in pipeline.coders()[0].table_logs() {
+            let options = small_blocks().pipeline(pipeline).table_log(Some(log)).unwrap();
+            for (name, raw) in FILES {
+                let coded = options.compress(raw).unwrap();
+                assert!(decompress(&coded).unwrap() == raw, "{name}, {pipeline}, {log}");
+            }
         }
     }
 }
 
 #[test]
 fn bytes_depend_on_neither_threads_nor_pieces() {
+    for pipeline in [Pipeline::Rans, Pipeline::Lzf, Pipeline::Lzseqr] {
+        check_threads_and_pieces(pipeline);
+    }
+}
+
+fn check_threads_and_pieces(pipeline: Pipeline) {
     let raw: Vec<u8> = FILES.iter().flat_map(|(_, raw)| *raw).copied().collect();
-    let options = small_blocks().content_size(Some(raw.len() as u64));
+    let options = small_blocks().pipeline(pipeline).content_size(Some(raw.len() as u64));
     let expected = options.compress(&raw).unwrap();
     for (threads, piece) in [(1, 1), (1, 5000), (2, 4096), (3, 4095), (8, 100_000), (64, 1 << 20)] {
         let options = options.clone().threads(threads);
@@ -83,17 +168,19 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
     #[test]
     fn any_options_come_back(
-        block_log in 12..=20u32, latency: bool, log in proptest::option::of(8..=12u8),
-        stored: bool, index: bool, known: bool, threads in 1..4usize, flushes: bool,
+        block_log in 12..=22u32, latency: bool, log in proptest::option::of(8..=12u8),
+        pipeline in proptest::sample::select(Pipeline::ALL), level in 1..=9u8, index: bool, known: bool, threads in 1..4usize, flushes: bool,
         seed: u64, length in 0..300_000usize, kind in 0..6usize,
     ) {
         let raw = contents(length).swap_remove(kind).1;
+        let alone = pipeline.model().is_none();
         let options = Options::new()
             .device(DeviceSelector::Cpu)
-            .block_size(1 << block_log).unwrap()
+            .block_size(1 << if alone { block_log.min(20) } else { block_log }).unwrap()
             .segment(if latency { SegmentProfile::Latency } else { SegmentProfile::Throughput })
-            .table_log(log).unwrap()
-            .pipeline(if stored { Pipeline::Stored } else { Pipeline::Rans })
+            .table_log(log.filter(|_| alone && pipeline != Pipeline::Stored)).unwrap()
+            .pipeline(pipeline)
+            .level(level).unwrap()
             .index(index)
             .content_size(known.then_some(length as u64))
             .threads(threads);
@@ -367,8 +454,8 @@ fn the_output_limit_is_kept() {
 
 #[test]
 fn a_memory_limit_that_is_too_low_says_what_is_needed() {
-    for block_size in [4096, 1 << 20] {
-        let options = Options::new().block_size(block_size).unwrap();
+    for (&pipeline, block_size) in Pipeline::ALL.iter().flat_map(|p| [(p, 4096), (p, 1 << 20)]) {
+        let options = Options::new().pipeline(pipeline).block_size(block_size).unwrap();
         let coded = options.compress(ALICE).unwrap();
         let needed = |result: ranvil::Result<Vec<u8>>| match result {
             Err(Error::MemoryLimit { needed, limit: 1000 }) => needed,
@@ -389,7 +476,7 @@ fn a_memory_limit_that_is_too_low_says_what_is_needed() {
 
 #[test]
 fn an_index_stays_within_the_memory_limit() {
-    let options = small_blocks().threads(1).memory_limit(1 << 20);
+    let options = small_blocks().pipeline(Pipeline::Rans).threads(1).memory_limit(1 << 20);
     let mut compressor = options.compressor(io::sink()).unwrap();
     let result = (0..1_000_000).try_for_each(|_| {
         compressor.write_all(b"x")?;

@@ -1,5 +1,7 @@
 // What the decode kernels share with the host.
 
+#include "coder.glsl"
+
 struct DecodeBlock {
     // First word (32 bits) of the payload.
     uint payload;
@@ -10,6 +12,7 @@ struct DecodeBlock {
     // Bytes that the block decodes to.
     uint raw_size;
     uint table_log;
+    uint coder;
     // First entry of the block in streams[]: one for each segment, and one.
     uint streams;
 };

@@ -1,5 +1,7 @@
 // What the encode kernels share with each other and with the host.
 
+#include "coder.glsl"
+
 struct EncodeBlock {
     // First word (32 bits) of the raw bytes.
     uint raw;
@@ -10,6 +12,9 @@ struct EncodeBlock {
     // Numbers of the first segment and the first histogram chunk: those of all blocks are counted through.
     uint segment;
     uint chunk;
+    uint coder;
+    // 0: the rule of docs/DECISIONS.md.
+    uint forced_log;
 };
 
 // What is known of a block once its table is made.

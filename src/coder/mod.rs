@@ -1,11 +1,17 @@
 //! Entropy coders on the CPU. [`Codec`] encodes and decodes whole blocks; below it lie the parts that kernels
-//! share with it: [`table`], [`lanes`] and the scalar reference [`rans`].
+//! share with it: [`table`], [`lanes`] and the [`scalar`] reference of [`rans`], [`fse`] and [`huffman`].
 
+mod bits;
+pub(crate) mod decode_table;
+pub mod estimate;
+pub mod fse;
 pub mod histogram;
+pub mod huffman;
 pub mod lanes;
 pub mod normalize;
 mod portable;
 pub mod rans;
+pub mod scalar;
 #[cfg(target_arch = "x86_64")]
 mod simd;
 pub mod table;
@@ -16,13 +22,16 @@ use std::ops::RangeInclusive;
 pub use crate::block::{BlockParams, Coder, Encoded};
 use crate::{
     error::{BlockFault, Error, Result},
-    format::{BlockKind, MAX_SEGMENT_LOG, MIN_SEGMENT_LOG, MIN_TABLE_LOG},
+    format::{BlockKind, MAX_SEGMENT_LOG, MIN_SEGMENT_LOG},
     options::Simd,
 };
+use decode_table::DecodeTable;
+use fse::Fse;
 use histogram::histogram;
+use huffman::Huffman;
 use lanes::{STATE_BYTES, stream_bound};
 use portable::Portable;
-use rans::{DecodeTable, EncodeTable};
+use rans::Rans;
 use table::Table;
 use tiles::Coded;
 
@@ -54,25 +63,37 @@ impl Instructions {
             Simd::Avx2 | Simd::Avx512 => None,
         }
     }
+}
 
+/// A coder in every implementation.
+#[cfg(target_arch = "x86_64")]
+trait Implemented: portable::Steps + simd::Steps {}
+#[cfg(not(target_arch = "x86_64"))]
+trait Implemented: portable::Steps {}
+
+impl Implemented for Rans {}
+impl Implemented for Fse {}
+impl Implemented for Huffman {}
+
+impl Instructions {
     /// Encodes segments, each into the end of its buffer; returns where the streams begin.
-    fn encode<const N: usize>(
+    fn encode<C: Implemented, const N: usize>(
         self,
-        table: &EncodeTable,
+        table: &C::EncodeTable,
         segments: [(&[u8], &mut [u8]); N],
     ) -> [usize; N] {
         match self {
-            Self::Scalar => segments.map(|(raw, out)| rans::encode_segment(table, raw, out)),
-            Self::Portable(tiles) => tiles::encode_segments(tiles, table, segments),
+            Self::Scalar => segments.map(|(raw, out)| scalar::encode_segment::<C>(table, raw, out)),
+            Self::Portable(tiles) => tiles::encode_segments::<C, N>(tiles, table, segments),
             #[cfg(target_arch = "x86_64")]
-            Self::Avx2(tiles) => tiles::encode_segments(tiles, table, segments),
+            Self::Avx2(tiles) => tiles::encode_segments::<C, N>(tiles, table, segments),
             #[cfg(target_arch = "x86_64")]
-            Self::Avx512(tiles) => tiles::encode_segments(tiles, table, segments),
+            Self::Avx512(tiles) => tiles::encode_segments::<C, N>(tiles, table, segments),
         }
     }
 
     /// Decodes segments; the fault is that of the first bad one.
-    fn decode<const N: usize>(
+    fn decode<C: Implemented, const N: usize>(
         self,
         table: &DecodeTable,
         segments: [Coded<'_>; N],
@@ -80,14 +101,14 @@ impl Instructions {
         match self {
             Self::Scalar => {
                 segments.into_iter().try_for_each(|Coded { stream, word_bytes, raw }| {
-                    rans::decode_segment(table, &stream[..STATE_BYTES + word_bytes], raw)
+                    scalar::decode_segment::<C>(table, &stream[..STATE_BYTES + word_bytes], raw)
                 })
             }
-            Self::Portable(tiles) => tiles::decode_segments(tiles, table, segments),
+            Self::Portable(tiles) => tiles::decode_segments::<C, N>(tiles, table, segments),
             #[cfg(target_arch = "x86_64")]
-            Self::Avx2(tiles) => tiles::decode_segments(tiles, table, segments),
+            Self::Avx2(tiles) => tiles::decode_segments::<C, N>(tiles, table, segments),
             #[cfg(target_arch = "x86_64")]
-            Self::Avx512(tiles) => tiles::decode_segments(tiles, table, segments),
+            Self::Avx512(tiles) => tiles::decode_segments::<C, N>(tiles, table, segments),
         }
     }
 }
@@ -104,6 +125,7 @@ impl Simd {
 #[derive(Debug)]
 pub struct Codec {
     instructions: Instructions,
+    fse_table: fse::EncodeTable,
     decode_table: DecodeTable,
     scratch: [Vec<u8>; 2],
 }
@@ -118,10 +140,10 @@ impl Codec {
             name: "simd",
             reason: format!("this processor has no {simd:?}; it has {:?}", Simd::available()),
         })?;
-        let flat = Table::from_counts(&[1; 256], MIN_TABLE_LOG);
         Ok(Self {
             instructions,
-            decode_table: DecodeTable::new(&flat),
+            fse_table: fse::EncodeTable::new(),
+            decode_table: DecodeTable::new(),
             scratch: Default::default(),
         })
     }
@@ -132,18 +154,30 @@ impl Codec {
     /// # Panics
     /// If the block is larger than 1 MiB or the parameters are outside what [`BlockParams`] says.
     pub fn encode(&mut self, raw: &[u8], params: &BlockParams, payload: &mut Vec<u8>) -> Encoded {
+        self.encode_counted(raw, &histogram(raw), params, payload)
+    }
+
+    /// [`encode`](Self::encode) for those who have counted the block's symbols already.
+    pub(crate) fn encode_counted(
+        &mut self,
+        raw: &[u8],
+        counts: &[u32; 256],
+        params: &BlockParams,
+        payload: &mut Vec<u8>,
+    ) -> Encoded {
         payload.clear();
         let stored = Encoded { kind: BlockKind::Stored, table_log: 0 };
         let Some(&first) = raw.first() else { return stored };
-        let counts = histogram(raw);
         if counts[usize::from(first)] as usize == raw.len() {
             payload.push(first);
             return Encoded { kind: BlockKind::Single, table_log: 0 };
         }
-        let table_log = params.table_log.unwrap_or_else(|| table::choose_log(&counts));
-        let table = Table::from_counts(&counts, table_log);
+        let table = Table::from_counts(counts, params.coder, params.table_log);
         self.encode_with(&table, raw, params.segment_log, payload);
-        if payload.is_empty() { stored } else { Encoded { kind: BlockKind::Coded, table_log } }
+        if payload.is_empty() {
+            return stored;
+        }
+        Encoded { kind: BlockKind::Coded, table_log: table.log() }
     }
 
     /// Encodes a block with a table that has all its symbols; leaves `payload` empty if it would not be smaller than
@@ -159,39 +193,23 @@ impl Codec {
         payload: &mut Vec<u8>,
     ) {
         assert!(SEGMENT_LOGS.contains(&segment_log), "segment log {segment_log}");
-        let segment = 1 << segment_log;
         payload.clear();
-        payload.resize(2 * raw.len().div_ceil(segment), 0);
+        payload.resize(2 * raw.len().div_ceil(1 << segment_log), 0);
         table.write(payload);
-        let table = EncodeTable::new(table);
-        let bound = stream_bound(segment.min(raw.len()));
-        let [a, b] = self.scratch.each_mut().map(|room| {
-            if room.len() < bound {
-                room.resize(bound, 0);
+        let segment = 1 << segment_log;
+        let Self { instructions, fse_table, scratch, .. } = self;
+        match table.coder() {
+            Coder::Rans => {
+                let table = rans::EncodeTable::new(table);
+                encode_segments::<Rans>(*instructions, scratch, &table, raw, segment, payload);
             }
-            &mut room[..]
-        });
-        let mut segments = raw.chunks(segment);
-        let mut number = 0;
-        let mut append = |stream: &[u8]| {
-            let words = (stream.len() - STATE_BYTES) / 2;
-            payload[2 * number..2 * number + 2].copy_from_slice(&(words as u16).to_le_bytes());
-            payload.extend_from_slice(stream);
-            number += 1;
-            payload.len()
-        };
-        while let Some(first) = segments.next() {
-            let length = if let Some(second) = segments.next() {
-                let [i, j] =
-                    self.instructions.encode(&table, [(first, &mut *a), (second, &mut *b)]);
-                append(&a[i..]);
-                append(&b[j..])
-            } else {
-                let [i] = self.instructions.encode(&table, [(first, &mut *a)]);
-                append(&a[i..])
-            };
-            if length >= raw.len() {
-                return payload.clear();
+            Coder::Fse => {
+                fse_table.fill(table);
+                encode_segments::<Fse>(*instructions, scratch, fse_table, raw, segment, payload);
+            }
+            Coder::Huffman => {
+                let table = huffman::EncodeTable::new(table);
+                encode_segments::<Huffman>(*instructions, scratch, &table, raw, segment, payload);
             }
         }
     }
@@ -212,48 +230,103 @@ impl Codec {
         match (kind, payload) {
             (BlockKind::Stored, _) if payload.len() == raw.len() => raw.copy_from_slice(payload),
             (BlockKind::Single, &[value]) => raw.fill(value),
-            (BlockKind::Coded, _) if payload.len() < raw.len() && coder == Coder::Rans => {
-                self.decode_segments(payload, table_log, segment_log, raw)?;
+            (BlockKind::Coded, _)
+                if payload.len() < raw.len() && SEGMENT_LOGS.contains(&segment_log) =>
+            {
+                let segment = 1 << segment_log;
+                let counts = 2 * raw.len().div_ceil(segment);
+                let (counts, rest) =
+                    payload.split_at_checked(counts).ok_or(BlockFault::SegmentSizes)?;
+                let (table, length) = Table::parse(rest, coder, table_log)?;
+                self.decode_table.fill(&table);
+                let decode = match coder {
+                    Coder::Rans => decode_segments::<Rans>,
+                    Coder::Fse => decode_segments::<Fse>,
+                    Coder::Huffman => decode_segments::<Huffman>,
+                };
+                let word_counts = counts.as_chunks().0;
+                decode(
+                    self.instructions,
+                    &self.decode_table,
+                    word_counts,
+                    &rest[length..],
+                    segment,
+                    raw,
+                )?;
             }
             _ => return Err(BlockFault::Size),
         }
         Ok(())
     }
+}
 
-    fn decode_segments(
-        &mut self,
-        payload: &[u8],
-        table_log: u8,
-        segment_log: u8,
-        raw: &mut [u8],
-    ) -> Result<(), BlockFault> {
-        if !SEGMENT_LOGS.contains(&segment_log) {
-            return Err(BlockFault::Size);
+/// Appends the segments of a block to `payload`, at whose front there is room for their word counts. Leaves it empty if
+/// it would not be smaller than the block.
+fn encode_segments<C: Implemented>(
+    instructions: Instructions,
+    scratch: &mut [Vec<u8>; 2],
+    table: &C::EncodeTable,
+    raw: &[u8],
+    segment: usize,
+    payload: &mut Vec<u8>,
+) {
+    let bound = stream_bound(segment.min(raw.len()));
+    let [a, b] = scratch.each_mut().map(|room| {
+        if room.len() < bound {
+            room.resize(bound, 0);
         }
-        let segment = 1 << segment_log;
-        let counts = 2 * raw.len().div_ceil(segment);
-        let (counts, rest) = payload.split_at_checked(counts).ok_or(BlockFault::SegmentSizes)?;
-        let (table, length) = Table::parse(rest, table_log)?;
-        self.decode_table.fill(&table);
-        let mut streams = &rest[length..];
-        let word_bytes =
-            counts.as_chunks().0.iter().map(|&n| 2 * usize::from(u16::from_le_bytes(n)));
-        if word_bytes.clone().map(|bytes| STATE_BYTES + bytes).sum::<usize>() != streams.len() {
-            return Err(BlockFault::SegmentSizes);
+        &mut room[..]
+    });
+    let mut segments = raw.chunks(segment);
+    let mut number = 0;
+    let mut append = |stream: &[u8]| {
+        let words = (stream.len() - STATE_BYTES) / 2;
+        payload[2 * number..2 * number + 2].copy_from_slice(&(words as u16).to_le_bytes());
+        payload.extend_from_slice(stream);
+        number += 1;
+        payload.len()
+    };
+    while let Some(first) = segments.next() {
+        let length = if let Some(second) = segments.next() {
+            let both = [(first, &mut *a), (second, &mut *b)];
+            let [i, j] = instructions.encode::<C, _>(table, both);
+            append(&a[i..]);
+            append(&b[j..])
+        } else {
+            let [i] = instructions.encode::<C, _>(table, [(first, &mut *a)]);
+            append(&a[i..])
+        };
+        if length >= raw.len() {
+            return payload.clear();
         }
-        let mut segments = word_bytes.zip(raw.chunks_mut(segment)).map(|(word_bytes, raw)| {
-            let stream = streams;
-            streams = &streams[STATE_BYTES + word_bytes..];
-            Coded { stream, word_bytes, raw }
-        });
-        while let Some(first) = segments.next() {
-            match segments.next() {
-                Some(second) => self.instructions.decode(&self.decode_table, [first, second])?,
-                None => self.instructions.decode(&self.decode_table, [first])?,
-            }
-        }
-        Ok(())
     }
+}
+
+/// Decodes the segments of a block, whose streams of these numbers of words lie end to end.
+fn decode_segments<C: Implemented>(
+    instructions: Instructions,
+    table: &DecodeTable,
+    word_counts: &[[u8; 2]],
+    mut streams: &[u8],
+    segment: usize,
+    raw: &mut [u8],
+) -> Result<(), BlockFault> {
+    let word_bytes = word_counts.iter().map(|&n| 2 * usize::from(u16::from_le_bytes(n)));
+    if word_bytes.clone().map(|bytes| STATE_BYTES + bytes).sum::<usize>() != streams.len() {
+        return Err(BlockFault::SegmentSizes);
+    }
+    let mut segments = word_bytes.zip(raw.chunks_mut(segment)).map(|(word_bytes, raw)| {
+        let stream = streams;
+        streams = &streams[STATE_BYTES + word_bytes..];
+        Coded { stream, word_bytes, raw }
+    });
+    while let Some(first) = segments.next() {
+        match segments.next() {
+            Some(second) => instructions.decode::<C, _>(table, [first, second])?,
+            None => instructions.decode::<C, _>(table, [first])?,
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -271,25 +344,21 @@ mod tests {
         let mut reference = Codec::new(Simd::Scalar).unwrap();
         let (mut expected, mut payload) = (Vec::new(), Vec::new());
         let raw = include_bytes!("../../tests/data/alice29.txt");
-        for (segment_log, table_log) in (12..=16).zip(8..=12) {
-            let params =
-                BlockParams { coder: Coder::Rans, segment_log, table_log: Some(table_log) };
-            let encoded = reference.encode(raw, &params, &mut expected);
-            for &instructions in &all {
-                let mut codec = Codec { instructions, ..Codec::new(Simd::Scalar).unwrap() };
-                assert_eq!(codec.encode(raw, &params, &mut payload), encoded);
-                assert!(payload == expected, "{instructions:?} {params:?}");
-                let mut back = vec![0; raw.len()];
-                let done = codec.decode(
-                    &payload,
-                    encoded.kind,
-                    Coder::Rans,
-                    table_log,
-                    segment_log,
-                    &mut back,
-                );
-                assert_eq!(done, Ok(()), "{instructions:?} {params:?}");
-                assert!(back == raw, "{instructions:?} {params:?}");
+        for coder in Coder::ALL {
+            for (segment_log, table_log) in (12..=16).zip(8..=12) {
+                let params = BlockParams { coder, segment_log, table_log: Some(table_log) };
+                let encoded = reference.encode(raw, &params, &mut expected);
+                for &instructions in &all {
+                    let mut codec = Codec { instructions, ..Codec::new(Simd::Scalar).unwrap() };
+                    assert_eq!(codec.encode(raw, &params, &mut payload), encoded);
+                    assert!(payload == expected, "{instructions:?} {params:?}");
+                    let mut back = vec![0; raw.len()];
+                    let Encoded { kind, table_log } = encoded;
+                    let done =
+                        codec.decode(&payload, kind, coder, table_log, segment_log, &mut back);
+                    assert_eq!(done, Ok(()), "{instructions:?} {params:?}");
+                    assert!(back == raw, "{instructions:?} {params:?}");
+                }
             }
         }
     }

@@ -8,12 +8,17 @@
 /// reproduce this bit for bit.
 ///
 /// # Panics
-/// If fewer than two symbols occur, if the counts add up to more than 2^20, or if `table_log` is not 8 to 12.
+/// If fewer than two symbols occur, if the counts add up to more than 2^20, if `table_log` is not 5 to 12, or if more
+/// symbols occur than there are slots.
 pub fn normalize(counts: &[u32; 256], table_log: u8) -> [u16; 256] {
-    assert!((8..=12).contains(&table_log), "table log {table_log}");
+    assert!((5..=12).contains(&table_log), "table log {table_log}");
     let total: u32 = counts.iter().sum();
     let present = counts.iter().filter(|&&count| count > 0).count();
-    assert!(present >= 2 && total <= 1 << 20, "{present} symbols in {total} bytes");
+    let present_range = 2..=1 << table_log;
+    assert!(
+        present_range.contains(&present) && total <= 1 << 20,
+        "{present} symbols in {total} bytes, table log {table_log}"
+    );
 
     // With two symbols present a count is below 2^20, so all products below stay under 2^32.
     let mut freqs = counts.map(|count| match count {
@@ -26,39 +31,33 @@ pub fn normalize(counts: &[u32; 256], table_log: u8) -> [u16; 256] {
     let sum: u32 = freqs.iter().sum();
     let target = 1 << table_log;
     if sum < target {
-        raise(counts, &mut freqs, target - sum);
+        let gain = |symbol, freq| match counts[symbol] {
+            0 => 0,
+            count => (count << 11) / (2 * freq + 1) + 1,
+        };
+        move_slots(&mut freqs, target - sum, 1, gain);
     } else {
-        lower(counts, &mut freqs, sum - target);
+        let thrift = |symbol, freq| match freq {
+            0 | 1 => 0,
+            freq => u32::MAX - (counts[symbol] << 11) / (2 * freq - 1),
+        };
+        move_slots(&mut freqs, sum - target, u32::MAX, thrift);
     }
     freqs.map(|freq| freq as u16)
 }
 
-fn raise(counts: &[u32; 256], freqs: &mut [u32; 256], missing: u32) {
-    let gain = |symbol: usize, freqs: &[u32; 256]| match counts[symbol] {
-        0 => -1,
-        count => ((count << 11) / (2 * freqs[symbol] + 1)) as i32,
-    };
-    let mut gains: [i32; 256] = std::array::from_fn(|symbol| gain(symbol, freqs));
-    for _ in 0..missing {
-        // The last of equals, so from the end the lowest symbol.
-        let best = gains.iter().enumerate().rev().max_by_key(|&(_, gain)| gain);
-        let (symbol, _) = best.expect("256 of them");
-        freqs[symbol] += 1;
-        gains[symbol] = gain(symbol, freqs);
-    }
-}
-
-fn lower(counts: &[u32; 256], freqs: &mut [u32; 256], surplus: u32) {
-    let loss = |symbol: usize, freqs: &[u32; 256]| match freqs[symbol] {
-        0 | 1 => i32::MAX,
-        freq => ((counts[symbol] << 11) / (2 * freq - 1)) as i32,
-    };
-    let mut losses: [i32; 256] = std::array::from_fn(|symbol| loss(symbol, freqs));
-    for _ in 0..surplus {
-        let least = losses.iter().enumerate().min_by_key(|&(_, loss)| loss);
-        let (symbol, _) = least.expect("256 of them");
-        freqs[symbol] -= 1;
-        losses[symbol] = loss(symbol, freqs);
+/// Adds `step` to one frequency after another, each time to that of the highest value, of equals to the lowest symbol's.
+fn move_slots(freqs: &mut [u32; 256], moves: u32, step: u32, value: impl Fn(usize, u32) -> u32) {
+    // Of 16 groups of 16 symbols only the one that has changed is compared anew.
+    let rank = |symbol: usize, freq| u64::from(value(symbol, freq)) << 8 | (255 - symbol) as u64;
+    let mut ranks: [u64; 256] = std::array::from_fn(|symbol| rank(symbol, freqs[symbol]));
+    let best = |group: &[u64; 16]| group.iter().copied().fold(0, u64::max);
+    let mut groups: [u64; 16] = std::array::from_fn(|group| best(&ranks.as_chunks().0[group]));
+    for _ in 0..moves {
+        let symbol = 255 - best(&groups) as usize % 256;
+        freqs[symbol] = freqs[symbol].wrapping_add(step);
+        ranks[symbol] = rank(symbol, freqs[symbol]);
+        groups[symbol / 16] = best(&ranks.as_chunks().0[symbol / 16]);
     }
 }
 
@@ -85,7 +84,8 @@ mod tests {
             rounding_up,
             [4096; 256],
         ] {
-            for table_log in 8..=12 {
+            let present = counts.iter().filter(|&&count| count > 0).count();
+            for table_log in (5..=12).filter(|log| present <= 1 << log) {
                 let freqs = normalize(&counts, table_log);
                 assert_eq!(freqs.iter().map(|&f| u32::from(f)).sum::<u32>(), 1 << table_log);
                 for symbol in 0..256 {

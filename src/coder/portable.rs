@@ -1,8 +1,12 @@
-//! rANS on tiles without intrinsics and without branches that depend on the data.
+//! Coders on tiles without intrinsics and without branches that depend on the data.
 
 use super::{
+    decode_table::DecodeTable,
+    fse::Fse,
+    huffman::Huffman,
     lanes::{LANES, STATE_MIN, STEPS, TILE},
-    rans::{DecodeTable, EncodeTable},
+    rans::Rans,
+    scalar::LaneCoder,
     tiles::{Decoding, Encoding, Tiles, WINDOW, decode_each, encode_each},
 };
 
@@ -10,14 +14,14 @@ use super::{
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Portable;
 
-impl Tiles for Portable {
+impl<C: Steps> Tiles<C> for Portable {
     fn decode<const N: usize>(self, table: &DecodeTable, mut segments: [&mut Decoding<'_>; N]) {
         let mut x = segments.each_ref().map(|segment| segment.states);
         decode_each(&mut segments, |windows, tiles| {
             let mut work = x.iter_mut().zip(windows).zip(tiles);
             std::array::from_fn(|_| {
                 let ((x, window), tile) = work.next().expect("N of each");
-                decode_tile::<false>(table, x, window, tile, TILE)
+                decode_tile::<C, false>(table, x, window, tile, TILE)
             })
         });
         segments.iter_mut().zip(x).for_each(|(segment, x)| segment.states = x);
@@ -31,16 +35,16 @@ impl Tiles for Portable {
         tile: &mut [u8; TILE],
         symbols: usize,
     ) -> usize {
-        decode_tile::<true>(table, states, words, tile, symbols)
+        decode_tile::<C, true>(table, states, words, tile, symbols)
     }
 
-    fn encode<const N: usize>(self, table: &EncodeTable, mut segments: [&mut Encoding<'_>; N]) {
+    fn encode<const N: usize>(self, table: &C::EncodeTable, mut segments: [&mut Encoding<'_>; N]) {
         let mut x = segments.each_ref().map(|segment| segment.states);
         encode_each(&mut segments, |windows, tiles| {
             let mut work = x.iter_mut().zip(windows).zip(tiles);
             std::array::from_fn(|_| {
                 let ((x, window), tile) = work.next().expect("N of each");
-                encode_tile::<false>(table, x, window, tile, TILE)
+                encode_tile::<C, false>(table, x, window, tile, TILE)
             })
         });
         segments.iter_mut().zip(x).for_each(|(segment, x)| segment.states = x);
@@ -48,42 +52,38 @@ impl Tiles for Portable {
 
     fn encode_partial(
         self,
-        table: &EncodeTable,
+        table: &C::EncodeTable,
         states: &mut [u32; LANES],
         room: &mut [u8; WINDOW],
         tile: &[u8; TILE],
         symbols: usize,
     ) -> usize {
-        encode_tile::<true>(table, states, room, tile, symbols)
+        encode_tile::<C, true>(table, states, room, tile, symbols)
     }
 }
 
 /// Decodes one tile, of which only the first `symbols` count if it is `PARTIAL`.
 #[inline]
-fn decode_tile<const PARTIAL: bool>(
+fn decode_tile<C: Steps, const PARTIAL: bool>(
     table: &DecodeTable,
     states: &mut [u32; LANES],
     window: &[u8; WINDOW],
     tile: &mut [u8; TILE],
     symbols: usize,
 ) -> usize {
-    let mask = (1 << table.log) - 1;
     let words: &[[u8; 2]; TILE] = window.as_chunks().0.try_into().expect("two bytes a word");
     let mut at = 0;
     let mut x = *states;
     for step in 0..STEPS {
         let active = |lane| !PARTIAL || lane * STEPS + step < symbols;
         for (lane, x) in x.iter_mut().enumerate() {
-            let slot = table.slots[(*x & mask) as usize % 4096];
-            tile[lane * STEPS + step] = slot as u8;
-            let new = (slot >> 20) * (*x >> table.log) + (slot >> 8 & 0xfff);
+            let slot = table.slot(*x);
+            tile[lane * STEPS + step] = (slot >> 24) as u8;
             // A tile takes at most 128 words, so `at` is below 128 wherever a word is wanted.
-            // Arithmetic, as compilers would make a branch of a choice, and it would be mispredicted often.
-            let refill = u32::from(new < STATE_MIN && active(lane));
-            let word = u32::from(u16::from_le_bytes(words[at % TILE]));
-            let new = new << (16 * refill) | (word & refill.wrapping_neg());
+            let (new, took) =
+                C::decode_step(table.log, *x, slot, u16::from_le_bytes(words[at % TILE]));
             *x = if active(lane) { new } else { *x };
-            at += refill as usize;
+            at += (took & u32::from(active(lane))) as usize;
         }
     }
     *states = x;
@@ -92,8 +92,8 @@ fn decode_tile<const PARTIAL: bool>(
 
 /// Encodes one tile, of which only the first `symbols` count if it is `PARTIAL`.
 #[inline]
-fn encode_tile<const PARTIAL: bool>(
-    table: &EncodeTable,
+fn encode_tile<C: Steps, const PARTIAL: bool>(
+    table: &C::EncodeTable,
     states: &mut [u32; LANES],
     window: &mut [u8; WINDOW],
     tile: &[u8; TILE],
@@ -106,17 +106,89 @@ fn encode_tile<const PARTIAL: bool>(
     for step in (0..STEPS).rev() {
         let active = |lane| !PARTIAL || lane * STEPS + step < symbols;
         for (lane, x) in x.iter_mut().enumerate().rev() {
-            let symbol = table.symbols[usize::from(tile[lane * STEPS + step])];
-            let emit = u32::from(*x >> (32 - table.log) >= symbol.freq() && active(lane));
+            let (new, word, emit) = C::encode_step(table, *x, tile[lane * STEPS + step]);
             // A tile yields at most 128 words, so `at` is not 0 here; what is written and not kept is written over.
-            words[(at - 1) % TILE] = (*x as u16).to_le_bytes();
-            at -= emit as usize;
-            let short = *x >> (16 * emit);
-            let complement = (1 << table.log) - symbol.freq();
-            let new = short + symbol.quotient(short) * complement + symbol.cum();
+            words[(at - 1) % TILE] = word.to_le_bytes();
+            at -= (emit & u32::from(active(lane))) as usize;
             *x = if active(lane) { new } else { *x };
         }
     }
     *states = x;
     2 * (TILE - at)
+}
+
+/// What a coder does with one symbol on one lane. Choices are arithmetic, as compilers would make branches of them, and
+/// they would be mispredicted often.
+pub(super) trait Steps: LaneCoder {
+    /// Decodes the symbol of `slot`: the next state, and 1 if it took the word, else 0.
+    fn decode_step(log: u32, x: u32, slot: u32, word: u16) -> (u32, u32);
+
+    /// Encodes a symbol: the next state, a word, and 1 if the word counts, else 0.
+    fn encode_step(table: &Self::EncodeTable, x: u32, symbol: u8) -> (u32, u16, u32);
+}
+
+/// Appends `word` to `x` if `take` is 1.
+#[inline]
+fn refill(x: u32, take: u32, word: u16) -> u32 {
+    x << (16 * take) | (u32::from(word) & take.wrapping_neg())
+}
+
+impl Steps for Rans {
+    #[inline]
+    fn decode_step(log: u32, x: u32, slot: u32, word: u16) -> (u32, u32) {
+        let x = (slot & 0xfff) * (x >> log) + (slot >> 12 & 0xfff);
+        let take = u32::from(x < STATE_MIN);
+        (refill(x, take, word), take)
+    }
+
+    #[inline]
+    fn encode_step(table: &Self::EncodeTable, x: u32, symbol: u8) -> (u32, u16, u32) {
+        let symbol = table.symbols[usize::from(symbol)];
+        let emit = u32::from(x >> (32 - table.log) >= symbol.freq());
+        let short = x >> (16 * emit);
+        let complement = (1 << table.log) - symbol.freq();
+        (short + symbol.quotient(short) * complement + symbol.cum(), x as u16, emit)
+    }
+}
+
+impl Steps for Huffman {
+    #[inline]
+    fn decode_step(_: u32, x: u32, slot: u32, word: u16) -> (u32, u32) {
+        let x = x >> (slot & 31);
+        let take = u32::from(x < STATE_MIN);
+        (refill(x, take, word), take)
+    }
+
+    #[inline]
+    fn encode_step(table: &Self::EncodeTable, x: u32, symbol: u8) -> (u32, u16, u32) {
+        let entry = table.symbols[usize::from(symbol)];
+        let length = entry & 31;
+        // Funnel shifts of the state's and the code's highest bits; a length of 0 is that of an absent symbol.
+        let funnel = |low: u32| ((u64::from(low) << length) >> 32) as u32;
+        let emit = u32::from(funnel(x) != 0);
+        (x >> (16 * emit) << length | funnel(entry), x as u16, emit)
+    }
+}
+
+impl Steps for Fse {
+    #[inline]
+    fn decode_step(_: u32, x: u32, slot: u32, word: u16) -> (u32, u32) {
+        let (stack, bits) = (x >> 16, slot >> 16 & 31);
+        let take = u32::from(stack >> bits == 0);
+        let stack = refill(stack, take, word);
+        let cell = (slot & 0xffff) << bits | stack & ((1 << bits) - 1);
+        (stack >> bits << 16 | cell, take)
+    }
+
+    #[inline]
+    fn encode_step(table: &Self::EncodeTable, x: u32, symbol: u8) -> (u32, u16, u32) {
+        let (stack, t) = (x >> 16, x & 0xffff | 1 << table.log);
+        let entry = table.symbols[usize::from(symbol)];
+        let most = entry & 31;
+        let bits = most - u32::from(t >> most < entry >> 20);
+        let cell = table.cells[((entry >> 8) + (t >> bits)) as usize % 4096];
+        let stack = stack << bits | t & ((1 << bits) - 1);
+        let emit = u32::from(stack >> 16 != 0);
+        (stack >> (16 * emit) << 16 | cell, stack as u16, emit)
+    }
 }

@@ -1,11 +1,16 @@
-//! rANS on 32 lanes, the scalar reference: every other implementation yields the same bytes. States of 32 bits,
-//! words of 16, at most one word a symbol (Duda, arXiv:1311.2540; interleaved as in Giesen, arXiv:1402.3392).
+//! rANS on one lane: states of 32 bits, words of 16, at most one word a symbol (Duda, arXiv:1311.2540; interleaved as
+//! in Giesen, arXiv:1402.3392).
 
-use super::{
-    lanes::{LANES, STATE_BYTES, STATE_MIN, STEPS, TILE, body_len, seeded_states, take_seed},
-    table::Table,
-};
-use crate::error::BlockFault;
+use super::{decode_table::DecodeTable, lanes::STATE_MIN, scalar::LaneCoder, table::Table};
+use crate::block::Coder;
+
+/// The table log when nothing forces one: 11, and 12 if many symbols are too rare for a slot of 11
+/// (`docs/DECISIONS.md`).
+pub fn choose_log(counts: &[u32; 256]) -> u8 {
+    let total: u32 = counts.iter().sum();
+    let rare = counts.iter().filter(|&&c| c > 0 && u64::from(c) << 11 < u64::from(total)).count();
+    if rare >= 24 { 12 } else { 11 }
+}
 
 /// What the encoder knows of each symbol, in a form that fast code can gather: see [`EncodeSymbol`].
 #[derive(Clone, Debug)]
@@ -73,98 +78,47 @@ impl EncodeSymbol {
     }
 }
 
-/// What the decoder knows of each of the `2^K` slots: `freq:12 | slot - cum:12 | symbol:8`.
-#[derive(Clone, Debug)]
-pub struct DecodeTable {
-    pub(super) log: u32,
-    pub(super) slots: Box<[u32; 4096]>,
-}
-
-impl DecodeTable {
-    /// The decoder's form of `table`.
-    pub fn new(table: &Table) -> Self {
-        let mut this = Self { log: 8, slots: Box::new([0; 4096]) };
-        this.fill(table);
-        this
-    }
-
-    /// Makes this the decoder's form of `table`, without an allocation.
-    pub fn fill(&mut self, table: &Table) {
-        self.log = table.log().into();
-        for (symbol, freq, cum) in table.symbols() {
-            let slots = &mut self.slots[cum as usize..(cum + freq) as usize];
-            for (slot, bias) in slots.iter_mut().zip(0..) {
-                *slot = freq << 20 | bias << 8 | u32::from(symbol);
-            }
+/// Fills the decoder's slots: `symbol:8 | slot - cum:12 | freq:12`.
+pub(super) fn fill_slots(table: &Table, slots: &mut [u32; 4096]) {
+    for (symbol, freq, cum) in table.symbols() {
+        let slots = &mut slots[cum as usize..(cum + freq) as usize];
+        for (slot, bias) in slots.iter_mut().zip(0..) {
+            *slot = u32::from(symbol) << 24 | bias << 12 | freq;
         }
     }
 }
 
-/// Encodes a segment into the end of `out` and returns where its stream (initial states and words) begins.
-///
-/// # Panics
-/// If `out` is shorter than [`stream_bound`](super::lanes::stream_bound) of the segment's length, or if a symbol is not in the table.
-pub fn encode_segment(table: &EncodeTable, raw: &[u8], out: &mut [u8]) -> usize {
-    let (body, seed) = raw.split_at(body_len(raw.len()));
-    let mut states = seeded_states(seed);
-    let mut at = out.len();
-    for tile in body.chunks(TILE).rev() {
-        for (step, lane) in (0..TILE).rev().map(|i| (i / LANES, i % LANES)) {
-            let Some(&symbol) = tile.get(lane * STEPS + step) else { continue };
-            let symbol = table.symbols[usize::from(symbol)];
-            let (freq, mut x) = (symbol.freq(), states[lane]);
-            if x >= freq << (32 - table.log) {
-                at -= 2;
-                out[at..at + 2].copy_from_slice(&(x as u16).to_le_bytes());
-                x >>= 16;
-            }
-            states[lane] = ((x / freq) << table.log) + x % freq + symbol.cum();
-        }
-    }
-    at -= STATE_BYTES;
-    for (bytes, state) in out[at..].chunks_exact_mut(4).zip(states) {
-        bytes.copy_from_slice(&state.to_le_bytes());
-    }
-    at
-}
+/// rANS.
+#[derive(Debug)]
+pub struct Rans;
 
-/// Decodes the stream of one segment to exactly `raw`.
-///
-/// # Errors
-/// [`BlockFault::Stream`] if the stream is too short or too long, [`BlockFault::FinalState`] if an initial or
-/// a final state is impossible.
-pub fn decode_segment(
-    table: &DecodeTable,
-    stream: &[u8],
-    raw: &mut [u8],
-) -> Result<(), BlockFault> {
-    let (initial, words) = stream.split_at_checked(STATE_BYTES).ok_or(BlockFault::Stream)?;
-    let mut states = [0; LANES];
-    for (state, bytes) in states.iter_mut().zip(initial.chunks_exact(4)) {
-        *state = u32::from_le_bytes(bytes.try_into().expect("chunks of 4"));
-        if *state < STATE_MIN {
-            return Err(BlockFault::FinalState);
+impl LaneCoder for Rans {
+    const CODER: Coder = Coder::Rans;
+    type EncodeTable = EncodeTable;
+
+    fn encode(table: &EncodeTable, mut x: u32, symbol: u8) -> (u32, Option<u16>) {
+        let symbol = table.symbols[usize::from(symbol)];
+        let freq = symbol.freq();
+        let mut word = None;
+        if x >= freq << (32 - table.log) {
+            word = Some(x as u16);
+            x >>= 16;
         }
+        (((x / freq) << table.log) + x % freq + symbol.cum(), word)
     }
-    let mut words = words.chunks_exact(2).map(|pair| u32::from(pair[0]) | u32::from(pair[1]) << 8);
-    let (body, seed) = raw.split_at_mut(body_len(raw.len()));
-    for tile in body.chunks_mut(TILE) {
-        for (step, lane) in (0..TILE).map(|i| (i / LANES, i % LANES)) {
-            let Some(symbol) = tile.get_mut(lane * STEPS + step) else { continue };
-            let x = states[lane];
-            let slot = table.slots[(x & ((1 << table.log) - 1)) as usize];
-            *symbol = slot as u8;
-            let mut x = (slot >> 20) * (x >> table.log) + (slot >> 8 & 0xfff);
-            if x < STATE_MIN {
-                x = x << 16 | words.next().ok_or(BlockFault::Stream)?;
-            }
-            states[lane] = x;
+
+    fn decode(
+        table: &DecodeTable,
+        x: u32,
+        word: impl FnOnce() -> Option<u16>,
+    ) -> Option<(u8, u32)> {
+        let slot = table.slot(x);
+        let mut x = (slot & 0xfff) * (x >> table.log) + (slot >> 12 & 0xfff);
+        if x < STATE_MIN {
+            x = x << 16 | u32::from(word()?);
         }
+        Some(((slot >> 24) as u8, x))
     }
-    if words.next().is_some() || stream.len() % 2 == 1 {
-        return Err(BlockFault::Stream);
-    }
-    take_seed(&states, seed).ok_or(BlockFault::FinalState)
 }
 
 #[cfg(test)]

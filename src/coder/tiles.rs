@@ -2,17 +2,20 @@
 //! work on tiles ([`Tiles`]); here is everything around it, which needs no instruction of its own.
 
 use super::{
-    lanes::{LANES, STATE_BYTES, STATE_MIN, TILE, body_len, seeded_states, take_seed},
-    rans::{DecodeTable, EncodeTable},
+    decode_table::DecodeTable,
+    lanes::{
+        LANES, STATE_BYTES, STATE_MIN, TILE, body_len, initial_states, seeded_states, take_seed,
+    },
+    scalar::LaneCoder,
 };
 use crate::error::BlockFault;
 
 /// Bytes of words that a tile takes or yields at most: a word for each symbol.
 pub(super) const WINDOW: usize = 2 * TILE;
 
-/// rANS on whole tiles of `N` segments at once. Two are faster than one: each waits for its own
+/// A coder on whole tiles of `N` segments at once. Two are faster than one: each waits for its own
 /// loads and multiplications only.
-pub(super) trait Tiles: Copy {
+pub(super) trait Tiles<C: LaneCoder>: Copy {
     /// Decodes tiles as long as every segment has one left and a window of words.
     fn decode<const N: usize>(self, table: &DecodeTable, segments: [&mut Decoding<'_>; N]);
 
@@ -27,13 +30,13 @@ pub(super) trait Tiles: Copy {
     ) -> usize;
 
     /// Encodes tiles, last to first, as long as every segment has one left.
-    fn encode<const N: usize>(self, table: &EncodeTable, segments: [&mut Encoding<'_>; N]);
+    fn encode<const N: usize>(self, table: &C::EncodeTable, segments: [&mut Encoding<'_>; N]);
 
     /// Encodes the `symbols` first symbols (in segment order) of a tile; returns how many bytes at the end of `room`
     /// the words fill.
     fn encode_partial(
         self,
-        table: &EncodeTable,
+        table: &C::EncodeTable,
         states: &mut [u32; LANES],
         room: &mut [u8; WINDOW],
         tile: &[u8; TILE],
@@ -83,20 +86,17 @@ pub(super) struct Coded<'a> {
 }
 
 /// Decodes `N` segments together. The fault is that of the first bad segment.
-pub(super) fn decode_segments<const N: usize>(
-    tiles: impl Tiles,
+pub(super) fn decode_segments<C: LaneCoder, const N: usize>(
+    tiles: impl Tiles<C>,
     table: &DecodeTable,
     segments: [Coded<'_>; N],
 ) -> Result<(), BlockFault> {
     let mut segments = segments.map(|Coded { stream, word_bytes, raw }| {
         let (body, seed) = raw.split_at_mut(body_len(raw.len()));
-        let (initial, words) = stream.split_at(STATE_BYTES);
-        let mut states = [0; LANES];
-        for (state, bytes) in states.iter_mut().zip(initial.chunks_exact(4)) {
-            *state = u32::from_le_bytes(bytes.try_into().expect("chunks of 4"));
-        }
-        let valid = states.iter().all(|&state| state >= STATE_MIN);
-        (Decoding { states, words, body }, seed, words.len() - word_bytes, valid)
+        let initial = initial_states(C::CODER, table.log, stream);
+        let states = initial.unwrap_or([STATE_MIN; LANES]);
+        let words = &stream[STATE_BYTES..];
+        (Decoding { states, words, body }, seed, words.len() - word_bytes, initial.is_some())
     });
     tiles.decode(table, segments.each_mut().map(|(segment, ..)| segment));
     for (segment, seed, words_after, valid) in segments {
@@ -104,14 +104,14 @@ pub(super) fn decode_segments<const N: usize>(
             return Err(BlockFault::FinalState);
         }
         let states = finish(tiles, table, segment, words_after)?;
-        take_seed(&states, seed).ok_or(BlockFault::FinalState)?;
+        take_seed(C::CODER, &states, seed).ok_or(BlockFault::FinalState)?;
     }
     Ok(())
 }
 
 /// Decodes what is left of a segment, after whose words `words_after` bytes of payload follow.
-fn finish(
-    tiles: impl Tiles,
+fn finish<C: LaneCoder>(
+    tiles: impl Tiles<C>,
     table: &DecodeTable,
     segment: Decoding<'_>,
     words_after: usize,
@@ -176,14 +176,14 @@ pub(super) fn encode_each<const N: usize>(
 
 /// Encodes `N` segments together, each into the end of its buffer, which holds at least
 /// [`stream_bound`](super::lanes::stream_bound) of its length; returns where the streams begin.
-pub(super) fn encode_segments<const N: usize>(
-    tiles: impl Tiles,
-    table: &EncodeTable,
+pub(super) fn encode_segments<C: LaneCoder, const N: usize>(
+    tiles: impl Tiles<C>,
+    table: &C::EncodeTable,
     segments: [(&[u8], &mut [u8]); N],
 ) -> [usize; N] {
     let mut segments = segments.map(|(raw, room)| {
         let (body, seed) = raw.split_at(body_len(raw.len()));
-        let mut segment = Encoding { states: seeded_states(seed), body, room };
+        let mut segment = Encoding { states: seeded_states(C::CODER, seed), body, room };
         let (whole, partial) = body.as_chunks::<TILE>();
         if !partial.is_empty() {
             let mut tile = [0; TILE];

@@ -2,12 +2,12 @@
 //! batches of jobs.
 
 use crate::{
-    block::{BlockParams, Encoded},
+    block::{DecodePart, EncodePart, EncodedPart},
+    engine::Rest,
     error::{BlockFault, DeviceError},
-    format::BlockKind,
 };
 
-/// Work on one block. Buffers travel with the job and come back in [`Done`], so that the engine's pool
+/// The entropy stage of one block. Buffers travel with the job and come back in [`Done`], so that the engine's pool
 /// bounds all host memory.
 #[derive(Debug)]
 pub(crate) struct Job {
@@ -15,53 +15,79 @@ pub(crate) struct Job {
     pub id: u64,
     /// What to do.
     pub work: Work,
+    /// The block, and what the engine does with it afterwards: nothing to the accelerator.
+    pub rest: Option<Box<Rest>>,
 }
 
-/// The two directions.
+/// The two directions. A part is coded by itself, as a block of a pipeline without a model; such a block is one part.
 #[derive(Debug)]
 pub(crate) enum Work {
-    /// Encode `raw`; the payload is written to `payload` (cleared first; left empty if stored).
-    Encode { raw: Vec<u8>, payload: Vec<u8>, params: BlockParams },
-    /// Decode `payload` to exactly `raw_size` bytes of `raw` (cleared first). Header fields have been checked
-    /// against the frame; the payload has not.
-    Decode {
-        payload: Vec<u8>,
-        raw: Vec<u8>,
-        kind: BlockKind,
-        table_log: u8,
-        segment_log: u8,
-        raw_size: u32,
-    },
+    /// Encode the parts of `raw`; their payloads are written to `payload` (cleared first), those of stored parts left
+    /// out.
+    Encode { raw: Vec<u8>, parts: Vec<EncodePart>, segment_log: u8, payload: Vec<u8> },
+    /// Decode the parts of `payload` to their ranges of `raw`, which lie end to end (cleared first). Neither the parts'
+    /// table logs nor their payloads have been checked.
+    Decode { payload: Vec<u8>, parts: Vec<DecodePart>, segment_log: u8, raw: Vec<u8> },
 }
 
 impl Work {
-    /// The buffer of raw bytes.
-    pub fn into_raw(self) -> Vec<u8> {
+    /// How many parts it has.
+    pub fn parts(&self) -> usize {
         match self {
-            Self::Encode { raw, .. } | Self::Decode { raw, .. } => raw,
+            Self::Encode { parts, .. } => parts.len(),
+            Self::Decode { parts, .. } => parts.len(),
+        }
+    }
+
+    /// Raw bytes of all parts.
+    pub fn raw_bytes(&self) -> usize {
+        match self {
+            Self::Encode { parts, .. } => parts.iter().map(|part| part.range.len()).sum(),
+            Self::Decode { parts, .. } => parts.iter().map(|part| part.range.len()).sum(),
+        }
+    }
+
+    /// Whether an accelerator takes both in one batch.
+    pub fn may_share_batch(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Encode { segment_log: a, .. }, Self::Encode { segment_log: b, .. })
+            | (Self::Decode { segment_log: a, .. }, Self::Decode { segment_log: b, .. }) => a == b,
+            _ => false,
         }
     }
 }
 
-/// A finished job. CRC-32C is the engine's work, not the accelerator's.
+/// A finished job.
 #[derive(Debug)]
 pub(crate) struct Done {
-    pub id: u64,
-    /// The job's buffers, filled where `outcome` is `Ok`.
-    pub work: Work,
+    /// The job with its buffers, filled where `outcome` is `Ok`.
+    pub job: Job,
     pub outcome: Result<Outcome, BlockFault>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
-    Encoded(Encoded),
+    /// What became of each part.
+    Encoded(Vec<EncodedPart>),
     Decoded,
+}
+
+impl Outcome {
+    /// What became of each part that was encoded.
+    pub fn parts(&self) -> &[EncodedPart] {
+        match self {
+            Self::Encoded(parts) => parts,
+            Self::Decoded => &[],
+        }
+    }
 }
 
 /// How much an accelerator takes in one batch.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct BatchLimit {
-    pub blocks: usize,
+    /// Parts of all jobs.
+    pub parts: usize,
+    /// Their raw bytes.
     pub raw_bytes: usize,
 }
 
@@ -70,7 +96,7 @@ pub(crate) trait Accelerator: Send {
     /// Readable name, for logs and telemetry.
     fn name(&self) -> &str;
 
-    /// The largest batch worth submitting at once.
+    /// The largest batch worth submitting at once. `submit` is not called with a larger one.
     fn batch_limit(&self) -> BatchLimit;
 
     /// Batches that may be in flight at once; `submit` is not called beyond that.
@@ -79,8 +105,8 @@ pub(crate) trait Accelerator: Send {
     /// Host memory in bytes that the staging ring takes, to be counted against the memory limit.
     fn staging_bytes(&self) -> u64;
 
-    /// Uploads and starts a batch. All jobs of a batch go the same direction with the same parameters. On an
-    /// error the jobs come back so that the CPU can take them.
+    /// Uploads and starts a batch of jobs that [may share it](Work::may_share_batch). On an error the jobs come back
+    /// so that the CPU can take them.
     fn submit(&mut self, jobs: Vec<Job>) -> Result<(), (DeviceError, Vec<Job>)>;
 
     /// Finished jobs, oldest batch first. With `wait`, blocks until at least one batch has finished (if one

@@ -1,17 +1,60 @@
 //! How many workers and blocks in flight the memory limit allows.
 
+use super::accel::Accelerator;
 use crate::{
-    engine::accel::Accelerator,
+    Pipeline,
     error::{Error, Result},
+    model::LzCoder,
 };
 
 /// What a payload may take beyond its block's raw size, and a buffer beyond its content: a block that does not
 /// shrink is noticed only when its table has been written.
 pub(super) const PAYLOAD_SLACK: usize = 2 << 10;
 /// Scratch memory of a codec: tables, and streams of segments before their length is known.
-const SCRATCH: u64 = 512 << 10;
+const CODEC: u64 = 512 << 10;
 /// What an adapter keeps for itself: small buffers, queues of headers.
 const ADAPTER: u64 = 128 << 10;
+
+/// Bytes of the streams that a model may make of a block, or that a payload may have for one.
+pub(super) fn streams_bound(block_size: usize) -> usize {
+    block_size + block_size / 2
+}
+
+/// What coding takes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Demand {
+    /// The most raw bytes of a block.
+    pub block_size: u32,
+    /// Scratch memory of each thread that codes.
+    pub scratch: u64,
+    /// Buffers of a block in flight.
+    pub buffers: u64,
+}
+
+/// Scratch memory for coding blocks of a pipeline, encoding them at `level` or decoding them.
+pub(crate) fn scratch(pipeline: Pipeline, block_size: u32, level: Option<u8>) -> u64 {
+    let model = pipeline.model().map_or(0, |_| match level {
+        Some(level) => LzCoder::memory(block_size as usize, level),
+        None => LzCoder::decode_memory(block_size as usize),
+    });
+    CODEC + model
+}
+
+impl Demand {
+    /// For blocks of a pipeline, encoding them at `level` or decoding them, with or without a device.
+    pub fn new(pipeline: Pipeline, block_size: u32, level: Option<u8>, device: bool) -> Self {
+        let block = u64::from(block_size) + PAYLOAD_SLACK as u64;
+        let streams = streams_bound(block_size as usize) as u64;
+        // Where a device codes streams, the block waits meanwhile, and so does the tail of its payload.
+        let streams = match (pipeline.model(), level) {
+            (Some(_), Some(_)) if device => 2 * streams + block,
+            (Some(_), None) if device => streams,
+            _ => 0,
+        };
+        let buffers = 2 * block + streams;
+        Self { block_size, scratch: scratch(pipeline, block_size, level), buffers }
+    }
+}
 
 /// How an engine divides its memory.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -25,37 +68,41 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    /// The plan for blocks of up to `block_size` bytes, within `limit` bytes less `reserve` for the caller.
+    /// The plan within `limit` bytes less `reserve` for the caller.
     ///
     /// # Errors
     /// [`Error::MemoryLimit`] if one block, or one block and a worker beside the device, does not fit.
     pub fn new(
         limit: u64,
         reserve: u64,
-        block_size: u32,
+        demand: Demand,
         threads: usize,
         accelerator: Option<&dyn Accelerator>,
     ) -> Result<Self> {
-        let set = 2 * (u64::from(block_size) + PAYLOAD_SLACK as u64);
+        let Demand { block_size, scratch, buffers } = demand;
         let staging = accelerator.map_or(0, |a| a.staging_bytes());
-        // The least: one block, coded by the caller's thread; with a device also a worker for checksums.
-        let least_workers = u64::from(accelerator.is_some());
-        let least = (ADAPTER + SCRATCH + set)
-            .saturating_add(reserve)
-            .saturating_add(staging)
-            .saturating_add(least_workers * (SCRATCH + set));
-        let room = limit.checked_sub(least).ok_or(Error::MemoryLimit { needed: least, limit })?;
+        let fixed = ADAPTER.saturating_add(reserve).saturating_add(staging);
+        // The least: one block, coded by the caller's thread; with a device a worker and another block.
+        let least_sets = if accelerator.is_some() { 2 } else { 1 };
+        let least = fixed.saturating_add(scratch + least_sets * buffers);
+        if least > limit {
+            return Err(Error::MemoryLimit { needed: least, limit });
+        }
 
-        let affordable = room / (SCRATCH + set) + least_workers;
-        let workers = affordable.min(threads.max(1) as u64);
+        // The caller fills or empties one block while each worker has another.
+        let room = limit - fixed - buffers;
+        let workers = (room / (scratch + buffers)).min(threads.max(1) as u64);
         // Two blocks per worker, so that one waits while the other is coded; and batches for the device, one
         // being filled beside those in flight.
-        let batches = accelerator
-            .map_or(0, |a| (a.batch_limit().blocks as u64).saturating_mul(a.slots() as u64 + 1));
+        let batches = accelerator.map_or(0, |a| {
+            let limit = a.batch_limit();
+            let blocks = limit.parts.min(limit.raw_bytes / block_size as usize + 1) as u64;
+            blocks.saturating_mul(a.slots() as u64 + 1)
+        });
         let wanted = (2 * workers).saturating_add(batches);
-        let more = (room + least_workers * (SCRATCH + set)).saturating_sub(workers * SCRATCH) / set;
-        let sets = 1 + wanted.min(more);
-        let bytes = least - least_workers * (SCRATCH + set) + workers * SCRATCH + (sets - 1) * set;
+        let scratch = workers.max(1) * scratch;
+        let sets = 1 + wanted.min((room - scratch) / buffers);
+        let bytes = fixed + scratch + sets * buffers;
         Ok(Self { workers: workers as usize, sets: sets as usize, bytes })
     }
 }
@@ -66,25 +113,33 @@ mod tests {
 
     #[test]
     fn a_plan_stays_within_its_limit_and_uses_what_helps() {
-        for block_log in [12, 18, 20] {
-            let block = 1 << block_log;
-            let least = match Plan::new(0, 0, block, 1, None) {
+        for (pipeline, block_log, level) in [
+            (Pipeline::Rans, 12, Some(3)),
+            (Pipeline::Stored, 18, None),
+            (Pipeline::Fse, 20, None),
+            (Pipeline::Lzr, 12, Some(1)),
+            (Pipeline::Lzseqr, 20, Some(3)),
+            (Pipeline::Lzseqf, 22, Some(9)),
+            (Pipeline::Lzseqr, 22, None),
+        ] {
+            let demand = Demand::new(pipeline, 1 << block_log, level, false);
+            let least = match Plan::new(0, 0, demand, 1, None) {
                 Err(Error::MemoryLimit { needed, limit: 0 }) => needed,
                 other => panic!("{other:?}"),
             };
-            assert!(Plan::new(least - 1, 0, block, 1, None).is_err());
-            let smallest = Plan::new(least, 0, block, 64, None).unwrap();
+            assert!(Plan::new(least - 1, 0, demand, 1, None).is_err());
+            let smallest = Plan::new(least, 0, demand, 64, None).unwrap();
             assert_eq!(smallest, Plan { workers: 0, sets: 1, bytes: least });
-            assert!(Plan::new(least, 1, block, 64, None).is_err());
+            assert!(Plan::new(least, 1, demand, 64, None).is_err());
             for extra in (0..1 << 28).step_by(999_999) {
                 for threads in [1, 3, 64] {
-                    let plan = Plan::new(least + extra, 0, block, threads, None).unwrap();
+                    let plan = Plan::new(least + extra, 0, demand, threads, None).unwrap();
                     assert!(plan.bytes <= least + extra, "{plan:?} of {}", least + extra);
                     assert!(plan.workers <= threads && plan.sets > plan.workers);
                     assert!(plan.sets <= 1 + 2 * threads);
                 }
             }
-            let ample = Plan::new(u64::MAX, 0, block, 64, None).unwrap();
+            let ample = Plan::new(u64::MAX, 0, demand, 64, None).unwrap();
             assert_eq!((ample.workers, ample.sets), (64, 129));
         }
     }

@@ -5,44 +5,63 @@
 //! when it does not.
 
 use std::{
+    collections::HashSet,
     io,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
-        mpsc::{self, Receiver, Sender, SyncSender, TrySendError},
+        atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
+        mpsc::{self, Receiver},
     },
     thread::{self, JoinHandle},
 };
 
+use super::{
+    accel::{Accelerator, Done, Job, Work},
+    block::{Finished, Side},
+    task::BlockTask,
+};
 use crate::{
-    engine::{
-        accel::{Accelerator, Done, Job, Work},
-        task::{BlockTask, Finished, Side},
-    },
     error::DeviceError,
     sched::{Outcome, Scheduler, panic_message},
 };
 
-/// The engine's end of the channel. Dropping it drops what has not been submitted and ends the thread.
+/// The submission thread. Dropping it drops what has not been submitted and ends the thread.
 pub(super) struct Device {
-    jobs: Option<SyncSender<Job>>,
+    sender: Sender,
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
+}
+
+/// Where jobs are handed over. The blocks in flight bound what waits there, so that nobody has to wait for room: not a
+/// worker, and not the submission thread itself where it has to do a worker's task.
+#[derive(Clone)]
+pub(crate) struct Sender {
+    messages: mpsc::Sender<Message>,
+    waiting: Arc<AtomicUsize>,
+    /// Parts of a batch.
+    batch: usize,
+}
+
+enum Message {
+    Job(Job),
+    Stop,
 }
 
 impl Device {
     pub fn start(
         accelerator: Box<dyn Accelerator>,
         workers: Arc<Scheduler<BlockTask>>,
-        done: Sender<Outcome<Finished>>,
+        done: mpsc::Sender<Outcome<Finished>>,
     ) -> io::Result<Self> {
-        let limit = accelerator.batch_limit();
-        let (sender, jobs) = mpsc::sync_channel(limit.blocks.max(1));
+        let (messages, jobs) = mpsc::channel();
+        let batch = accelerator.batch_limit().parts.max(1);
+        let sender = Sender { messages, waiting: Arc::default(), batch };
         let stop = Arc::new(AtomicBool::new(false));
         let mut submission = Submission {
             accelerator,
             jobs,
+            waiting: Arc::clone(&sender.waiting),
             held: None,
             in_flight: Vec::new(),
             lost: false,
@@ -55,65 +74,67 @@ impl Device {
                 submission.report(panic_message(panic));
             }
         })?;
-        Ok(Self { jobs: Some(sender), stop, thread: Some(thread) })
+        Ok(Self { sender, stop, thread: Some(thread) })
     }
 
-    /// Hands a job over and waits until there is room. The job comes back if the thread has ended.
-    pub fn send(&self, job: Job) -> Result<(), Job> {
-        self.sender().send(job).map_err(|refused| refused.0)
-    }
-
-    /// Hands a job over if there is room.
-    pub fn offer(&self, job: Job) -> Result<(), Job> {
-        self.sender().try_send(job).map_err(|refused| match refused {
-            TrySendError::Full(job) | TrySendError::Disconnected(job) => job,
-        })
-    }
-
-    fn sender(&self) -> &SyncSender<Job> {
-        self.jobs.as_ref().expect("only drop takes it")
+    pub fn sender(&self) -> &Sender {
+        &self.sender
     }
 }
 
 impl Drop for Device {
     fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
-        self.jobs = None;
+        self.stop.store(true, Relaxed);
+        // It fails only if the thread has ended.
+        let _ = self.sender.messages.send(Message::Stop);
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
     }
 }
 
-/// A batch on the device: job numbers ascend from batch to batch.
-struct Batch {
-    last: u64,
-    unfinished: usize,
+impl Sender {
+    /// Hands a job over. It comes back if the thread has ended.
+    #[allow(clippy::result_large_err, reason = "the job comes back")]
+    pub fn send(&self, job: Job) -> Result<(), Job> {
+        self.waiting.fetch_add(job.work.parts(), Relaxed);
+        self.messages.send(Message::Job(job)).map_err(|refused| match refused.0 {
+            Message::Job(job) => job,
+            Message::Stop => unreachable!("a job was sent"),
+        })
+    }
+
+    /// Whether less than a batch waits.
+    pub fn has_room(&self) -> bool {
+        self.waiting.load(Relaxed) < self.batch
+    }
 }
 
 struct Submission {
     accelerator: Box<dyn Accelerator>,
-    jobs: Receiver<Job>,
+    jobs: Receiver<Message>,
+    waiting: Arc<AtomicUsize>,
     /// A job that did not fit into the last batch.
     held: Option<Job>,
-    in_flight: Vec<Batch>,
+    /// The blocks of each batch that have not come back.
+    in_flight: Vec<HashSet<u64>>,
     lost: bool,
     workers: Arc<Scheduler<BlockTask>>,
-    done: Sender<Outcome<Finished>>,
+    done: mpsc::Sender<Outcome<Finished>>,
     stop: Arc<AtomicBool>,
 }
 
 impl Submission {
     fn run(&mut self) {
-        while !self.stop.load(Ordering::Relaxed) {
+        while !self.stop.load(Relaxed) {
             if self.in_flight.len() < self.accelerator.slots().max(1) {
                 let job = match self.held.take() {
-                    Some(job) => Some(job),
-                    None if self.in_flight.is_empty() => match self.jobs.recv() {
-                        Ok(job) => Some(job),
-                        Err(_) => return,
+                    None if self.in_flight.is_empty() => match self.wait() {
+                        None => return,
+                        job => job,
                     },
-                    None => self.jobs.try_recv().ok(),
+                    None => self.look(),
+                    held => held,
                 };
                 if let Some(job) = job {
                     self.submit(job);
@@ -124,28 +145,51 @@ impl Submission {
         }
     }
 
+    /// The next job; `None` if there will be none.
+    fn wait(&self) -> Option<Job> {
+        self.jobs.recv().ok().and_then(|message| self.take(message))
+    }
+
+    /// The next job, if one waits.
+    fn look(&self) -> Option<Job> {
+        self.jobs.try_recv().ok().and_then(|message| self.take(message))
+    }
+
+    fn take(&self, message: Message) -> Option<Job> {
+        match message {
+            Message::Job(job) => {
+                self.waiting.fetch_sub(job.work.parts(), Relaxed);
+                Some(job)
+            }
+            Message::Stop => None,
+        }
+    }
+
     /// Submits a batch that begins with `first`.
     fn submit(&mut self, first: Job) {
-        if self.lost {
-            return self.workers.spawn(BlockTask::Code(first, Side::Cpu));
+        let limit = self.accelerator.batch_limit();
+        let too_large =
+            first.work.parts() > limit.parts || first.work.raw_bytes() > limit.raw_bytes;
+        if self.lost || too_large {
+            return self.workers.spawn(BlockTask::StandIn(first, Side::Cpu));
         }
         let batch = self.gather(first);
-        let last = batch.last().expect("it has at least one job").id;
-        let unfinished = batch.len();
+        let blocks: HashSet<u64> = batch.iter().map(|job| job.id).collect();
         match self.accelerator.submit(batch) {
-            Ok(()) => self.in_flight.push(Batch { last, unfinished }),
-            Err((error, jobs)) => self.retry(&error, jobs, unfinished),
+            Ok(()) => self.in_flight.push(blocks),
+            Err((error, jobs)) => self.retry(&error, jobs, blocks.len()),
         }
     }
 
     fn gather(&mut self, first: Job) -> Vec<Job> {
         let limit = self.accelerator.batch_limit();
-        let mut raw_bytes = raw_bytes(&first);
+        let (mut parts, mut raw_bytes) = (first.work.parts(), first.work.raw_bytes());
         let mut batch = vec![first];
-        while batch.len() < limit.blocks {
-            let Ok(job) = self.jobs.try_recv() else { break };
-            raw_bytes += self::raw_bytes(&job);
-            if raw_bytes > limit.raw_bytes || !may_share_batch(&batch[0], &job) {
+        while let Some(job) = self.look() {
+            parts += job.work.parts();
+            raw_bytes += job.work.raw_bytes();
+            let fits = parts <= limit.parts && raw_bytes <= limit.raw_bytes;
+            if !fits || !batch[0].work.may_share_batch(&job.work) {
                 self.held = Some(job);
                 break;
             }
@@ -159,29 +203,27 @@ impl Submission {
         match self.accelerator.poll(true) {
             Ok(finished) => finished.into_iter().for_each(|done| self.finish(done)),
             Err((error, jobs)) => {
-                let expected = self.in_flight.drain(..).map(|batch| batch.unfinished).sum();
+                let expected = self.in_flight.drain(..).map(|blocks| blocks.len()).sum();
                 self.retry(&error, jobs, expected);
             }
         }
     }
 
     fn finish(&mut self, done: Done) {
-        let Some(place) = self.in_flight.iter().position(|batch| done.id <= batch.last) else {
-            return self.report(format!("the device finished block {} twice", done.id));
+        let id = done.job.id;
+        let Some(place) = self.in_flight.iter_mut().position(|blocks| blocks.remove(&id)) else {
+            return self.report(format!("the device finished block {id} twice"));
         };
-        self.in_flight[place].unfinished -= 1;
-        if self.in_flight[place].unfinished == 0 {
+        if self.in_flight[place].is_empty() {
             self.in_flight.remove(place);
         }
-        match (done.work, done.outcome) {
+        match (&done.job.work, &done.outcome) {
             // Encoding does not fail on a device that works.
-            (work @ Work::Encode { .. }, Err(fault)) => {
+            (Work::Encode { .. }, Err(fault)) => {
                 log::warn!("{} could not encode a block ({fault})", self.accelerator.name());
-                self.workers.spawn(BlockTask::Code(Job { id: done.id, work }, Side::Retried));
+                self.workers.spawn(BlockTask::StandIn(done.job, Side::Retried));
             }
-            (work, outcome) => {
-                self.workers.spawn(BlockTask::Check(Done { id: done.id, work, outcome }))
-            }
+            _ => self.workers.spawn(BlockTask::Complete(done)),
         }
     }
 
@@ -194,7 +236,7 @@ impl Submission {
             self.report(format!("the device kept {expected} blocks and gave {} back", jobs.len()));
         }
         for job in jobs {
-            self.workers.spawn(BlockTask::Code(job, Side::Retried));
+            self.workers.spawn(BlockTask::StandIn(job, Side::Retried));
         }
     }
 
@@ -202,20 +244,5 @@ impl Submission {
     fn report(&self, message: String) {
         // It fails only if the engine is gone.
         let _ = self.done.send(Outcome::Panicked(message));
-    }
-}
-
-fn raw_bytes(job: &Job) -> usize {
-    match &job.work {
-        Work::Encode { raw, .. } => raw.len(),
-        Work::Decode { raw_size, .. } => *raw_size as usize,
-    }
-}
-
-fn may_share_batch(a: &Job, b: &Job) -> bool {
-    match (&a.work, &b.work) {
-        (Work::Encode { params: a, .. }, Work::Encode { params: b, .. }) => a == b,
-        (Work::Decode { segment_log: a, .. }, Work::Decode { segment_log: b, .. }) => a == b,
-        _ => false,
     }
 }

@@ -6,16 +6,21 @@
 //! block first. That is all there is of backpressure.
 //!
 //! ```text
-//! caller -- submit --> workers -----------------------------> order -- next --> caller
-//!              \                                             /
-//!               `--> device thread --> workers (checksum) --'
+//! caller -- submit --> workers (all stages) -----------------------------------> order -- next --> caller
+//!              \                                                                /
+//!               `--> workers (model) --> device thread (entropy) --> workers --'
 //! ```
+//!
+//! A block has up to three stages: the model makes streams of it, or opens its payload; their parts are coded (the
+//! entropy stage); the model puts the payload, or the block, together. On the CPU one worker does all of them at once.
 //!
 //! A block that comes alone is coded on the caller's thread when the caller asks for it: a small input never
 //! starts a thread.
 
 pub(crate) mod accel;
+mod block;
 mod budget;
+mod coder;
 mod device;
 mod order;
 mod route;
@@ -33,14 +38,21 @@ use std::{
     time::Duration,
 };
 
-use self::{accel::Accelerator, budget::Plan, device::Device, order::Reorder, task::BlockTask};
+use self::{
+    accel::{Accelerator, Job},
+    budget::{Demand, Plan},
+    device::Device,
+    order::Reorder,
+    task::BlockTask,
+};
 pub(crate) use self::{
-    accel::{Job, Outcome, Work},
+    block::{Block, Buffers, Finished, Side, Work},
+    budget::scratch,
+    coder::{Coder, Rest},
     route::Route,
-    task::{Coder, Finished, Side},
 };
 use crate::{
-    Options,
+    Options, Pipeline,
     error::{Error, Result},
     format::BlockKind,
     sched::{self, Scheduler, panic_message},
@@ -51,24 +63,25 @@ const MAX_THREADS: usize = 1024;
 /// How often a wait looks at the cancellation token.
 const CANCEL_POLL: Duration = Duration::from_millis(20);
 
-/// The memory of one block in flight. Both buffers grow to little more than the block size.
-#[derive(Debug, Default)]
-pub(crate) struct Buffers {
-    pub raw: Vec<u8>,
-    pub payload: Vec<u8>,
-}
-
 /// What an engine is to do.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Config {
     /// The most raw bytes in a block.
     pub block_size: u32,
-    /// Whether blocks go through the coder and are worth a device; else they are stored.
-    pub coded: bool,
+    /// The pipeline, or the most demanding one.
+    pub pipeline: Pipeline,
+    /// The level at which blocks are encoded; `None` if they are decoded.
+    pub level: Option<u8>,
     /// Whether blocks that are decoded get their checksum computed.
     pub verifies: bool,
     /// Bytes of the memory limit that the caller keeps for itself.
     pub reserve: u64,
+}
+
+impl Config {
+    fn is_stored(&self) -> bool {
+        self.pipeline == Pipeline::Stored
+    }
 }
 
 /// See the [module](self).
@@ -82,8 +95,9 @@ pub(crate) struct Engine {
     /// Blocks submitted so far: the next one's number.
     submitted: u64,
     /// A block that came when no other was in flight and no thread runs, as long as it is alone.
-    lone: Option<Job>,
-    coder: Coder,
+    lone: Option<(u64, Block)>,
+    /// For that block; dropped when threads are started.
+    coder: Option<Coder>,
     order: Reorder,
     /// Whether a device may still be added when the content turns out to be large.
     undecided: bool,
@@ -113,11 +127,14 @@ impl Engine {
     /// # Errors
     /// An impossible option or memory limit.
     pub fn new(options: &Options, route: Route, config: Config) -> Result<Self> {
-        let coder = Coder::new(options.simd, config.coded, config.verifies)?;
+        let coder = Some(Coder::new(options.simd, config.verifies)?);
         let (undecided, device) = match route {
             Route::Cpu => (false, None),
-            Route::Auto => (true, None),
-            Route::Device(accelerator) => (false, Some(accelerator).filter(|_| config.coded)),
+            // Where there is a model, its stages take the CPU so long that a device would spare it little.
+            Route::Auto => (!config.is_stored() && config.pipeline.model().is_none(), None),
+            Route::Device(accelerator) => {
+                (false, Some(accelerator).filter(|_| !config.is_stored()))
+            }
         };
         let mut engine = Self {
             options: options.clone(),
@@ -138,9 +155,11 @@ impl Engine {
         Ok(engine)
     }
 
-    /// Whether it does for blocks of up to `block_size` raw bytes that are `coded`, or else stored.
-    pub fn fits(&self, block_size: u32, coded: bool) -> bool {
-        self.config.block_size >= block_size && (self.config.coded || !coded)
+    /// Whether it does for blocks of up to `block_size` raw bytes of `pipeline`.
+    pub fn fits(&self, block_size: u32, pipeline: Pipeline) -> bool {
+        let demands =
+            |pipeline: Pipeline| (pipeline != Pipeline::Stored, pipeline.model().is_some());
+        self.config.block_size >= block_size && demands(self.config.pipeline) >= demands(pipeline)
     }
 
     /// Bytes of the memory limit that the engine leaves to the caller.
@@ -164,12 +183,6 @@ impl Engine {
     }
 
     /// Takes back the buffers of [`acquire`](Self::acquire).
-    pub fn recycle(&mut self, work: Work) {
-        let (Work::Encode { raw, payload, .. } | Work::Decode { raw, payload, .. }) = work;
-        self.release(Buffers { raw, payload });
-    }
-
-    /// The same.
     pub fn release(&mut self, buffers: Buffers) {
         if self.sets > self.plan.sets {
             self.sets -= 1; // A device's staging has taken the place.
@@ -187,9 +200,6 @@ impl Engine {
             return Ok(());
         }
         self.undecided = false;
-        if !self.config.coded {
-            return Ok(());
-        }
         // Buffers in use cannot be taken back: staging gets what the present plan leaves.
         let left = self.options.memory_limit - self.plan.bytes;
         if let Some(accelerator) = route::open_hardware(left) {
@@ -214,28 +224,27 @@ impl Engine {
 
     fn pool(&mut self) -> &mut Pool {
         self.pool.get_or_insert_with(|| {
+            self.coder = None;
             let (sender, done) = mpsc::channel();
-            let (simd, config) = (self.options.simd, self.config);
-            let coder = move || {
-                Coder::new(simd, config.coded, config.verifies)
-                    .expect("the caller's thread has made one")
-            };
+            let (simd, verifies) = (self.options.simd, self.config.verifies);
+            let coder =
+                move || Coder::new(simd, verifies).expect("the caller's thread has made one");
             let workers = Arc::new(Scheduler::new(self.plan.workers, coder, sender.clone()));
             Pool { device: None, workers, sender, done }
         })
     }
 
     /// Starts work on a block. Its buffers are from [`acquire`](Self::acquire).
-    pub fn submit(&mut self, work: Work) {
-        let job = Job { id: self.submitted, work };
+    pub fn submit(&mut self, block: Block) {
+        let id = self.submitted;
         self.submitted += 1;
         if self.in_flight() == 1 && self.pool.is_none() {
-            self.lone = Some(job);
+            self.lone = Some((id, block));
             return;
         }
         let lone = self.lone.take();
         let pool = self.pool();
-        lone.into_iter().chain([job]).for_each(|job| pool.place(job));
+        lone.into_iter().chain([(id, block)]).for_each(|(id, block)| pool.place(id, block));
     }
 
     /// The next block in order, or `None` if none is in flight. With `wait` it is waited for; else `None` can
@@ -252,8 +261,9 @@ impl Engine {
             if self.in_flight() == 0 {
                 return Ok(None);
             }
-            if let Some(job) = self.lone.take_if(|_| wait) {
-                let coded = catch_unwind(AssertUnwindSafe(|| self.coder.code(job, Side::Cpu)));
+            if let Some((id, block)) = self.lone.take_if(|_| wait) {
+                let coder = self.coder.as_mut().expect("no thread has been started");
+                let coded = catch_unwind(AssertUnwindSafe(|| coder.code(id, block)));
                 let block = coded.map_err(|panic| Error::Internal(panic_message(panic)))?;
                 self.order.insert(block);
             } else {
@@ -296,20 +306,26 @@ impl Engine {
 }
 
 impl Pool {
-    /// Routes a job. Only coded blocks are worth a way to the device and back.
-    fn place(&self, job: Job) {
-        let trivial = match &job.work {
-            Work::Encode { .. } => false,
-            Work::Decode { kind, .. } => *kind != BlockKind::Coded,
+    /// Routes a block. Only coded ones are worth a way to the device and back.
+    fn place(&self, id: u64, block: Block) {
+        let trivial = match block.work {
+            Work::Encode { .. } => block.pipeline == Pipeline::Stored,
+            Work::Decode { encoded, .. } => encoded.kind != BlockKind::Coded,
         };
-        let refused = match &self.device {
-            Some((device, Share::All)) if !trivial => device.send(job),
-            Some((device, Share::Spare)) if !trivial => device.offer(job),
-            _ => Err(job),
+        let device = self.device.as_ref().filter(|(device, share)| {
+            !trivial && (*share == Share::All || device.sender().has_room())
+        });
+        let task = match device {
+            None => BlockTask::All(id, block),
+            Some((device, _)) if block.pipeline.model().is_some() => {
+                BlockTask::Prepare(id, block, device.sender().clone())
+            }
+            Some((device, _)) => match device.sender().send(Job::whole(id, block)) {
+                Ok(()) => return,
+                Err(job) => BlockTask::StandIn(job, Side::Cpu),
+            },
         };
-        if let Err(job) = refused {
-            self.workers.spawn(BlockTask::Code(job, Side::Cpu));
-        }
+        self.workers.spawn(task);
     }
 }
 
@@ -318,7 +334,9 @@ fn plan(options: &Options, config: &Config, accelerator: Option<&dyn Accelerator
         0 => thread::available_parallelism().map_or(1, usize::from),
         threads => threads.min(MAX_THREADS),
     };
-    Plan::new(options.memory_limit, config.reserve, config.block_size, threads, accelerator)
+    let Config { block_size, pipeline, level, reserve, .. } = *config;
+    let demand = Demand::new(pipeline, block_size, level, accelerator.is_some());
+    Plan::new(options.memory_limit, reserve, demand, threads, accelerator)
 }
 
 /// Gives `buffer` this length without over-allocating, as buffers are counted against the memory limit. New

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use crate::engine::task::Finished;
+use super::block::Finished;
 
 /// Blocks that wait for an earlier one. It is never longer than there are blocks in flight.
 #[derive(Default)]

@@ -11,14 +11,10 @@ use std::{
 };
 
 use super::{
-    accel::{Accelerator, BatchLimit, Done, Job},
+    accel::{Accelerator, BatchLimit, Done, Job, Work as Parts},
     *,
 };
-use crate::{
-    BlockFault, DeviceError, Simd,
-    block::{BlockParams, Coder},
-    coder::Codec,
-};
+use crate::{BlockFault, DeviceError, Simd, block::Encoded};
 
 /// What a [`Fake`] does wrong.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -49,7 +45,7 @@ pub(crate) struct Seen {
 }
 
 pub(crate) struct Fake {
-    codec: Codec,
+    coder: Coder,
     trouble: Trouble,
     batch: usize,
     slots: usize,
@@ -60,27 +56,21 @@ pub(crate) struct Fake {
 impl Fake {
     pub fn new(trouble: Trouble, batch: usize, slots: usize) -> (Self, Arc<Seen>) {
         let seen = Arc::new(Seen::default());
-        let codec = Codec::new(Simd::Scalar).unwrap();
+        let coder = Coder::new(Simd::Scalar, true).unwrap();
         let in_flight = VecDeque::new();
-        (Self { codec, trouble, batch, slots, in_flight, seen: Arc::clone(&seen) }, seen)
+        (Self { coder, trouble, batch, slots, in_flight, seen: Arc::clone(&seen) }, seen)
     }
 
     fn code(&mut self, mut job: Job) -> Done {
-        let outcome = match &mut job.work {
-            _ if self.trouble == Trouble::Fault => Err(BlockFault::Stream),
-            Work::Encode { raw, payload, params } => {
-                Ok(Outcome::Encoded(self.codec.encode(raw, params, payload)))
-            }
-            Work::Decode { payload, raw, kind, table_log, segment_log, raw_size } => {
-                assert_eq!(*kind, BlockKind::Coded, "trivial blocks are not worth the way");
-                raw.clear();
-                raw.resize(*raw_size as usize, 0);
-                self.codec
-                    .decode(payload, *kind, Coder::Rans, *table_log, *segment_log, raw)
-                    .map(|()| Outcome::Decoded)
-            }
+        if let Parts::Decode { parts, .. } = &job.work {
+            let coded = parts.iter().any(|part| part.encoded.kind == BlockKind::Coded);
+            assert!(coded, "trivial blocks are not worth the way");
+        }
+        let outcome = match self.trouble {
+            Trouble::Fault => Err(BlockFault::Stream),
+            _ => self.coder.code_parts(&mut job.work),
         };
-        Done { id: job.id, work: job.work, outcome }
+        Done { job, outcome }
     }
 }
 
@@ -90,7 +80,7 @@ impl Accelerator for Fake {
     }
 
     fn batch_limit(&self) -> BatchLimit {
-        BatchLimit { blocks: self.batch, raw_bytes: 1 << 20 }
+        BatchLimit { parts: self.batch, raw_bytes: 1 << 20 }
     }
 
     fn slots(&self) -> usize {
@@ -102,7 +92,8 @@ impl Accelerator for Fake {
     }
 
     fn submit(&mut self, jobs: Vec<Job>) -> Result<(), (DeviceError, Vec<Job>)> {
-        assert!(!jobs.is_empty() && jobs.len() <= self.batch);
+        let parts: usize = jobs.iter().map(|job| job.work.parts()).sum();
+        assert!(!jobs.is_empty() && parts <= self.batch);
         assert!(self.in_flight.len() < self.slots);
         let number = self.seen.submissions.fetch_add(1, Relaxed);
         if self.trouble == Trouble::RefuseSubmit(number) {
@@ -143,7 +134,13 @@ impl Accelerator for Fake {
     }
 }
 
-const CONFIG: Config = Config { block_size: 4096, coded: true, verifies: true, reserve: 0 };
+const CONFIG: Config = Config {
+    block_size: 4096,
+    pipeline: Pipeline::Rans,
+    level: Some(3),
+    verifies: true,
+    reserve: 0,
+};
 
 fn options() -> Options {
     Options::new().threads(2).simd(Simd::Scalar)
@@ -154,23 +151,31 @@ fn raw(number: u64) -> Vec<u8> {
     (0..4096u64).map(|i| (i * i / 64 % 50 + number) as u8).collect()
 }
 
+/// The payload of that block at level 3, from one worker that does all stages.
+fn payload(pipeline: Pipeline, number: u64) -> Vec<u8> {
+    let mut coder = Coder::new(Simd::Scalar, true).unwrap();
+    let buffers = Buffers { raw: raw(number), ..Buffers::default() };
+    let work = Work::Encode { level: 3, table_log: None };
+    coder.code(0, Block { buffers, pipeline, segment_log: 12, work }).buffers.payload
+}
+
 fn submit(engine: &mut Engine, number: u64) {
-    let Buffers { raw: mut buffer, payload } = engine.acquire().expect("buffers are free");
-    buffer.clear();
-    buffer.extend(raw(number));
-    let params = BlockParams { coder: Coder::Rans, segment_log: 12, table_log: None };
-    engine.submit(Work::Encode { raw: buffer, payload, params });
+    let mut buffers = engine.acquire().expect("buffers are free");
+    buffers.raw.clear();
+    buffers.raw.extend(raw(number));
+    let pipeline = engine.config.pipeline;
+    let work = Work::Encode { level: 3, table_log: None };
+    engine.submit(Block { buffers, pipeline, segment_log: 12, work });
 }
 
 fn take(engine: &mut Engine, number: u64) -> Side {
     let block = engine.next(true).unwrap().expect("a block is in flight");
-    let Work::Encode { raw: found, .. } = &block.work else { panic!("it was to be encoded") };
     assert_eq!((block.id, block.crc), (number, crc32c::crc32c(&raw(number))));
-    assert!(*found == raw(number));
-    assert!(matches!(block.outcome, Ok(Outcome::Encoded(e)) if e.kind == BlockKind::Coded));
-    let side = block.side;
-    engine.recycle(block.work);
-    side
+    assert!(block.buffers.raw == raw(number));
+    assert!(block.buffers.payload == payload(engine.config.pipeline, number));
+    assert_eq!(block.outcome.unwrap().kind, BlockKind::Coded);
+    engine.release(block.buffers);
+    block.side
 }
 
 /// Runs as many blocks through as the engine has buffers for, again and again. Who coded how many?
@@ -230,6 +235,63 @@ fn an_explicit_device_gets_every_block_in_any_order() {
         assert_eq!(seen.jobs.load(Relaxed), 60);
         assert!(seen.most_in_flight.load(Relaxed) <= batch * slots);
     }
+}
+
+/// The stages of a block on workers and device in turn, with and without trouble, both ways.
+#[test]
+fn a_device_codes_the_parts_of_blocks_with_a_model() {
+    for (trouble, expected) in [
+        (Trouble::None, Some([0, 40, 0])),
+        (Trouble::Backward, Some([0, 40, 0])),
+        (Trouble::Slow(1), Some([0, 40, 0])),
+        (Trouble::RefuseSubmit(3), None),
+        (Trouble::LoseAtPoll(4), None),
+    ] {
+        for pipeline in [Pipeline::Lzr, Pipeline::Lzseqr] {
+            let config = Config { pipeline, ..CONFIG };
+            let (fake, _) = Fake::new(trouble, 6, 2);
+            let device = Route::Device(Box::new(fake));
+            let mut engine = Engine::new(&options(), device, config).unwrap();
+            let sides = run(&mut engine, 40);
+            assert!(expected.is_none_or(|expected| sides == expected), "{trouble:?}: {sides:?}");
+            assert_eq!(sides[2] > 0, expected.is_none(), "{trouble:?}: {sides:?}");
+
+            let (fake, _) = Fake::new(trouble, 6, 2);
+            let device = Route::Device(Box::new(fake));
+            let config = Config { level: None, ..config };
+            let mut engine = Engine::new(&options(), device, config).unwrap();
+            for number in 0..40 {
+                let mut buffers = engine.acquire().unwrap();
+                buffers.payload = payload(pipeline, number);
+                let encoded = Encoded { kind: BlockKind::Coded, table_log: 0 };
+                let work = Work::Decode { encoded, raw_size: 4096 };
+                engine.submit(Block { buffers, pipeline, segment_log: 12, work });
+                if number >= 2 {
+                    take_decoded(&mut engine, number - 2);
+                }
+            }
+            take_decoded(&mut engine, 38);
+            take_decoded(&mut engine, 39);
+        }
+    }
+}
+
+fn take_decoded(engine: &mut Engine, number: u64) {
+    let block = engine.next(true).unwrap().expect("a block is in flight");
+    block.outcome.unwrap();
+    assert!(block.buffers.raw == raw(number), "block {number}");
+    assert_eq!(block.crc, crc32c::crc32c(&raw(number)));
+    engine.release(block.buffers);
+}
+
+/// More parts than a batch takes are no reason to fail, or to wait.
+#[test]
+fn a_block_too_large_for_a_batch_is_coded_by_the_cpu() {
+    let config = Config { pipeline: Pipeline::Lzseqr, ..CONFIG };
+    let (fake, seen) = Fake::new(Trouble::None, 0, 1);
+    let mut engine = Engine::new(&options(), Route::Device(Box::new(fake)), config).unwrap();
+    assert_eq!(run(&mut engine, 5), [5, 0, 0]);
+    assert_eq!(seen.jobs.load(Relaxed), 0);
 }
 
 #[test]
@@ -313,7 +375,7 @@ fn cancelling_ends_a_wait_for_a_slow_device() {
     let canceller = thread::spawn(move || token.cancel());
     let error = (0..).find_map(|number| {
         submit(&mut engine, number);
-        engine.next(true).map(|block| engine.recycle(block.unwrap().work)).err()
+        engine.next(true).map(|block| engine.release(block.unwrap().buffers)).err()
     });
     assert!(matches!(error, Some(Error::Cancelled)));
     canceller.join().unwrap();
@@ -322,10 +384,10 @@ fn cancelling_ends_a_wait_for_a_slow_device() {
 #[test]
 fn stored_frames_need_no_device() {
     let (fake, seen) = Fake::new(Trouble::None, 4, 2);
-    let config = Config { coded: false, ..CONFIG };
+    let config = Config { pipeline: Pipeline::Stored, ..CONFIG };
     let mut engine = Engine::new(&options(), Route::Device(Box::new(fake)), config).unwrap();
     submit(&mut engine, 0);
     let block = engine.next(true).unwrap().unwrap();
-    assert!(matches!(block.outcome, Ok(Outcome::Encoded(e)) if e.kind == BlockKind::Stored));
+    assert_eq!(block.outcome.unwrap().kind, BlockKind::Stored);
     assert_eq!(seen.jobs.load(Relaxed), 0);
 }

@@ -2,10 +2,7 @@
 
 use crate::{
     error::{Error, FrameFault, Result},
-    format::{
-        MAX_BLOCK_LOG, MAX_SEGMENT_LOG, MIN_BLOCK_LOG, MIN_SEGMENT_LOG, PipelineId, field_u32,
-        field_u64,
-    },
+    format::{MAX_SEGMENT_LOG, MIN_BLOCK_LOG, MIN_SEGMENT_LOG, PipelineId, field_u32, field_u64},
 };
 
 /// The first four bytes of a frame.
@@ -94,8 +91,9 @@ impl FrameHeader {
         if flags & !(CONTENT_SIZE_KNOWN | INDEXED) != 0 || bytes[9..12] != [0; 3] {
             return Err(corrupt(FrameFault::Reserved));
         }
+        let pipeline = PipelineId(bytes[6]);
         let block_log = bytes[7];
-        if !(MIN_BLOCK_LOG..=MAX_BLOCK_LOG).contains(&block_log) {
+        if !(MIN_BLOCK_LOG..=pipeline.max_block_log()).contains(&block_log) {
             return Err(corrupt(FrameFault::BlockSize));
         }
         let segment_log = bytes[8];
@@ -108,7 +106,7 @@ impl FrameHeader {
             return Err(corrupt(FrameFault::Reserved));
         }
         Ok(Self {
-            pipeline: PipelineId(bytes[6]),
+            pipeline,
             block_log,
             segment_log,
             content_size: known.then_some(content_size),

@@ -1,6 +1,10 @@
 //! The frame format as pure bytes: no I/O, no allocation that the input controls. `docs/FORMAT.md` is its
 //! specification.
 
+use std::ops::RangeInclusive;
+
+use crate::block::Coder;
+
 mod footer;
 mod frame;
 mod header;
@@ -17,15 +21,17 @@ pub use skippable::{SKIPPABLE_MAGIC, SkippableHeader};
 
 /// Smallest block: 4 KiB.
 pub const MIN_BLOCK_LOG: u8 = 12;
-/// Largest block: 1 MiB.
-pub const MAX_BLOCK_LOG: u8 = 20;
+/// Largest block: 4 MiB.
+pub const MAX_BLOCK_LOG: u8 = 22;
+/// Largest block of a pipeline without a model, and largest part of one with a model: 1 MiB.
+pub const MAX_PART_LOG: u8 = 20;
 /// Smallest segment: 4 KiB.
 pub const MIN_SEGMENT_LOG: u8 = 12;
 /// Largest segment: 64 KiB.
 pub const MAX_SEGMENT_LOG: u8 = 16;
-/// Smallest table: 256 slots.
+/// Smallest table of rANS: 256 slots.
 pub const MIN_TABLE_LOG: u8 = 8;
-/// Largest table: 4096 slots.
+/// Largest table of any coder: 4096 slots.
 pub const MAX_TABLE_LOG: u8 = 12;
 
 /// The pipeline byte of a frame header, as read: it may name a pipeline that this build does not have.
@@ -40,10 +46,30 @@ impl PipelineId {
         NAMES.get(usize::from(self.0)).copied()
     }
 
-    /// Whether the header of a coded block may hold this table log. A pipeline that this build does not have may
-    /// have one table per block or not.
+    /// Exponent of the largest block. A pipeline that this build does not have may have a model.
+    pub(crate) fn max_block_log(self) -> u8 {
+        if self.0 <= 3 { MAX_PART_LOG } else { MAX_BLOCK_LOG }
+    }
+
+    /// Whether the header of a coded block may hold this table log. Of a pipeline that this build does not have
+    /// nothing is known.
     pub(crate) fn takes_table_log(self, log: u8) -> bool {
-        (MIN_TABLE_LOG..=MAX_TABLE_LOG).contains(&log) || self != Self(1) && log == 0
+        match self.0 {
+            0 => false,
+            1..=3 => self.table_logs().contains(&log),
+            4..=8 => log == 0,
+            _ => true,
+        }
+    }
+
+    /// The table logs of a pipeline that has one table a block.
+    pub(crate) fn table_logs(self) -> RangeInclusive<u8> {
+        match self.0 {
+            1 => Coder::Rans.table_logs(),
+            2 => Coder::Fse.table_logs(),
+            3 => Coder::Huffman.table_logs(),
+            _ => 0..=0,
+        }
     }
 }
 

@@ -90,6 +90,33 @@ fn frame_headers_out_of_range_are_refused() {
 }
 
 #[test]
+fn the_pipeline_decides_the_largest_block_and_the_table_logs() {
+    for pipeline in 0..=9 {
+        let largest = if pipeline <= 3 { 20 } else { 22 };
+        for block_log in 12..=23 {
+            let header = FrameHeader { pipeline: PipelineId(pipeline), block_log, ..header() };
+            let header = FrameHeader { segment_log: 12, ..header };
+            let parsed = FrameHeader::parse(&header.encode(), 0);
+            assert_eq!(parsed.is_ok(), block_log <= largest, "{pipeline}, {block_log}");
+        }
+        let frame = FrameHeader { pipeline: PipelineId(pipeline), ..header() };
+        for table_log in 0..=13 {
+            let block = BlockHeader { table_log, ..block() };
+            let taken = match pipeline {
+                0 => false,
+                1 => (8..=12).contains(&table_log),
+                2 => (5..=12).contains(&table_log),
+                3 => (1..=12).contains(&table_log),
+                9 => true, // nothing is known of it
+                _ => table_log == 0,
+            };
+            let parsed = Record::parse(&Record::Block(block).encode(0), 0, &frame);
+            assert_eq!(parsed.is_ok(), taken, "{pipeline}, {table_log}");
+        }
+    }
+}
+
+#[test]
 fn a_block_header_is_laid_out_as_specified() {
     let bytes = Record::Block(block()).encode(3);
     assert_eq!(bytes[..2], [2, 11]);
@@ -215,11 +242,13 @@ fn skippable_headers_are_those_of_zstandard() {
 proptest! {
     #[test]
     fn frame_headers_come_back(
-        pipeline: u8, block_log in 12..=20u8, segment in 12..=16u8, content_size: Option<u64>,
+        pipeline: u8, block_log in 12..=22u8, segment in 12..=16u8, content_size: Option<u64>,
         indexed: bool,
     ) {
+        let pipeline = PipelineId(pipeline);
+        let block_log = block_log.min(pipeline.max_block_log());
         let header = FrameHeader {
-            pipeline: PipelineId(pipeline),
+            pipeline,
             block_log,
             segment_log: segment.min(block_log),
             content_size,

@@ -6,7 +6,8 @@
 //! idle worker awaits: a run of three tasks starts at most three threads.
 //!
 //! Every task yields one message on the channel given to [`Scheduler::new`]: its output, or the message of its
-//! panic. So whoever counts tasks and messages never waits in vain.
+//! panic; unless it has handed its work on to somebody who will. So whoever counts what was begun and the messages
+//! never waits in vain.
 
 mod sleep;
 #[cfg(test)]
@@ -33,7 +34,8 @@ pub(crate) trait Task: Send + Sized + 'static {
     /// What a task yields.
     type Output: Send + 'static;
 
-    fn run(self, scratch: &mut Self::Scratch) -> Self::Output;
+    /// `None` if somebody else goes on with the work.
+    fn run(self, scratch: &mut Self::Scratch) -> Option<Self::Output>;
 }
 
 /// What became of a task.
@@ -144,7 +146,8 @@ impl<T: Task> Shared<T> {
             task.run(scratch.get_or_insert_with(|| (self.new_scratch)()))
         }));
         let message = match outcome {
-            Ok(output) => Outcome::Finished(output),
+            Ok(Some(output)) => Outcome::Finished(output),
+            Ok(None) => return true,
             Err(panic) => {
                 *scratch = None; // It may be half changed.
                 Outcome::Panicked(panic_message(panic))

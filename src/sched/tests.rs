@@ -11,6 +11,8 @@ use std::{
 use super::{Outcome, Scheduler, Task};
 
 enum Job {
+    /// Is handed on to nobody.
+    Vanish,
     Double(u64),
     Panic,
     /// Waits for as many others as the barrier demands; only as many threads can get past it.
@@ -22,9 +24,10 @@ impl Task for Job {
     type Scratch = u64;
     type Output = Output;
 
-    fn run(self, scratch: &mut u64) -> Output {
+    fn run(self, scratch: &mut u64) -> Option<Output> {
         *scratch += 1;
         let value = match self {
+            Job::Vanish => return None,
             Job::Double(n) => 2 * n,
             Job::Panic => panic!("job {}", 7),
             Job::Meet(barrier) => {
@@ -37,7 +40,7 @@ impl Task for Job {
                 0
             }
         };
-        (value, thread::current().id(), *scratch)
+        Some((value, thread::current().id(), *scratch))
     }
 }
 
@@ -53,6 +56,20 @@ fn output(outcome: Outcome<Output>) -> Output {
         Outcome::Finished(output) => output,
         Outcome::Panicked(message) => panic!("a task panicked: {message}"),
     }
+}
+
+#[test]
+fn a_task_that_is_handed_on_sends_no_message() {
+    let (scheduler, receiver) = scheduler(2);
+    for n in 0..50 {
+        scheduler.spawn(Job::Vanish);
+        scheduler.spawn(Job::Double(n));
+    }
+    let mut values: Vec<u64> = receiver.iter().take(50).map(|outcome| output(outcome).0).collect();
+    values.sort();
+    assert!(values.into_iter().eq((0..50).map(|n| 2 * n)));
+    drop(scheduler);
+    assert!(receiver.recv().is_err(), "nothing more comes");
 }
 
 #[test]

@@ -8,7 +8,8 @@ use std::{
 
 use crate::{
     Options, Pipeline, Progress,
-    engine::{Buffers, Config, Engine, Finished, Route, Side, Work},
+    block::Encoded,
+    engine::{Block, Buffers, Config, Engine, Finished, Route, Side, Work},
     error::{BlockFault, Error, Result},
     format::{FrameHeader, FrameReader, RECORD_HEADER_SIZE},
     stream::{Failure, Input, Start},
@@ -128,8 +129,9 @@ impl<R: Read> Decompressor<R> {
             State::Over(_) => return Ok(false),
             State::Between => self.begin_frame()?,
             State::Begun(frame) => {
-                let (block_size, coded) = needs(frame.header());
-                let fits = |engine: &Engine| engine.fits(block_size, coded);
+                let block_size = frame.header().block_size();
+                let pipeline = Pipeline::try_from(frame.header().pipeline)?;
+                let fits = |engine: &Engine| engine.fits(block_size, pipeline);
                 if !self.engine.as_ref().is_some_and(fits) {
                     if in_flight > 0 {
                         return Ok(false);
@@ -176,8 +178,13 @@ impl<R: Read> Decompressor<R> {
             Some(route) => route,
             None => Route::choose(&self.options)?,
         };
-        let (block_size, coded) = needs(frame.header());
-        let config = Config { block_size, coded, verifies: self.options.verify, reserve: 0 };
+        let config = Config {
+            block_size: frame.header().block_size(),
+            pipeline: Pipeline::try_from(frame.header().pipeline)?,
+            level: None,
+            verifies: self.options.verify,
+            reserve: 0,
+        };
         let mut engine = Engine::new(&self.options, route, config)?;
         engine.expect_content(frame.header().content_size.unwrap_or(0))?;
         self.engine = Some(engine);
@@ -197,19 +204,18 @@ impl<R: Read> Decompressor<R> {
             engine.release(buffers);
             return self.end_frame().map(|()| true);
         };
-        let segment_log = frame.header().segment_log;
+        let &FrameHeader { pipeline, segment_log, .. } = frame.header();
         let short = block.raw_size < frame.header().block_size();
         let limit = self.options.output_limit;
         self.announced = add_within(self.announced, u64::from(block.raw_size), limit)?;
         self.input.read_payload(&mut buffers.payload, &block, number, offset)?;
         engine.expect_content(self.announced)?;
-        engine.submit(Work::Decode {
-            payload: buffers.payload,
-            raw: buffers.raw,
-            kind: block.kind,
-            table_log: block.table_log,
+        let encoded = Encoded { kind: block.kind, table_log: block.table_log };
+        engine.submit(Block {
+            buffers,
+            pipeline: Pipeline::try_from(pipeline)?,
             segment_log,
-            raw_size: block.raw_size,
+            work: Work::Decode { encoded, raw_size: block.raw_size },
         });
         self.short = short;
         self.pending.push_back(Pending { number, offset, end: self.input.offset, crc: block.crc });
@@ -253,15 +259,12 @@ impl<R: Read> Decompressor<R> {
             outcome => outcome,
         };
         verdict.map_err(|reason| Error::CorruptBlock { block: number, offset, reason })?;
-        let Work::Decode { raw, payload, .. } = block.work else {
-            return Err(Error::Internal("a block was not decoded".to_owned()));
-        };
         self.progress.blocks += 1;
-        self.progress.raw_bytes += raw.len() as u64;
+        self.progress.raw_bytes += block.buffers.raw.len() as u64;
         self.progress.coded_bytes = end;
         self.progress.device_blocks += u64::from(block.side == Side::Device);
         self.progress.retried_blocks += u64::from(block.side == Side::Retried);
-        self.current = Some((Buffers { raw, payload }, 0));
+        self.current = Some((block.buffers, 0));
         if let Some(report) = &self.options.progress {
             report(self.progress);
         }
@@ -278,11 +281,6 @@ impl<R: Read> Decompressor<R> {
         }
         Ok(self.current.as_ref().map_or(&[], |(buffers, at)| &buffers.raw[*at..]))
     }
-}
-
-/// What an engine has to do for a frame: how large its blocks are, and whether they are coded.
-fn needs(header: &FrameHeader) -> (u32, bool) {
-    (header.block_size(), header.pipeline != Pipeline::Stored.id())
 }
 
 /// The sum of raw sizes.

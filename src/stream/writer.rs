@@ -6,9 +6,8 @@ use std::{
 };
 
 use crate::{
-    Options, Pipeline, Progress,
-    block::{BlockParams, Coder},
-    engine::{Buffers, Config, Engine, Finished, Outcome, Route, Side, Work},
+    Options, Progress,
+    engine::{Block, Buffers, Config, Engine, Finished, Route, Side, Work},
     error::{Error, Result},
     format::{BlockHeader, BlockKind, FrameHeader, FrameWriter, IndexEntry, entry, padding},
     stream::{Failure, output::Output},
@@ -63,16 +62,11 @@ impl Options {
 
 impl<W: Write> Compressor<W> {
     pub(super) fn new(options: &Options, inner: W, route: Route) -> Result<Self> {
-        let header = FrameHeader {
-            pipeline: options.pipeline.id(),
-            block_log: options.block_log,
-            segment_log: options.segment.segment_log().min(options.block_log),
-            content_size: options.content_size,
-            indexed: options.index,
-        };
+        let header = options.frame_header()?;
         let config = Config {
             block_size: header.block_size(),
-            coded: options.pipeline != Pipeline::Stored,
+            pipeline: options.pipeline,
+            level: Some(options.level),
             verifies: false,
             reserve: if options.index { options.memory_limit / 16 } else { 0 },
         };
@@ -176,13 +170,14 @@ impl<W: Write> Compressor<W> {
 
     /// Hands the current block to the engine, if there is one.
     fn submit(&mut self) {
-        let Some(Buffers { raw, payload }) = self.current.take() else { return };
-        let params = BlockParams {
-            coder: Coder::Rans,
+        let Some(buffers) = self.current.take() else { return };
+        let Options { pipeline, level, table_log, .. } = self.options;
+        self.engine.submit(Block {
+            buffers,
+            pipeline,
             segment_log: self.header.segment_log,
-            table_log: self.options.table_log,
-        };
-        self.engine.submit(Work::Encode { raw, payload, params });
+            work: Work::Encode { level, table_log },
+        });
     }
 
     /// Ends the current block and writes everything so far.
@@ -202,12 +197,10 @@ impl<W: Write> Compressor<W> {
 
     fn write_block(&mut self, block: Finished) -> Result<()> {
         self.write_header()?;
-        let (raw, payload, encoded) = match (&block.work, &block.outcome) {
-            (Work::Encode { raw, payload, .. }, Ok(Outcome::Encoded(encoded))) => {
-                (raw, payload, encoded)
-            }
-            _ => return Err(Error::Internal("a block was not encoded".to_owned())),
+        let Ok(encoded) = block.outcome else {
+            return Err(Error::Internal("a block was not encoded".to_owned()));
         };
+        let Buffers { raw, payload, .. } = &block.buffers;
         let payload = if encoded.kind == BlockKind::Stored { raw } else { payload };
         let header = BlockHeader {
             kind: encoded.kind,
@@ -227,7 +220,7 @@ impl<W: Write> Compressor<W> {
         self.progress.raw_bytes += u64::from(header.raw_size);
         self.progress.device_blocks += u64::from(block.side == Side::Device);
         self.progress.retried_blocks += u64::from(block.side == Side::Retried);
-        self.engine.recycle(block.work);
+        self.engine.release(block.buffers);
         if let Some(report) = &self.options.progress {
             report(self.progress());
         }

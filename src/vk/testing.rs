@@ -12,7 +12,7 @@ pub use super::{
     timing::CommandTime,
 };
 use crate::{
-    block::{BlockParams, Encoded},
+    block::{BlockParams, Coder, DecodePart, EncodePart, Encoded},
     device::{DeviceInfo, DeviceSelector},
     engine::accel::{Accelerator, Done, Job, Outcome, Work},
     error::{BlockFault, DeviceError},
@@ -99,15 +99,13 @@ impl Gpu {
         blocks: &[&[u8]],
         params: BlockParams,
     ) -> Result<Vec<(Encoded, Vec<u8>)>, DeviceError> {
-        let works = blocks.iter().map(|raw| Work::Encode {
-            raw: raw.to_vec(),
-            payload: Vec::new(),
-            params,
-        });
+        let works = blocks.iter().map(|raw| encode_work(raw, params));
         let done = self.run(works)?.into_iter();
         Ok(done
-            .map(|done| match (done.outcome, done.work) {
-                (Ok(Outcome::Encoded(encoded)), Work::Encode { payload, .. }) => (encoded, payload),
+            .map(|done| match (done.outcome, done.job.work) {
+                (Ok(Outcome::Encoded(parts)), Work::Encode { payload, .. }) => {
+                    (parts[0].encoded, payload)
+                }
                 other => panic!("an encode job came back as {other:?}"),
             })
             .collect())
@@ -119,16 +117,19 @@ impl Gpu {
         blocks: &[CodedBlock],
     ) -> Result<Vec<Result<Vec<u8>, BlockFault>>, DeviceError> {
         let works = blocks.iter().cloned().map(|block| Work::Decode {
+            parts: vec![DecodePart {
+                payload: 0..block.payload.len(),
+                range: 0..block.raw_size as usize,
+                encoded: Encoded { kind: block.kind, table_log: block.table_log },
+                coder: block.coder,
+            }],
             payload: block.payload,
             raw: vec![0xEE; 3],
-            kind: block.kind,
-            table_log: block.table_log,
             segment_log: block.segment_log,
-            raw_size: block.raw_size,
         });
         let done = self.run(works)?.into_iter();
         Ok(done
-            .map(|done| match (done.outcome, done.work) {
+            .map(|done| match (done.outcome, done.job.work) {
                 (Ok(Outcome::Decoded), Work::Decode { raw, .. }) => Ok(raw),
                 (Err(fault), _) => Err(fault),
                 other => panic!("a decode job came back as {other:?}"),
@@ -140,12 +141,8 @@ impl Gpu {
     /// of another batch that is submitted after the loss.
     pub fn lose(mut self, blocks: &[&[u8]], params: BlockParams) -> [Vec<Vec<u8>>; 2] {
         let jobs = || -> Vec<Job> {
-            let works = blocks.iter().map(|raw| Work::Encode {
-                raw: raw.to_vec(),
-                payload: Vec::new(),
-                params,
-            });
-            (0..).zip(works).map(|(id, work)| Job { id, work }).collect()
+            let works = blocks.iter().map(|raw| encode_work(raw, params));
+            (0..).zip(works).map(|(id, work)| Job { id, work, rest: None }).collect()
         };
         let raw = |jobs: Vec<Job>| -> Vec<Vec<u8>> {
             let works = jobs.into_iter().map(|job| match job.work {
@@ -166,12 +163,8 @@ impl Gpu {
 
     /// All jobs in batches as large and as many at once as the accelerator takes.
     fn run(&mut self, works: impl Iterator<Item = Work>) -> Result<Vec<Done>, DeviceError> {
-        let size = |work: &Work| match work {
-            Work::Encode { raw, .. } => raw.len(),
-            Work::Decode { raw_size, .. } => *raw_size as usize,
-        };
         let limit = self.accelerator.batch_limit();
-        let mut works = (0..).zip(works).map(|(id, work)| Job { id, work }).peekable();
+        let mut works = (0..).zip(works).map(|(id, work)| Job { id, work, rest: None }).peekable();
         let mut done = Vec::new();
         while works.peek().is_some() || self.accelerator.batches_in_flight() > 0 {
             if works.peek().is_none()
@@ -183,16 +176,25 @@ impl Gpu {
             let (mut batch, mut bytes) = (Vec::new(), 0);
             while let Some(job) = works.next_if(|job| {
                 batch.is_empty()
-                    || batch.len() < limit.blocks && bytes + size(&job.work) <= limit.raw_bytes
+                    || batch.len() < limit.parts && bytes + job.work.raw_bytes() <= limit.raw_bytes
             }) {
-                bytes += size(&job.work);
+                bytes += job.work.raw_bytes();
                 batch.push(job);
             }
             self.accelerator.submit(batch).map_err(|(error, _)| error)?;
         }
-        assert!(done.iter().zip(0..).all(|(done, id)| done.id == id), "jobs come back in order");
+        assert!(
+            done.iter().zip(0..).all(|(done, id)| done.job.id == id),
+            "jobs come back in order"
+        );
         Ok(done)
     }
+}
+
+fn encode_work(raw: &[u8], params: BlockParams) -> Work {
+    let BlockParams { coder, segment_log, table_log } = params;
+    let parts = vec![EncodePart { range: 0..raw.len(), coder, table_log }];
+    Work::Encode { raw: raw.to_vec(), parts, segment_log, payload: Vec::new() }
 }
 
 /// A recording that can be run again and again over the same device-resident buffers, for benchmarks.
@@ -246,6 +248,7 @@ impl Bench {
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[allow(missing_docs, reason = "fields of a block header and its payload")]
 pub struct CodedBlock {
+    pub coder: Coder,
     pub kind: BlockKind,
     pub table_log: u8,
     pub segment_log: u8,

@@ -1,10 +1,11 @@
 //! Every kernel against its twin: after each step of a recording all buffers are the same, word for word.
 
 use ranvil::{
-    coder::{BlockParams, Coder},
+    coder::Coder,
     kernel::{
         BufferDesc, Command, Recording,
-        plan::{CodedBlock, DecodePlan, EncodePlan},
+        generated::EncodeResult,
+        plan::{CodedBlock, DecodePlan, EncodePlan, RawBlock},
         twin,
     },
     testing::Gpu,
@@ -72,28 +73,38 @@ fn compare(gpu: &mut Gpu, recording: &Recording, buffers: &mut [Vec<u32>]) {
 }
 
 /// Encodes on device and twins and returns the payloads of the coded blocks.
-fn encode(gpu: &mut Gpu, blocks: &[Vec<u8>], params: &BlockParams) -> Vec<(Vec<u8>, CodedBlock)> {
-    let sizes: Vec<u32> = blocks.iter().map(|block| block.len() as u32).collect();
-    let plan = EncodePlan::new(&sizes, params);
+fn encode(
+    gpu: &mut Gpu,
+    blocks: &[(Vec<u8>, RawBlock)],
+    segment_log: u8,
+) -> Vec<(Vec<u8>, CodedBlock)> {
+    let headers: Vec<RawBlock> = blocks.iter().map(|(_, header)| *header).collect();
+    let plan = EncodePlan::new(&headers, segment_log);
     let mut buffers = junk(&plan.recording);
     upload(&mut buffers[EncodePlan::BLOCKS.0 as usize], 0, bytemuck::cast_slice(&plan.blocks));
     upload(&mut buffers[EncodePlan::PIECES.0 as usize], 0, bytemuck::cast_slice(&plan.pieces));
-    for (number, block) in blocks.iter().enumerate() {
-        upload(&mut buffers[EncodePlan::RAW.0 as usize], plan.raw_range(number).start, block);
+    for (number, (raw, _)) in blocks.iter().enumerate() {
+        upload(&mut buffers[EncodePlan::RAW.0 as usize], plan.raw_range(number).start, raw);
     }
     compare(gpu, &plan.recording, &mut buffers);
     let payload: &[u8] = bytemuck::cast_slice(&buffers[EncodePlan::PAYLOAD.0 as usize]);
-    let results: &[ranvil::kernel::generated::EncodeResult] =
-        bytemuck::cast_slice(&buffers[EncodePlan::RESULTS.0 as usize]);
-    let coded = results.iter().zip(&sizes).filter(|(result, _)| result.kind == 2);
+    let results: &[EncodeResult] = bytemuck::cast_slice(&buffers[EncodePlan::RESULTS.0 as usize]);
+    let coded = results.iter().zip(headers).filter(|(result, _)| result.kind == 2);
     coded
-        .map(|(result, &raw_size)| {
+        .map(|(result, RawBlock { raw_size, coder, .. })| {
             let payload =
                 payload[4 * result.payload as usize..][..result.coded_size as usize].to_vec();
-            let coded_size = result.coded_size;
-            (payload, CodedBlock { coded_size, raw_size, table_log: result.table_log as u8 })
+            let &EncodeResult { coded_size, table_log, .. } = result;
+            (payload, CodedBlock { coder, coded_size, raw_size, table_log: table_log as u8 })
         })
         .collect()
+}
+
+/// A block to be encoded, with this table log where the coder has it.
+fn block(raw: Vec<u8>, coder: Coder, table_log: Option<u8>) -> (Vec<u8>, RawBlock) {
+    let table_log = table_log.filter(|log| coder.table_logs().contains(log));
+    let header = RawBlock { raw_size: raw.len() as u32, coder, table_log };
+    (raw, header)
 }
 
 /// Decodes on device and twins and returns the status words.
@@ -140,10 +151,11 @@ fn blocks(random: &mut Random) -> Vec<Vec<u8>> {
     blocks
 }
 
-/// Every kernel, over real, random and edge-case blocks, at every segment size and table log.
+/// Every kernel, over real, random and edge-case blocks, at every segment size and table log, and with all coders in a
+/// batch.
 pub fn agree_on_good_blocks(gpu: &mut Gpu) {
     let mut random = Random(0x1234_5678_9abc_def1);
-    for (segment_log, table_log) in [
+    let rounds = [
         (12, None),
         (13, Some(8)),
         (14, None),
@@ -151,10 +163,16 @@ pub fn agree_on_good_blocks(gpu: &mut Gpu) {
         (14, Some(11)),
         (15, Some(9)),
         (16, Some(10)),
-    ] {
-        let params = BlockParams { coder: Coder::Rans, segment_log, table_log };
-        let blocks = blocks(&mut random);
-        let coded = encode(gpu, &blocks, &params);
+        (12, Some(5)),
+        (13, Some(1)),
+    ];
+    for (round, (segment_log, table_log)) in rounds.into_iter().enumerate() {
+        let blocks: Vec<_> = blocks(&mut random)
+            .into_iter()
+            .zip(Coder::ALL.into_iter().cycle().skip(round))
+            .map(|(raw, coder)| block(raw, coder, table_log))
+            .collect();
+        let coded = encode(gpu, &blocks, segment_log);
         assert!(coded.len() > 30, "only {} blocks were coded", coded.len());
         let status = decode(gpu, &coded, segment_log);
         assert!(status.iter().all(|&word| word == 0), "{status:?}");
@@ -166,20 +184,26 @@ pub fn agree_on_damaged_blocks(gpu: &mut Gpu) {
     let mut random = Random(0xfeed_5678_9abc_def1);
     let text = include_bytes!("../data/alice29.txt");
     for segment_log in [12, 14] {
-        let params = BlockParams { coder: Coder::Rans, segment_log, table_log: None };
-        let good = encode(gpu, &[text[..9000].to_vec(), text[9000..29_000].to_vec()], &params);
+        let blocks = Coder::ALL.map(|coder| {
+            [&text[..9000], &text[9000..29_000]].map(|raw| block(raw.to_vec(), coder, None))
+        });
+        let good = encode(gpu, blocks.as_flattened(), segment_log);
         let mut damaged = good.clone();
-        for number in 0..300 {
-            let (mut payload, mut header) = good[number % 2].clone();
+        for number in 0..600 {
+            let (mut payload, mut header) = good[number % good.len()].clone();
             let length = payload.len() as u32;
             // Most of the damage in the head, where the structure is.
-            let reach = if number % 3 == 0 { length } else { 120 };
+            let reach = if random.below(3) == 0 { length } else { 120 };
             match number % 5 {
                 0 => (0..random.below(40))
                     .for_each(|_| payload[random.below(reach) as usize] = random.next() as u8),
                 1 => payload.truncate(random.below(length) as usize),
                 2 => payload.extend((0..random.below(9)).map(|_| random.next() as u8)),
-                3 => header.table_log = 8 + random.below(5) as u8,
+                3 => {
+                    let logs = header.coder.table_logs();
+                    let count = u32::from(logs.end() - logs.start()) + 1;
+                    header.table_log = logs.start() + random.below(count) as u8;
+                }
                 _ => {}
             }
             if number % 5 > 2 {
@@ -189,18 +213,19 @@ pub fn agree_on_damaged_blocks(gpu: &mut Gpu) {
             header.coded_size = payload.len() as u32;
             damaged.push((payload, header));
         }
-        for size in [0, 1, 2, 17, 400] {
+        for (size, coder) in [0, 1, 2, 17, 400].into_iter().zip(Coder::ALL.into_iter().cycle()) {
             let noise = (0..size).map(|_| random.next() as u8).collect();
-            damaged.push((noise, CodedBlock { coded_size: size, raw_size: 9000, table_log: 11 }));
+            let header = CodedBlock { coder, coded_size: size, raw_size: 9000, table_log: 11 };
+            damaged.push((noise, header));
         }
         let status = decode(gpu, &damaged, segment_log);
         let faults = status.iter().filter(|&&word| word != 0).count();
-        assert!(faults > 200, "{faults} faults");
+        assert!(faults > 400, "{faults} faults");
         // Bodies that are noise behind a good head: every state and every refill is exercised.
-        let noisy: Vec<_> = (0..20)
+        let noisy: Vec<_> = (0..60)
             .map(|number| {
-                let (mut payload, header) = good[number % 2].clone();
-                let from = payload.len() * (1 + number) / 24;
+                let (mut payload, header) = good[number % good.len()].clone();
+                let from = payload.len() * (1 + number) / 64;
                 payload[from..].iter_mut().for_each(|byte| *byte = random.next() as u8);
                 (payload, header)
             })

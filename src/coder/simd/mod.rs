@@ -1,4 +1,4 @@
-//! rANS on tiles with vector instructions. A value of [`Avx2`] or [`Avx512`] is the proof that the processor has the
+//! Coders on tiles with vector instructions. A value of [`Avx2`] or [`Avx512`] is the proof that the processor has the
 //! instructions: there is no other way to make one than to ask it.
 #![allow(unsafe_code)]
 // A loop over lanes or segments indexes several arrays at once.
@@ -9,3 +9,8 @@ mod avx512;
 
 pub(super) use avx2::Avx2;
 pub(super) use avx512::Avx512;
+
+/// A coder with steps for every set of instructions.
+pub(super) trait Steps: avx2::Steps + avx512::Steps {}
+
+impl<C: avx2::Steps + avx512::Steps> Steps for C {}

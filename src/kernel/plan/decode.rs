@@ -1,21 +1,26 @@
-//! Decoding a batch: parse, decode.
+//! Decoding a batch: parse, then decode with each coder that it has.
 
 use std::ops::Range;
 
 use super::{MAX_BLOCKS, MAX_RAW_BYTES, check_limits, dispatch, words};
-use crate::kernel::{
-    generated::{DecodeBlock, DecodePush, ParsePush},
-    recording::{BufferDesc, BufferId, Recording, Role},
+use crate::{
+    block::Coder,
+    kernel::{
+        generated::{DecodeBlock, DecodePush, ParsePush},
+        recording::{BufferDesc, BufferId, Recording, Role},
+    },
 };
 
 /// A block of kind coded, as its header describes it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct CodedBlock {
+    /// How it is coded.
+    pub coder: Coder,
     /// Bytes of its payload; less than `raw_size`.
     pub coded_size: u32,
     /// Bytes that it decodes to, 1 to 1 MiB.
     pub raw_size: u32,
-    /// Its table log, 8 to 12.
+    /// Its table log, one of [`Coder::table_logs`].
     pub table_log: u8,
 }
 
@@ -57,18 +62,25 @@ impl DecodePlan {
         check_limits(coded.len(), raw_bytes, segment_log);
         let mut next = DecodeBlock::default();
         let mut blocks = Vec::with_capacity(coded.len());
-        let mut max_log = 11;
-        for &CodedBlock { coded_size, raw_size, table_log } in coded {
+        for &CodedBlock { coder, coded_size, raw_size, table_log } in coded {
             assert!(
                 coded_size < raw_size && raw_size <= 1 << 20,
                 "{coded_size} of {raw_size} bytes"
             );
-            assert!((8..=12).contains(&table_log), "table log {table_log}");
-            blocks.push(DecodeBlock { coded_size, raw_size, table_log: table_log.into(), ..next });
+            assert!(
+                coder.table_logs().contains(&table_log),
+                "{coder:?} with table log {table_log}"
+            );
+            blocks.push(DecodeBlock {
+                coded_size,
+                raw_size,
+                table_log: table_log.into(),
+                coder: coder as u32,
+                ..next
+            });
             next.payload += coded_size.div_ceil(4);
             next.raw += raw_size.div_ceil(4);
             next.streams += raw_size.div_ceil(1 << segment_log) + 1;
-            max_log = max_log.max(table_log);
         }
 
         let count = coded.len() as u32;
@@ -81,8 +93,6 @@ impl DecodePlan {
             ),
             commands: Vec::new(),
         };
-        let most = coded.iter().map(|block| block.raw_size).max().unwrap_or(0);
-        let most_segments = most.div_ceil(1 << segment_log);
         let segment_log = segment_log.into();
         dispatch(
             &mut recording,
@@ -92,15 +102,31 @@ impl DecodePlan {
             (&[], None),
             &[Self::BLOCKS, Self::PAYLOAD, Self::TABLES, Self::STREAMS, Self::STATUS],
         );
-        // A table of log 11 takes half the shared memory, so twice as many workgroups run at once.
-        dispatch(
-            &mut recording,
-            "decode",
-            count,
-            &DecodePush { segment_log },
-            (&[(1, max_log.into())], Some(most_segments)),
-            &[Self::BLOCKS, Self::PAYLOAD, Self::TABLES, Self::STREAMS, Self::STATUS, Self::RAW],
-        );
+        for coder in Coder::ALL {
+            let own = || coded.iter().filter(|block| block.coder == coder);
+            let Some(largest) = own().map(|block| block.raw_size).max() else { continue };
+            // A table of log 11 takes half the shared memory, so twice as many workgroups run at once.
+            let max_log = own().fold(11, |log, block| log.max(block.table_log));
+            dispatch(
+                &mut recording,
+                match coder {
+                    Coder::Rans => "decode_rans",
+                    Coder::Fse => "decode_fse",
+                    Coder::Huffman => "decode_huff",
+                },
+                count,
+                &DecodePush { segment_log },
+                (&[(1, max_log.into())], Some(largest.div_ceil(1 << segment_log))),
+                &[
+                    Self::BLOCKS,
+                    Self::PAYLOAD,
+                    Self::TABLES,
+                    Self::STREAMS,
+                    Self::STATUS,
+                    Self::RAW,
+                ],
+            );
+        }
         Self { recording, blocks }
     }
 

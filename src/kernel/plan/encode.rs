@@ -1,14 +1,13 @@
-//! Encoding a batch: histogram, normalise, encode, layout, pack.
+//! Encoding a batch: histogram, normalise and lengths, encode with each coder that it has, layout, pack.
 
 use std::ops::Range;
 
-use super::{MAX_BLOCKS, MAX_RAW_BYTES, check_limits, dispatch, words};
+use super::{MAX_BLOCKS, MAX_RAW_BYTES, NO_PUSH, check_limits, dispatch, words};
 use crate::{
-    block::BlockParams,
+    block::Coder,
     kernel::{
         generated::{
-            EncodeBlock, EncodeInfo, EncodePush, EncodeResult, HistogramPush, LayoutPush,
-            NormalisePush, PackPush,
+            EncodeBlock, EncodeInfo, EncodePush, EncodeResult, HistogramPush, LayoutPush, PackPush,
         },
         recording::{BufferDesc, BufferId, Recording, Role},
     },
@@ -18,6 +17,17 @@ use crate::{
 const CHUNK_BYTES: u32 = 64 * 252;
 /// Words (32 bits) that a block's serialised table may take.
 pub(crate) const TABLE_WORDS: usize = 132;
+
+/// A block to encode.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct RawBlock {
+    /// Bytes, 1 to 1 MiB.
+    pub raw_size: u32,
+    /// How to code it.
+    pub coder: Coder,
+    /// Forced table log, one of [`Coder::table_logs`], or `None` for the rules of `docs/DECISIONS.md`.
+    pub table_log: Option<u8>,
+}
 
 /// How to encode a batch.
 ///
@@ -62,43 +72,52 @@ impl EncodePlan {
     /// Download: the payloads of coded blocks, end to end.
     pub const PAYLOAD: BufferId = BufferId(11);
 
-    /// Plans a batch of blocks of the given sizes in bytes.
+    /// Plans a batch of blocks with segments of `2^segment_log` bytes.
     ///
     /// # Panics
-    /// If the batch is empty, exceeds [`MAX_BLOCKS`] or 1 GiB, if a block is empty or larger than 1 MiB, or
-    /// if the parameters are out of range.
-    pub fn new(raw_sizes: &[u32], params: &BlockParams) -> Self {
-        let raw_bytes = raw_sizes.iter().map(|&size| size as usize).sum();
-        check_limits(raw_sizes.len(), raw_bytes, params.segment_log);
-        assert!(params.table_log.is_none_or(|log| (8..=12).contains(&log)), "{params:?}");
+    /// If the batch is empty, exceeds [`MAX_BLOCKS`] or 1 GiB, or if a block or the segment log is out of range.
+    pub fn new(raw: &[RawBlock], segment_log: u8) -> Self {
+        let raw_bytes = raw.iter().map(|block| block.raw_size as usize).sum();
+        check_limits(raw.len(), raw_bytes, segment_log);
         let mut next = EncodeBlock::default();
-        let mut blocks = Vec::with_capacity(raw_sizes.len());
+        let mut blocks = Vec::with_capacity(raw.len());
         let (mut chunk_blocks, mut segment_blocks) = (Vec::new(), Vec::new());
-        for (&raw_size, number) in raw_sizes.iter().zip(0..) {
+        for (&RawBlock { raw_size, coder, table_log }, number) in raw.iter().zip(0..) {
             assert!((1..=1 << 20).contains(&raw_size), "a block of {raw_size} bytes");
-            blocks.push(EncodeBlock { raw_size, ..next });
+            assert!(
+                table_log.is_none_or(|log| coder.table_logs().contains(&log)),
+                "{coder:?} with table log {table_log:?}"
+            );
+            blocks.push(EncodeBlock {
+                raw_size,
+                coder: coder as u32,
+                forced_log: table_log.map_or(0, u32::from),
+                ..next
+            });
             next.raw += raw_size.div_ceil(4);
-            next.segment += raw_size.div_ceil(1 << params.segment_log);
+            next.segment += raw_size.div_ceil(1 << segment_log);
             next.chunk += raw_size.div_ceil(CHUNK_BYTES);
-            next.scratch += block_space(raw_size, params.segment_log);
+            next.scratch += block_space(raw_size, segment_log);
             chunk_blocks.resize(next.chunk as usize, number);
             segment_blocks.resize(next.segment as usize, number);
         }
         let pieces = [chunk_blocks, segment_blocks].concat();
         let recording =
-            Recording { buffers: buffers(raw_sizes.len() as u64, &next), commands: Vec::new() };
+            Recording { buffers: buffers(raw.len() as u64, &next), commands: Vec::new() };
         let mut plan = Self { recording, blocks, pieces };
-        plan.record(&next, params);
+        plan.record(&next, segment_log);
         plan
     }
 
     /// Records the kernels; `total` holds what all blocks together take.
-    fn record(&mut self, total: &EncodeBlock, params: &BlockParams) {
+    fn record(&mut self, total: &EncodeBlock, segment_log: u8) {
         let block_count = self.blocks.len() as u32;
-        let segment_log = params.segment_log.into();
-        let forced_log = params.table_log.map_or(0, u32::from);
-        let most = self.blocks.iter().map(|block| block.raw_size).max().unwrap_or(0);
-        let most_segments = most.div_ceil(1 << params.segment_log);
+        let log = u32::from(segment_log);
+        let segments = |coder: Coder| {
+            let own = self.blocks.iter().filter(|block| block.coder == coder as u32);
+            own.map(|block| block.raw_size.div_ceil(1 << log)).max()
+        };
+        let [rans, fse, huffman] = Coder::ALL.map(segments);
         let recording = &mut self.recording;
         dispatch(
             recording,
@@ -108,27 +127,44 @@ impl EncodePlan {
             (&[], None),
             &[Self::BLOCKS, Self::PIECES, Self::RAW, Self::HISTOGRAMS],
         );
-        dispatch(
-            recording,
-            "normalise",
-            block_count,
-            &NormalisePush { forced_log },
-            (&[], None),
-            &[Self::BLOCKS, Self::HISTOGRAMS, Self::INFOS, Self::TABLES, Self::ENTRIES],
-        );
-        dispatch(
-            recording,
-            "encode",
-            block_count,
-            &EncodePush { segment_log },
-            (&[], Some(most_segments)),
-            &[Self::BLOCKS, Self::RAW, Self::INFOS, Self::ENTRIES, Self::COUNTS, Self::SCRATCH],
-        );
+        for (kernel, segments) in [("normalise", rans.or(fse)), ("lengths", huffman)] {
+            if segments.is_some() {
+                dispatch(
+                    recording,
+                    kernel,
+                    block_count,
+                    &NO_PUSH,
+                    (&[], None),
+                    &[Self::BLOCKS, Self::HISTOGRAMS, Self::INFOS, Self::TABLES, Self::ENTRIES],
+                );
+            }
+        }
+        for (kernel, segments) in
+            [("encode_rans", rans), ("encode_fse", fse), ("encode_huff", huffman)]
+        {
+            if segments.is_some() {
+                dispatch(
+                    recording,
+                    kernel,
+                    block_count,
+                    &EncodePush { segment_log: log },
+                    (&[], segments),
+                    &[
+                        Self::BLOCKS,
+                        Self::RAW,
+                        Self::INFOS,
+                        Self::ENTRIES,
+                        Self::COUNTS,
+                        Self::SCRATCH,
+                    ],
+                );
+            }
+        }
         dispatch(
             recording,
             "layout",
             1,
-            &LayoutPush { block_count, segment_log },
+            &LayoutPush { block_count, segment_log: log },
             (&[], None),
             &[Self::BLOCKS, Self::INFOS, Self::COUNTS, Self::PLACES, Self::RESULTS],
         );
@@ -136,7 +172,11 @@ impl EncodePlan {
             recording,
             "pack",
             total.segment,
-            &PackPush { segment_count: total.segment, segment_pieces: total.chunk, segment_log },
+            &PackPush {
+                segment_count: total.segment,
+                segment_pieces: total.chunk,
+                segment_log: log,
+            },
             (&[], None),
             &[
                 Self::BLOCKS,
@@ -164,6 +204,8 @@ impl EncodePlan {
             scratch: raw_bytes / 32 * 13 + 13 + 64 * segment,
             segment,
             chunk: raw_bytes / CHUNK_BYTES + blocks,
+            coder: 0,
+            forced_log: 0,
         };
         buffers(blocks.into(), &total)
     }
@@ -225,10 +267,8 @@ mod tests {
         ] {
             let raw_bytes = sizes.iter().map(|&size| size as usize).sum();
             let capacity = EncodePlan::capacity(sizes.len(), raw_bytes);
-            let plan = EncodePlan::new(
-                &sizes,
-                &BlockParams { coder: Coder::Rans, segment_log, table_log: None },
-            );
+            let block = |&raw_size| RawBlock { raw_size, coder: Coder::Rans, table_log: None };
+            let plan = EncodePlan::new(&sizes.iter().map(block).collect::<Vec<_>>(), segment_log);
             for (limit, used) in capacity.iter().zip(&plan.recording.buffers) {
                 assert_eq!((limit.name, limit.role), (used.name, used.role));
                 assert!(used.size <= limit.size, "{used:?} is more than {limit:?}");

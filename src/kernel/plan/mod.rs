@@ -5,7 +5,7 @@ mod decode;
 mod encode;
 
 pub use decode::{CodedBlock, DecodePlan};
-pub use encode::EncodePlan;
+pub use encode::{EncodePlan, RawBlock};
 pub(crate) use encode::{TABLE_WORDS, stream_space};
 
 use bytemuck::Pod;
@@ -74,6 +74,9 @@ fn dispatch(
         groups,
     });
 }
+
+/// The push constants of a kernel that has none.
+const NO_PUSH: [u8; 0] = [];
 
 fn check_limits(blocks: usize, raw_bytes: usize, segment_log: u8) {
     assert!((1..=MAX_BLOCKS).contains(&blocks), "{blocks} blocks");

@@ -1,27 +1,35 @@
-//! Twin of `kernels/decode.comp`. On a bad stream it goes on with zero words, as the kernel does, so that the bytes
+//! Twin of the kernels `kernels/decode_*.comp`. On a bad stream it goes on with zero words, as they do, so that the bytes
 //! are the same.
 
-use super::{half, push, symbols};
+use super::{half, push, read_cums, symbols};
 use crate::{
     BlockFault,
-    coder::lanes::{LANES, STATE_MIN, body_len, take_seed},
+    coder::{
+        Coder,
+        decode_table::DecodeTable,
+        lanes::{LANES, body_len, initial_states, take_seed},
+        scalar::LaneCoder,
+        table::Table,
+    },
     kernel::generated::{DecodeBlock, DecodePush},
 };
 
-pub fn run(bytes: &[u8], buffers: &mut [&mut [u32]]) {
+pub fn run<C: LaneCoder>(bytes: &[u8], buffers: &mut [&mut [u32]]) {
     let DecodePush { segment_log } = push(bytes);
     let [blocks, payload, tables, streams, status, raw] = buffers else { panic!("six buffers") };
     let blocks: &[DecodeBlock] = bytemuck::cast_slice(blocks);
     for ((block, table), status) in blocks.iter().zip(tables.chunks(256)).zip(status.iter_mut()) {
-        if *status != 0 {
+        if block.coder != C::CODER as u32 || *status != 0 {
             continue;
         }
-        let slots = slots(table, block.table_log);
+        let mut slots = DecodeTable::new();
+        slots.fill(&read_table(C::CODER, block.table_log, table));
         let mut out = vec![0; block.raw_size as usize];
         let mut fault = None;
         let starts = &streams[block.streams as usize..];
         for (bounds, out) in starts.windows(2).zip(out.chunks_mut(1 << segment_log)) {
-            let own = segment(payload, &slots, (bounds[0], bounds[1]), out);
+            let stream = Stream { payload, start: bounds[0], end: bounds[1] };
+            let own = segment::<C>(&stream, &slots, block.table_log, out);
             fault = fault.or(own);
         }
         *status = fault.map_or(0, |fault| fault as u32);
@@ -32,44 +40,53 @@ pub fn run(bytes: &[u8], buffers: &mut [&mut [u32]]) {
     }
 }
 
-/// The decode table: f, slot - cum and symbol of each slot.
-fn slots(table: &[u32], table_log: u32) -> Vec<(u32, u32, u8)> {
-    let mut slots = Vec::with_capacity(1 << table_log);
-    for (word, symbol) in table.iter().zip(0..=255) {
-        let f = word & 0xffff;
-        slots.extend((0..f).map(|bias| (f, bias, symbol)));
+/// The table of which `parse` wrote these words.
+fn read_table(coder: Coder, log: u32, words: &[u32]) -> Table {
+    if coder != Coder::Huffman {
+        return read_cums(coder, log, words);
     }
-    slots
+    let mut freqs = [0; 256];
+    for &word in words.iter().take_while(|&&word| word >> 16 < 1 << log) {
+        freqs[word as usize & 0xff] = 1 << (log - (word >> 8 & 0xff));
+    }
+    Table::from_freqs(coder, log as u8, freqs)
 }
 
-fn segment(
-    payload: &[u32],
-    slots: &[(u32, u32, u8)],
-    (start, end): (u32, u32),
+/// A segment's place in the payload, in words of 16 bits.
+struct Stream<'a> {
+    payload: &'a [u32],
+    start: u32,
+    end: u32,
+}
+
+fn segment<C: LaneCoder>(
+    stream: &Stream<'_>,
+    table: &DecodeTable,
+    table_log: u32,
     out: &mut [u8],
 ) -> Option<BlockFault> {
+    let &Stream { payload, start, end } = stream;
     let mut states: [u32; LANES] = std::array::from_fn(|lane| {
         let at = start + 2 * lane as u32;
         half(payload, at) | half(payload, at + 1) << 16
     });
-    let mut fault = states.iter().any(|&x| x < STATE_MIN).then_some(BlockFault::FinalState);
+    let good = initial_states(C::CODER, table_log, bytemuck::cast_slice(&states)).is_some();
+    let mut fault = (!good).then_some(BlockFault::FinalState);
     let mut next = start + 2 * LANES as u32;
     let (body, seed) = out.split_at_mut(body_len(out.len()));
     for (lane, position) in symbols(body.len()) {
-        let x = states[lane];
-        let (f, bias, symbol) = slots[x as usize % slots.len()];
-        body[position] = symbol;
-        let mut x = f * (x / slots.len() as u32) + bias;
-        if x < STATE_MIN {
-            x = x << 16 | if next < end { half(payload, next) } else { 0 };
+        let word = || {
+            let word = if next < end { half(payload, next) } else { 0 };
             next += 1;
-        }
-        states[lane] = x;
+            Some(word as u16)
+        };
+        (body[position], states[lane]) =
+            C::decode(table, states[lane], word).expect("words do not end");
     }
     if next != end {
         fault = fault.or(Some(BlockFault::Stream));
     }
-    take_seed(&states, seed)
+    take_seed(C::CODER, &states, seed)
         .is_none()
         .then_some(BlockFault::FinalState)
         .map_or(fault, |own| fault.or(Some(own)))

@@ -1,8 +1,16 @@
-//! Twin of `kernels/encode.comp`, with the entries that normalise made.
+//! Twin of the kernels `kernels/encode_*.comp`.
 
-use super::{push, symbols};
+use super::{push, read_cums, symbols};
 use crate::{
-    coder::lanes::{LANES, body_len, seeded_states},
+    coder::{
+        Coder,
+        fse::{self, Fse},
+        huffman::{self, Huffman},
+        lanes::{LANES, body_len, seeded_states},
+        rans::{self, Rans},
+        scalar::LaneCoder,
+        table::Table,
+    },
     format::BlockKind,
     kernel::{
         generated::{EncodeBlock, EncodeInfo, EncodePush},
@@ -10,21 +18,22 @@ use crate::{
     },
 };
 
-pub fn run(bytes: &[u8], buffers: &mut [&mut [u32]]) {
+pub fn run<C: Entries>(bytes: &[u8], buffers: &mut [&mut [u32]]) {
     let EncodePush { segment_log } = push(bytes);
     let [blocks, raw, infos, entries, counts, scratch] = buffers else { panic!("six buffers") };
     let blocks: &[EncodeBlock] = bytemuck::cast_slice(blocks);
     let infos: &[EncodeInfo] = bytemuck::cast_slice(infos);
     let raw: &[u8] = bytemuck::cast_slice(raw);
     for ((block, info), entries) in blocks.iter().zip(infos).zip(entries.chunks(512)) {
-        if info.kind != BlockKind::Coded as u32 {
+        if block.coder != C::CODER as u32 || info.kind != BlockKind::Coded as u32 {
             continue;
         }
+        let table = C::read(entries, info.table_log);
         let raw = &raw[4 * block.raw as usize..][..block.raw_size as usize];
         let mut end = block.scratch as usize;
         for (raw, count) in raw.chunks(1 << segment_log).zip(&mut counts[block.segment as usize..])
         {
-            let mut stream = segment(raw, entries, info.table_log);
+            let mut stream = segment::<C>(raw, &table);
             *count = stream.len() as u32 - 2 * LANES as u32;
             // The kernel writes 64 words at a time, from the end of the segment's space.
             stream.resize(stream.len().next_multiple_of(64), 0);
@@ -37,22 +46,47 @@ pub fn run(bytes: &[u8], buffers: &mut [&mut [u32]]) {
     }
 }
 
+/// A coder's form of the entries that the kernels before it made.
+pub trait Entries: LaneCoder {
+    fn read(entries: &[u32], table_log: u32) -> Self::EncodeTable;
+}
+
+impl Entries for Rans {
+    fn read(entries: &[u32], table_log: u32) -> Self::EncodeTable {
+        let freq = |symbol: usize| (entries[2 * symbol + 1] >> 20) as u16;
+        let freqs = std::array::from_fn(freq);
+        rans::EncodeTable::new(&Table::from_freqs(Coder::Rans, table_log as u8, freqs))
+    }
+}
+
+impl Entries for Fse {
+    fn read(entries: &[u32], table_log: u32) -> Self::EncodeTable {
+        let mut table = fse::EncodeTable::new();
+        table.fill(&read_cums(Coder::Fse, table_log, entries));
+        table
+    }
+}
+
+impl Entries for Huffman {
+    fn read(entries: &[u32], table_log: u32) -> Self::EncodeTable {
+        let freq = |symbol: usize| match entries[symbol] & 0xff {
+            0 => 0,
+            length => 1 << (table_log - length),
+        };
+        let freqs = std::array::from_fn(freq);
+        huffman::EncodeTable::new(&Table::from_freqs(Coder::Huffman, table_log as u8, freqs))
+    }
+}
+
 /// The words of a segment, initial states included, last one first.
-fn segment(raw: &[u8], entries: &[u32], table_log: u32) -> Vec<u16> {
+fn segment<C: LaneCoder>(raw: &[u8], table: &C::EncodeTable) -> Vec<u16> {
     let (body, seed) = raw.split_at(body_len(raw.len()));
-    let mut states = seeded_states(seed);
+    let mut states = seeded_states(C::CODER, seed);
     let mut words = Vec::with_capacity(raw.len());
     for (lane, position) in symbols(body.len()).rev() {
-        let at = 2 * usize::from(body[position]);
-        let (m, fields) = (entries[at], entries[at + 1]);
-        let (f, cum, s, a) = (fields >> 20, fields >> 8 & 0xfff, fields >> 4 & 15, fields & 1);
-        let mut x = states[lane];
-        if x >> (32 - table_log) >= f {
-            words.push(x as u16);
-            x >>= 16;
-        }
-        let quotient = ((u64::from(x + a) * u64::from(m)) >> 32) as u32 >> s;
-        states[lane] = x + cum + quotient * ((1 << table_log) - f);
+        let (state, word) = C::encode(table, states[lane], body[position]);
+        states[lane] = state;
+        words.extend(word);
     }
     for state in states.iter().rev() {
         words.extend([(state >> 16) as u16, *state as u16]);

@@ -5,6 +5,7 @@ mod decode;
 mod encode;
 mod histogram;
 mod layout;
+mod lengths;
 mod normalise;
 mod pack;
 mod parse;
@@ -12,16 +13,28 @@ mod parse;
 use bytemuck::Pod;
 
 use super::recording::{Binding, Command, Recording};
-use crate::coder::lanes::{LANES, STEPS, TILE};
+use crate::coder::{
+    Coder,
+    fse::Fse,
+    huffman::Huffman,
+    lanes::{LANES, STEPS, TILE},
+    rans::Rans,
+    table::Table,
+};
 
 /// A kernel's twin. Takes the push constants and the bound ranges, in binding order.
 type Twin = fn(&[u8], &mut [&mut [u32]]);
 
-const TWINS: [(&str, Twin); 7] = [
-    ("decode", decode::run),
-    ("encode", encode::run),
+const TWINS: [(&str, Twin); 12] = [
+    ("decode_fse", decode::run::<Fse>),
+    ("decode_huff", decode::run::<Huffman>),
+    ("decode_rans", decode::run::<Rans>),
+    ("encode_fse", encode::run::<Fse>),
+    ("encode_huff", encode::run::<Huffman>),
+    ("encode_rans", encode::run::<Rans>),
     ("histogram", histogram::run),
     ("layout", layout::run),
+    ("lengths", lengths::run),
     ("normalise", normalise::run),
     ("pack", pack::run),
     ("parse", parse::run),
@@ -81,6 +94,22 @@ fn push<T: Pod>(bytes: &[u8]) -> T {
 /// A buffer as an array of 16-bit words.
 fn half(words: &[u32], at: u32) -> u32 {
     words[at as usize / 2] >> (16 * (at % 2)) & 0xffff
+}
+
+/// The words cum << 16 | f of the kernels.
+fn write_cums(table: &Table, words: &mut [u32]) {
+    let mut cum = 0;
+    for (word, &freq) in words.iter_mut().zip(table.freqs()) {
+        *word = cum << 16 | u32::from(freq);
+        cum += u32::from(freq);
+    }
+}
+
+/// The table of such words.
+fn read_cums(coder: Coder, log: u32, words: &[u32]) -> Table {
+    let mut freqs = [0; 256];
+    freqs.iter_mut().zip(words).for_each(|(freq, &word)| *freq = word as u16);
+    Table::from_freqs(coder, log as u8, freqs)
 }
 
 /// The symbols of a body of `body` bytes in decoding order, as (lane, position).

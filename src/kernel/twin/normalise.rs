@@ -1,21 +1,40 @@
 //! Twin of `kernels/normalise.comp`.
 
-use super::push;
+use super::write_cums;
 use crate::{
-    coder::table::{Table, choose_log},
+    coder::{Coder, table::Table},
     format::BlockKind,
     kernel::{
-        generated::{EncodeBlock, EncodeInfo, NormalisePush},
+        generated::{EncodeBlock, EncodeInfo},
         plan::TABLE_WORDS,
     },
 };
 
-pub fn run(bytes: &[u8], buffers: &mut [&mut [u32]]) {
-    let NormalisePush { forced_log } = push(bytes);
+pub fn run(_: &[u8], buffers: &mut [&mut [u32]]) {
+    make_tables(&[Coder::Rans, Coder::Fse], buffers, |table, entries| match table.coder() {
+        Coder::Rans => {
+            for (symbol, f, cum) in table.symbols() {
+                entries[2 * usize::from(symbol)..][..2].copy_from_slice(&entry(f, cum));
+            }
+        }
+        _ => write_cums(table, entries),
+    });
+}
+
+/// Makes the tables of all blocks with one of these coders; `write` writes the encoder's entries, zero so far.
+pub(super) fn make_tables(
+    coders: &[Coder],
+    buffers: &mut [&mut [u32]],
+    write: impl Fn(&Table, &mut [u32]),
+) {
     let [blocks, histograms, infos, tables, entries] = buffers else { panic!("five buffers") };
     let blocks: &[EncodeBlock] = bytemuck::cast_slice(blocks);
     let infos: &mut [EncodeInfo] = bytemuck::cast_slice_mut(infos);
     for (number, block) in blocks.iter().enumerate() {
+        let coder = Coder::ALL[block.coder as usize];
+        if !coders.contains(&coder) {
+            continue;
+        }
         // The chunks of a block end where those of the next begin.
         let chunks =
             blocks.get(number + 1).map_or(histograms.len() / 256, |next| next.chunk as usize);
@@ -29,22 +48,20 @@ pub fn run(bytes: &[u8], buffers: &mut [&mut [u32]]) {
                 EncodeInfo { kind: BlockKind::Single as u32, table_log: 0, table_size: 0 };
             continue;
         }
-        let table_log = if forced_log > 0 { forced_log as u8 } else { choose_log(&counts) };
-        let table = Table::from_counts(&counts, table_log);
+        let forced_log = (block.forced_log > 0).then_some(block.forced_log as u8);
+        let table = Table::from_counts(&counts, coder, forced_log);
 
-        let own = &mut entries[512 * number..][..512];
+        let own = &mut entries[512 * number..][..if coder == Coder::Rans { 512 } else { 256 }];
         own.fill(0);
-        for (symbol, f, cum) in table.symbols() {
-            own[2 * usize::from(symbol)..][..2].copy_from_slice(&entry(f, cum));
-        }
+        write(&table, own);
         let mut written = Vec::with_capacity(4 * TABLE_WORDS);
         table.write(&mut written);
         let table_size = written.len() as u32;
         written.resize(4 * TABLE_WORDS, 0);
         let own = &mut tables[TABLE_WORDS * number..][..TABLE_WORDS];
         bytemuck::cast_slice_mut(own).copy_from_slice(&written);
-        infos[number] =
-            EncodeInfo { kind: BlockKind::Coded as u32, table_log: table_log.into(), table_size };
+        let (kind, table_log) = (BlockKind::Coded as u32, table.log().into());
+        infos[number] = EncodeInfo { kind, table_log, table_size };
     }
 }
 

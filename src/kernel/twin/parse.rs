@@ -1,9 +1,9 @@
 //! Twin of `kernels/parse.comp`.
 
-use super::push;
+use super::{push, write_cums};
 use crate::{
     BlockFault,
-    coder::{lanes::STATE_BYTES, table::Table},
+    coder::{Coder, lanes::STATE_BYTES, table::Table},
     kernel::generated::{DecodeBlock, ParsePush},
 };
 
@@ -17,16 +17,30 @@ pub fn run(bytes: &[u8], buffers: &mut [&mut [u32]]) {
         let payload = &payload[4 * block.payload as usize..][..block.coded_size as usize];
         *status = match parse(block, segment_log, payload) {
             Ok((parsed, starts)) => {
-                let mut cum = 0;
-                for (word, &freq) in table.iter_mut().zip(parsed.freqs()) {
-                    *word = cum << 16 | u32::from(freq);
-                    cum += u32::from(freq);
-                }
+                write_table(&parsed, table);
                 streams[block.streams as usize..][..starts.len()].copy_from_slice(&starts);
                 0
             }
             Err(fault) => fault as u32,
         };
+    }
+}
+
+/// The table as the decode kernels read it.
+fn write_table(table: &Table, words: &mut [u32]) {
+    if table.coder() == Coder::Huffman {
+        let mut cum = 0;
+        // In canonical order: the largest frequency, and so the shortest code, first.
+        let mut codes: Vec<_> = table.symbols().collect();
+        codes.sort_by_key(|&(symbol, freq, _)| (std::cmp::Reverse(freq), symbol));
+        words.fill(1 << (table.log() + 16));
+        for (word, (symbol, freq, _)) in words.iter_mut().zip(codes) {
+            let length = u32::from(table.log()) - freq.ilog2();
+            *word = cum << 16 | length << 8 | u32::from(symbol);
+            cum += freq;
+        }
+    } else {
+        write_cums(table, words);
     }
 }
 
@@ -38,7 +52,8 @@ fn parse(
 ) -> Result<(Table, Vec<u32>), BlockFault> {
     let segments = block.raw_size.div_ceil(1 << segment_log) as usize;
     let (counts, rest) = payload.split_at_checked(2 * segments).ok_or(BlockFault::SegmentSizes)?;
-    let (table, length) = Table::parse(rest, block.table_log as u8)?;
+    let (table, length) =
+        Table::parse(rest, Coder::ALL[block.coder as usize], block.table_log as u8)?;
     let mut end = 2 * segments + length;
     let mut starts = Vec::with_capacity(segments + 1);
     for count in counts.chunks(2) {

@@ -7,7 +7,7 @@ use crate::{
     kernel::{
         ALL,
         generated::EncodeResult,
-        plan::{CodedBlock, DecodePlan, EncodePlan},
+        plan::{CodedBlock, DecodePlan, EncodePlan, RawBlock},
     },
 };
 
@@ -21,22 +21,22 @@ fn upload(buffer: &mut [u32], at: usize, bytes: &[u8]) {
 }
 
 /// Encodes on twins: kind, table log and payload of each block.
-fn encode(blocks: &[&[u8]], params: &BlockParams) -> Vec<(u32, u32, Vec<u8>)> {
-    let sizes: Vec<u32> = blocks.iter().map(|block| block.len() as u32).collect();
-    let plan = EncodePlan::new(&sizes, params);
+fn encode(blocks: &[(&[u8], RawBlock)], segment_log: u8) -> Vec<(u32, u32, Vec<u8>)> {
+    let headers: Vec<RawBlock> = blocks.iter().map(|&(_, header)| header).collect();
+    let plan = EncodePlan::new(&headers, segment_log);
     let mut buffers = buffers(&plan.recording);
     upload(&mut buffers[EncodePlan::BLOCKS.0 as usize], 0, bytemuck::cast_slice(&plan.blocks));
     upload(&mut buffers[EncodePlan::PIECES.0 as usize], 0, bytemuck::cast_slice(&plan.pieces));
-    for (number, block) in blocks.iter().enumerate() {
-        upload(&mut buffers[EncodePlan::RAW.0 as usize], plan.raw_range(number).start, block);
+    for (number, (raw, _)) in blocks.iter().enumerate() {
+        upload(&mut buffers[EncodePlan::RAW.0 as usize], plan.raw_range(number).start, raw);
     }
     replay(&plan.recording, &mut buffers);
     let payload: &[u8] = bytemuck::cast_slice(&buffers[EncodePlan::PAYLOAD.0 as usize]);
     let results: &[EncodeResult] = bytemuck::cast_slice(&buffers[EncodePlan::RESULTS.0 as usize]);
-    let take = |(result, block): (&EncodeResult, &&[u8])| {
+    let take = |(result, (raw, _)): (&EncodeResult, &(&[u8], RawBlock))| {
         let payload = match result.kind {
             kind if kind == BlockKind::Coded as u32 => &payload[4 * result.payload as usize..],
-            _ => block,
+            _ => raw,
         };
         (result.kind, result.table_log, payload[..result.coded_size as usize].to_vec())
     };
@@ -44,16 +44,12 @@ fn encode(blocks: &[&[u8]], params: &BlockParams) -> Vec<(u32, u32, Vec<u8>)> {
 }
 
 /// Decodes on twins: the raw bytes or the status word of each block.
-fn decode(payloads: &[(&[u8], u32, u8)], segment_log: u8) -> Vec<Result<Vec<u8>, u32>> {
-    let coded = |&(payload, raw_size, table_log): &(&[u8], u32, u8)| CodedBlock {
-        coded_size: payload.len() as u32,
-        raw_size,
-        table_log,
-    };
-    let plan = DecodePlan::new(&payloads.iter().map(coded).collect::<Vec<_>>(), segment_log);
+fn decode(blocks: &[(&[u8], CodedBlock)], segment_log: u8) -> Vec<Result<Vec<u8>, u32>> {
+    let headers: Vec<CodedBlock> = blocks.iter().map(|&(_, header)| header).collect();
+    let plan = DecodePlan::new(&headers, segment_log);
     let mut buffers = buffers(&plan.recording);
     upload(&mut buffers[DecodePlan::BLOCKS.0 as usize], 0, bytemuck::cast_slice(&plan.blocks));
-    for (number, (payload, ..)) in payloads.iter().enumerate() {
+    for (number, (payload, _)) in blocks.iter().enumerate() {
         upload(
             &mut buffers[DecodePlan::PAYLOAD.0 as usize],
             plan.payload_range(number).start,
@@ -66,6 +62,11 @@ fn decode(payloads: &[(&[u8], u32, u8)], segment_log: u8) -> Vec<Result<Vec<u8>,
     status
         .map(|(n, &word)| if word == 0 { Ok(raw[plan.raw_range(n)].to_vec()) } else { Err(word) })
         .collect()
+}
+
+fn coded(payload: &[u8], coder: Coder, raw_size: usize, table_log: u8) -> CodedBlock {
+    let (coded_size, raw_size) = (payload.len() as u32, raw_size as u32);
+    CodedBlock { coder, coded_size, raw_size, table_log }
 }
 
 /// Real files, and the shapes at which something could go wrong.
@@ -95,39 +96,44 @@ fn every_kernel_has_a_twin() {
     assert_eq!(kernels, TWINS.map(|(name, _)| name));
 }
 
+/// All coders in every batch.
 #[test]
 fn twins_yield_the_coder_s_bytes_and_decode_them() {
     let cases = cases();
-    let blocks: Vec<&[u8]> = cases.iter().map(Vec::as_slice).collect();
     let mut codec = Codec::new(Simd::Scalar).unwrap();
     let mut expected = Vec::new();
-    for segment_log in [12, 14, 16] {
-        for table_log in [None, Some(8), Some(9), Some(10), Some(11), Some(12)] {
-            let params = BlockParams { coder: Coder::Rans, segment_log, table_log };
-            let encoded = encode(&blocks, &params);
-            let mut coded = Vec::new();
-            for ((kind, log, payload), raw) in encoded.iter().zip(&blocks) {
-                let header = codec.encode(raw, &params, &mut expected);
-                assert_eq!(
-                    (*kind, *log),
-                    (header.kind as u32, header.table_log.into()),
-                    "{} bytes",
-                    raw.len()
-                );
-                match header.kind {
-                    BlockKind::Coded => {
-                        assert!(*payload == expected, "{} bytes, {params:?}", raw.len());
-                        coded.push((payload.as_slice(), raw.len() as u32, *log as u8, *raw));
-                    }
-                    BlockKind::Single => assert_eq!(*payload, expected),
-                    BlockKind::Stored => assert_eq!(payload, raw),
+    let logs = [None, Some(1), Some(5), Some(8), Some(9), Some(10), Some(11), Some(12)];
+    for (segment_log, table_log) in [12, 14, 16].into_iter().cycle().zip(logs) {
+        let allowed = |coder: Coder| table_log.filter(|log| coder.table_logs().contains(log));
+        let block = |(raw, coder)| -> (&[u8], RawBlock) {
+            let raw: &Vec<u8> = raw;
+            (raw, RawBlock { raw_size: raw.len() as u32, coder, table_log: allowed(coder) })
+        };
+        let blocks: Vec<_> =
+            cases.iter().flat_map(|raw| Coder::ALL.map(|coder| (raw, coder))).map(block).collect();
+        let encoded = encode(&blocks, segment_log);
+        let mut good = Vec::new();
+        for ((kind, log, payload), &(raw, header)) in encoded.iter().zip(&blocks) {
+            let RawBlock { coder, table_log, .. } = header;
+            let params = BlockParams { coder, segment_log, table_log };
+            let on_cpu = codec.encode(raw, &params, &mut expected);
+            let found = (*kind, *log);
+            assert_eq!(found, (on_cpu.kind as u32, on_cpu.table_log.into()), "{header:?}");
+            match on_cpu.kind {
+                BlockKind::Coded => {
+                    assert!(*payload == expected, "{header:?}");
+                    good.push((
+                        raw,
+                        (payload.as_slice(), coded(payload, coder, raw.len(), *log as u8)),
+                    ));
                 }
+                BlockKind::Single => assert_eq!(*payload, expected),
+                BlockKind::Stored => assert_eq!(payload, raw),
             }
-            let payloads: Vec<_> =
-                coded.iter().map(|&(payload, size, log, _)| (payload, size, log)).collect();
-            for (decoded, (.., raw)) in decode(&payloads, segment_log).into_iter().zip(&coded) {
-                assert!(decoded.as_deref() == Ok(*raw), "{} bytes, {params:?}", raw.len());
-            }
+        }
+        let payloads: Vec<_> = good.iter().map(|&(_, block)| block).collect();
+        for (decoded, (raw, (_, header))) in decode(&payloads, segment_log).into_iter().zip(&good) {
+            assert!(decoded.as_deref() == Ok(*raw), "{header:?}");
         }
     }
 }
@@ -137,25 +143,29 @@ fn twins_yield_the_coder_s_bytes_and_decode_them() {
 #[test]
 fn damaged_payloads_are_reported_as_by_the_coder() {
     let raw = &include_bytes!("../../../tests/data/alice29.txt")[..9000];
-    let params = BlockParams { coder: Coder::Rans, segment_log: 12, table_log: None };
     let mut codec = Codec::new(Simd::Scalar).unwrap();
-    let mut good = Vec::new();
-    let log = codec.encode(raw, &params, &mut good).table_log;
-    let mut damaged = vec![good.clone()];
-    for at in (0..good.len()).step_by(if good.len() > 4000 { 7 } else { 1 }) {
-        let mut bad = good.clone();
-        bad[at] ^= 1 << (at % 8);
-        damaged.push(bad);
-        damaged.push(good[..at].to_vec());
-    }
-    let payloads: Vec<_> =
-        damaged.iter().map(|bytes| (bytes.as_slice(), raw.len() as u32, log)).collect();
-    let mut back = vec![0; raw.len()];
-    for (bytes, decoded) in damaged.iter().zip(decode(&payloads, 12)) {
-        match (codec.decode(bytes, BlockKind::Coded, Coder::Rans, log, 12, &mut back), decoded) {
-            (Ok(()), Ok(raw)) => assert!(raw == back),
-            (Err(_), Err(word)) => assert!(BlockFault::from_status(word).is_some(), "{word}"),
-            (coder, twin) => panic!("the coder says {coder:?}, the twin {:?}", twin.map(|_| ())),
+    for coder in Coder::ALL {
+        let params = BlockParams { coder, segment_log: 12, table_log: None };
+        let mut good = Vec::new();
+        let log = codec.encode(raw, &params, &mut good).table_log;
+        let mut damaged = vec![good.clone()];
+        for at in (0..good.len()).step_by(7) {
+            let mut bad = good.clone();
+            bad[at] ^= 1 << (at % 8);
+            damaged.push(bad);
+            damaged.push(good[..at].to_vec());
+        }
+        let payloads: Vec<_> =
+            damaged.iter().map(|bytes| (&bytes[..], coded(bytes, coder, raw.len(), log))).collect();
+        let mut back = vec![0; raw.len()];
+        for (bytes, decoded) in damaged.iter().zip(decode(&payloads, 12)) {
+            match (codec.decode(bytes, BlockKind::Coded, coder, log, 12, &mut back), decoded) {
+                (Ok(()), Ok(raw)) => assert!(raw == back),
+                (Err(_), Err(word)) => assert!(BlockFault::from_status(word).is_some(), "{word}"),
+                (on_cpu, twin) => {
+                    panic!("{coder:?}: the coder says {on_cpu:?}, the twin {:?}", twin.map(|_| ()))
+                }
+            }
         }
     }
 }

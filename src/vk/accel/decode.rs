@@ -1,11 +1,13 @@
-//! A batch of blocks to decode. Stored and single-value blocks are copied by the host.
+//! A batch of parts to decode. Stored and single-value parts are copied by the host.
 
 use crate::{
-    engine::accel::{BatchLimit, Done, Job, Outcome, Work},
-    error::{BlockFault, DeviceError},
-    format::{
-        BlockKind, MAX_BLOCK_LOG, MAX_SEGMENT_LOG, MAX_TABLE_LOG, MIN_SEGMENT_LOG, MIN_TABLE_LOG,
+    block::{DecodePart, Encoded},
+    engine::{
+        accel::{BatchLimit, Done, Job, Outcome, Work},
+        resize_exact,
     },
+    error::{BlockFault, DeviceError},
+    format::{BlockKind, MAX_PART_LOG, MAX_SEGMENT_LOG, MIN_SEGMENT_LOG},
     kernel::plan::{CodedBlock, DecodePlan},
     vk::{pipeline::Pipelines, submit::Slot},
 };
@@ -22,11 +24,11 @@ impl DecodeBatch {
         limit: BatchLimit,
         jobs: &[Job],
     ) -> Result<Self, DeviceError> {
-        let coded: Vec<_> = jobs.iter().filter_map(|job| coded(&job.work)).collect();
+        let coded: Vec<_> = jobs.iter().flat_map(|job| coded(&job.work)).collect();
         let Some(&(_, _, segment_log)) = coded.first() else { return Ok(Self { plan: None }) };
         let blocks: Vec<CodedBlock> = coded.iter().map(|&(block, ..)| block).collect();
         let plan = DecodePlan::new(&blocks, segment_log);
-        slot.reserve(&DecodePlan::capacity(limit.blocks, limit.raw_bytes))?;
+        slot.reserve(&DecodePlan::capacity(limit.parts, limit.raw_bytes))?;
         let descriptions: &[u8] = bytemuck::cast_slice(&plan.blocks);
         slot.upload(DecodePlan::BLOCKS)[..descriptions.len()].copy_from_slice(descriptions);
         let upload = slot.upload(DecodePlan::PAYLOAD);
@@ -43,66 +45,75 @@ impl DecodeBatch {
 
     /// Hands the jobs back. The batch has finished.
     pub fn finish(self, slot: &Slot, jobs: Vec<Job>, done: &mut Vec<Done>) {
-        let mut numbers = 0_usize..;
+        let mut numbers = 0..;
         for mut job in jobs {
-            let on_device = coded(&job.work).is_some();
-            let Work::Decode { payload, raw, kind, raw_size, .. } = &mut job.work else {
+            let Work::Decode { payload, parts, segment_log, raw } = &mut job.work else {
                 unreachable!("all jobs of a batch go the same direction");
             };
-            raw.clear();
-            let outcome = match &self.plan {
-                Some(plan) if on_device => {
-                    let number = numbers.next().expect("the range has no end");
-                    read_block(plan, slot, number, raw)
-                }
-                _ => decode_trivial(*kind, payload, *raw_size as usize, raw),
-            };
-            let outcome = outcome.map(|()| Outcome::Decoded);
-            done.push(Done { id: job.id, work: job.work, outcome });
+            resize_exact(raw, parts.last().map_or(0, |part| part.range.end));
+            let mut outcome = Ok(());
+            for part in parts {
+                let (payload, raw) = (&payload[part.payload.clone()], &mut raw[part.range.clone()]);
+                let decoded = match &self.plan {
+                    Some(plan) if coded_block(part, *segment_log).is_some() => {
+                        let number = numbers.next().expect("the range has no end");
+                        read_part(plan, slot, number, raw)
+                    }
+                    _ => decode_trivial(part.encoded, payload, raw),
+                };
+                // The first fault; the numbers of the parts behind it are counted all the same.
+                outcome = outcome.and(decoded);
+            }
+            done.push(Done { job, outcome: outcome.map(|()| Outcome::Decoded) });
         }
     }
 }
 
-/// The block, its payload and its segment size, if its decoding is the device's work. Whatever is not possible in a
-/// coded block is refused by the host.
-fn coded(work: &Work) -> Option<(CodedBlock, &[u8], u8)> {
-    let Work::Decode { payload, kind: BlockKind::Coded, table_log, segment_log, raw_size, .. } =
-        work
-    else {
-        return None;
+/// The parts that are the device's work, with their payloads and segment size.
+fn coded(work: &Work) -> impl Iterator<Item = (CodedBlock, &[u8], u8)> {
+    let (payload, parts, segment_log) = match work {
+        Work::Decode { payload, parts, segment_log, .. } => {
+            (&payload[..], &parts[..], *segment_log)
+        }
+        Work::Encode { .. } => (&[][..], &[][..], 0),
     };
-    let possible = payload.len() < *raw_size as usize
-        && *raw_size <= 1 << MAX_BLOCK_LOG
-        && (MIN_TABLE_LOG..=MAX_TABLE_LOG).contains(table_log)
-        && (MIN_SEGMENT_LOG..=MAX_SEGMENT_LOG).contains(segment_log);
-    let block =
-        CodedBlock { coded_size: payload.len() as u32, raw_size: *raw_size, table_log: *table_log };
-    possible.then_some((block, payload, *segment_log))
+    parts.iter().filter_map(move |part| {
+        let block = coded_block(part, segment_log)?;
+        Some((block, &payload[part.payload.clone()], segment_log))
+    })
 }
 
-fn read_block(
+/// The part, if its decoding is the device's work. Whatever is not possible in a coded one is refused by the host.
+fn coded_block(part: &DecodePart, segment_log: u8) -> Option<CodedBlock> {
+    let &DecodePart { encoded: Encoded { kind, table_log }, coder, .. } = part;
+    let (coded_size, raw_size) = (part.payload.len(), part.range.len());
+    let possible = kind == BlockKind::Coded
+        && coded_size < raw_size
+        && raw_size <= 1 << MAX_PART_LOG
+        && coder.table_logs().contains(&table_log)
+        && (MIN_SEGMENT_LOG..=MAX_SEGMENT_LOG).contains(&segment_log);
+    let (coded_size, raw_size) = (coded_size as u32, raw_size as u32);
+    possible.then_some(CodedBlock { coder, coded_size, raw_size, table_log })
+}
+
+fn read_part(
     plan: &DecodePlan,
     slot: &Slot,
     number: usize,
-    raw: &mut Vec<u8>,
+    raw: &mut [u8],
 ) -> Result<(), BlockFault> {
     let status = &slot.download(DecodePlan::STATUS)[4 * number..][..4];
     match u32::from_le_bytes([status[0], status[1], status[2], status[3]]) {
-        0 => raw.extend_from_slice(&slot.download(DecodePlan::RAW)[plan.raw_range(number)]),
+        0 => raw.copy_from_slice(&slot.download(DecodePlan::RAW)[plan.raw_range(number)]),
         word => return Err(BlockFault::from_status(word).unwrap_or(BlockFault::Stream)),
     }
     Ok(())
 }
 
-fn decode_trivial(
-    kind: BlockKind,
-    payload: &[u8],
-    raw_size: usize,
-    raw: &mut Vec<u8>,
-) -> Result<(), BlockFault> {
-    match (kind, payload) {
-        (BlockKind::Stored, _) if payload.len() == raw_size => raw.extend_from_slice(payload),
-        (BlockKind::Single, &[value]) => raw.resize(raw_size, value),
+fn decode_trivial(encoded: Encoded, payload: &[u8], raw: &mut [u8]) -> Result<(), BlockFault> {
+    match (encoded.kind, payload) {
+        (BlockKind::Stored, _) if payload.len() == raw.len() => raw.copy_from_slice(payload),
+        (BlockKind::Single, &[value]) => raw.fill(value),
         _ => return Err(BlockFault::Size),
     }
     Ok(())

@@ -3,6 +3,7 @@
 use crate::{
     device::DeviceKind,
     engine::accel::BatchLimit,
+    format::MAX_BLOCK_LOG,
     kernel::{
         BufferDesc, Role,
         plan::{DecodePlan, EncodePlan, MAX_BLOCKS, max_raw_bytes},
@@ -10,8 +11,10 @@ use crate::{
     vk::device::Device,
 };
 
-/// A batch holds at least the largest block.
-const MIN_RAW_BYTES: usize = 1 << 20;
+/// A batch holds at least the streams that a model makes of the largest block, which are hardly larger than it.
+const MIN_RAW_BYTES: usize = (1 << MAX_BLOCK_LOG) + (256 << 10);
+/// A batch takes at least as many parts: those are cut to multiples of 4 KiB.
+const MIN_PARTS: usize = MIN_RAW_BYTES >> 12;
 /// What one subgroup works on at a time: a segment of the default size.
 const SEGMENT: usize = 16 << 10;
 
@@ -37,7 +40,8 @@ pub(super) fn ring(device: &Device, budget: u64) -> Ring {
 fn fit(mut slots: usize, wanted: usize, budget: u64) -> Ring {
     let mut raw_bytes = wanted.max(MIN_RAW_BYTES) & !(SEGMENT - 1);
     loop {
-        let limit = BatchLimit { blocks: (raw_bytes / SEGMENT).min(MAX_BLOCKS), raw_bytes };
+        let limit =
+            BatchLimit { parts: (raw_bytes / SEGMENT).clamp(MIN_PARTS, MAX_BLOCKS), raw_bytes };
         let staging_bytes = slots as u64 * staging(limit);
         if staging_bytes <= budget || (slots == 1 && raw_bytes == MIN_RAW_BYTES) {
             return Ring { slots, limit, staging_bytes };
@@ -68,8 +72,8 @@ fn staging(limit: BatchLimit) -> u64 {
         let seen = buffers.iter().filter(|desc| desc.role != Role::Device);
         seen.map(|desc| desc.size).sum()
     };
-    let BatchLimit { blocks, raw_bytes } = limit;
-    host(EncodePlan::capacity(blocks, raw_bytes)).max(host(DecodePlan::capacity(blocks, raw_bytes)))
+    let BatchLimit { parts, raw_bytes } = limit;
+    host(EncodePlan::capacity(parts, raw_bytes)).max(host(DecodePlan::capacity(parts, raw_bytes)))
 }
 
 #[cfg(test)]
@@ -78,7 +82,7 @@ mod tests {
 
     #[test]
     fn a_ring_keeps_to_its_budget() {
-        for budget in [3 << 20, 8 << 20, 64 << 20, 128 << 20, 1 << 30] {
+        for budget in [12 << 20, 20 << 20, 64 << 20, 128 << 20, 1 << 30] {
             let ring = fit(3, 138 << 20, budget);
             assert!(ring.staging_bytes <= budget, "{} of {budget}", ring.staging_bytes);
             assert!(ring.staging_bytes > budget / 2 || ring.limit.raw_bytes >= 138 << 20);

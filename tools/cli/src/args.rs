@@ -5,9 +5,13 @@ use std::{ffi::OsStr, path::PathBuf};
 use clap::{CommandFactory, Parser, ValueEnum, error::ErrorKind, value_parser};
 use ranvil::{DeviceSelector, Options, Pipeline, SegmentProfile};
 
-use crate::{generate, size};
+use crate::{
+    generate,
+    level::{Level, refuse_two_digits},
+    size,
+};
 
-/// Compress or restore files with rANS, on the CPU or on any Vulkan GPU.
+/// Compress or restore files, on the CPU or on any Vulkan GPU.
 ///
 /// Compresses each FILE to FILE.rvl and keeps the source. With no FILE, or when FILE is -, it reads standard
 /// input and writes standard output. The bytes do not depend on the device, the threads or the
@@ -74,20 +78,28 @@ pub struct Args {
     #[arg(long, overrides_with = "keep", conflicts_with_all = ["stdout", "test", "list"], help_heading = "Output")]
     pub rm: bool,
 
-    /// Block size in bytes: a power of two from 4K to 1M [default: 256K]
+    #[command(flatten)]
+    pub level: Level,
+
+    /// What finds repetition and what codes the rest; without a NAME, a list of them [default: lzseqr]
+    #[arg(long, value_name = "NAME", num_args = 0..=1, default_missing_value = LIST, value_parser = pipelines(), help_heading = "Format")]
+    pub pipeline: Option<Choice>,
+
+    /// Block size in bytes: a power of two from 4K to 4M [default: 1M]
+    ///
+    /// Larger blocks come out smaller; blocks are coded at once on several threads and can be restored one by one.
+    /// The pipelines stored, rans, fse and huff take 1M at most, and 256K by default.
     #[arg(long, value_name = "SIZE", value_parser = parse_block_size, help_heading = "Format")]
     pub block_size: Option<usize>,
 
-    /// Model and coder [default: rans]
-    #[arg(long, value_name = "NAME", value_parser = pipelines(), help_heading = "Format")]
-    pub pipeline: Option<Pipeline>,
-
-    /// Segment length: 16 KiB for throughput, 4 KiB for latency [default: throughput]
+    /// Segment length: long for throughput, 4 KiB for latency [default: throughput]
     #[arg(long, value_name = "PROFILE", help_heading = "Format")]
     pub segment: Option<Segment>,
 
-    /// Logarithm of the coding table's size, 8 to 12 [default: chosen for each block]
-    #[arg(long, value_name = "LOG", value_parser = value_parser!(u8).range(8..=12), help_heading = "Format")]
+    /// Logarithm of the coding table's size [default: chosen for each block]
+    ///
+    /// 8 to 12 for the pipeline rans, 5 to 12 for fse, and 1 to 12, the longest code, for huff; the others take none.
+    #[arg(long, value_name = "LOG", value_parser = value_parser!(u8).range(1..=12), help_heading = "Format")]
     pub table_log: Option<u8>,
 
     /// CPU threads; 0 is as many as the machine runs at once
@@ -117,6 +129,16 @@ pub struct Args {
     #[arg(short, long, action = clap::ArgAction::Count, help_heading = "Messages")]
     pub verbose: u8,
 }
+
+/// What `--pipeline` asks for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Choice {
+    /// A list of the pipelines.
+    List,
+    Pipeline(Pipeline),
+}
+
+const LIST: &str = "list";
 
 /// What `--generate` prints.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
@@ -169,16 +191,24 @@ pub enum Operation {
 
 /// Parses the command line; prints and exits for `--help`, `--version` and errors of usage (status 2).
 pub fn parse() -> Args {
-    let args = Args::parse();
-    if let Err((kind, message)) = args.check() {
-        Args::command().error(kind, message).exit();
-    }
-    args
+    let mut arguments = std::env::args_os().skip(1).take_while(|argument| argument != "--");
+    let checked = arguments.try_for_each(|argument| refuse_two_digits(&argument));
+    let checked = checked.and_then(|()| {
+        let args = Args::parse();
+        args.check().map(|()| args)
+    });
+    checked.unwrap_or_else(|(kind, message)| Args::command().error(kind, message).exit())
 }
 
 impl Args {
     /// The rules that span several flags.
-    fn check(&self) -> Result<(), (ErrorKind, &'static str)> {
+    fn check(&self) -> Result<(), (ErrorKind, String)> {
+        self.check_flags().map_err(|(kind, message)| (kind, message.to_owned()))?;
+        let options = self.options().and_then(|options| options.validate());
+        options.map_err(|error| (ErrorKind::ValueValidation, error.to_string()))
+    }
+
+    fn check_flags(&self) -> Result<(), (ErrorKind, &'static str)> {
         let stdin = self.files.is_empty() || self.files.iter().any(is_dash);
         if self.output.is_some() && self.files.len() > 1 {
             return Err((
@@ -197,6 +227,9 @@ impl Args {
                 ErrorKind::MissingRequiredArgument,
                 "--list needs files: it cannot seek in standard input",
             ));
+        }
+        if self.pipeline == Some(Choice::List) && !self.files.is_empty() {
+            return Err((ErrorKind::ArgumentConflict, "--pipeline list takes no files"));
         }
         if self.json && !self.list && !self.list_devices {
             return Err((
@@ -231,8 +264,11 @@ impl Args {
         if let Some(bytes) = self.block_size {
             options = options.block_size(bytes)?;
         }
-        if let Some(pipeline) = self.pipeline {
+        if let Some(Choice::Pipeline(pipeline)) = self.pipeline {
             options = options.pipeline(pipeline);
+        }
+        if let Level(Some(level)) = self.level {
+            options = options.level(level)?;
         }
         if let Some(segment) = self.segment {
             options = options.segment(segment.into());
@@ -262,10 +298,16 @@ fn parse_device(text: &str) -> Result<DeviceSelector, String> {
     text.parse().map_err(|error: ranvil::DeviceError| error.to_string())
 }
 
-fn pipelines() -> impl clap::builder::TypedValueParser<Value = Pipeline> {
-    use clap::builder::{PossibleValuesParser, TypedValueParser};
-    PossibleValuesParser::new(Pipeline::ALL.iter().map(|pipeline| pipeline.name()))
-        .try_map(|name| name.parse::<Pipeline>())
+fn pipelines() -> impl clap::builder::TypedValueParser<Value = Choice> {
+    use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+    let all = Pipeline::ALL.iter();
+    let names =
+        all.map(|pipeline| PossibleValue::new(pipeline.name()).help(pipeline.description()));
+    let list = PossibleValue::new(LIST).help("print this list");
+    PossibleValuesParser::new(names.chain([list])).try_map(|name| match name.as_str() {
+        LIST => Ok(Choice::List),
+        name => name.parse().map(Choice::Pipeline),
+    })
 }
 
 #[cfg(test)]
@@ -315,9 +357,16 @@ mod tests {
             "ranvil -l -t a",
             "ranvil --json a",
             "ranvil --block-size 5000 a",
-            "ranvil --block-size 2M a",
-            "ranvil --table-log 7 a",
-            "ranvil --table-log 13 a",
+            "ranvil --block-size 8M a",
+            "ranvil --block-size 2M --pipeline rans a",
+            "ranvil --table-log 11 a",
+            "ranvil --table-log 7 --pipeline rans a",
+            "ranvil --table-log 4 --pipeline fse a",
+            "ranvil --table-log 13 --pipeline huff a",
+            "ranvil --level 0 a",
+            "ranvil --level 10 a",
+            "ranvil -0 a",
+            "ranvil --pipeline list a",
             "ranvil --pipeline zip a",
             "ranvil --device gpu a",
             "ranvil --segment big a",
@@ -326,6 +375,34 @@ mod tests {
             "ranvil --list-devices a",
         ] {
             assert!(parse(line).is_err(), "{line:?} was accepted");
+        }
+    }
+
+    #[test]
+    fn the_last_level_counts() {
+        let level = |line: &str| parse(line).unwrap().level.0;
+        assert_eq!(level("ranvil a"), None);
+        for n in 1..=9 {
+            assert_eq!(level(&format!("ranvil -{n} a")), Some(n));
+            assert_eq!(level(&format!("ranvil --level {n} a")), Some(n));
+            assert_eq!(level(&format!("ranvil -9f{n}c --level=2 -{n} a")), Some(n));
+        }
+        assert_eq!(level("ranvil --fast a"), Some(1));
+        assert_eq!(level("ranvil -1 --best a"), Some(9));
+        assert_eq!(level("ranvil --best --level 4 --level 5 a"), Some(5));
+        for (argument, refused) in [("-12", true), ("-19", true), ("-9", false), ("-T16", false)] {
+            assert_eq!(refuse_two_digits(argument.as_ref()).is_err(), refused, "{argument}");
+        }
+    }
+
+    #[test]
+    fn pipelines_are_chosen_by_name_or_listed() {
+        for &pipeline in Pipeline::ALL {
+            let args = parse(&format!("ranvil --pipeline {pipeline} -9 a")).unwrap();
+            assert_eq!(args.pipeline, Some(Choice::Pipeline(pipeline)));
+        }
+        for line in ["ranvil --pipeline", "ranvil --pipeline list", "ranvil --pipeline=list"] {
+            assert_eq!(parse(line).unwrap().pipeline, Some(Choice::List), "{line}");
         }
     }
 

@@ -8,6 +8,7 @@ use ranvil::Options;
 use crate::{
     args::{Args, Operation, is_dash},
     codec::{self, Transfer},
+    foreign,
     input::{Accept, Origin, Source, stdin_is_terminal},
     interrupt::Interrupt,
     output::{self, Target},
@@ -69,7 +70,7 @@ impl Job<'_> {
             Operation::Compress => {
                 codec::compress(&self.options.clone().content_size(size), reader, target, crc)
             }
-            _ => codec::decompress(&self.options, reader, target, crc),
+            _ => codec::decompress(&self.options, reader, target, crc).map_err(foreign::explain),
         };
         bar.finish_and_clear();
         transfer

@@ -12,6 +12,7 @@ use ranvil::{ContentInfo, FrameInfo, FrameKind};
 use serde::Serialize;
 
 use crate::{
+    foreign,
     input::{Accept, Source},
     report::{self, Status},
     run::print,
@@ -133,7 +134,8 @@ pub fn write_json(document: &impl Serialize, out: &mut dyn Write) -> io::Result<
 fn listing(path: &Path) -> Result<Listing> {
     let source = Source::open(path, Accept::Readable)?;
     let mut sizes = Sizes::default();
-    let frames: Vec<Frame> = ranvil::inspect(source.file)?.into_iter().map(Frame::from).collect();
+    let frames = ranvil::inspect(source.file).map_err(|error| foreign::explain(error.into()))?;
+    let frames: Vec<Frame> = frames.into_iter().map(Frame::from).collect();
     for frame in &frames {
         let (uncompressed_size, blocks) = match frame.content {
             Content::Content { uncompressed_size, blocks, .. } => (uncompressed_size, blocks),

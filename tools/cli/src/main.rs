@@ -4,10 +4,12 @@
 mod args;
 mod codec;
 mod devices;
+mod foreign;
 mod generate;
 mod input;
 mod interrupt;
 mod job;
+mod level;
 mod list;
 mod output;
 mod progress;

@@ -3,9 +3,10 @@
 use std::{io::Write, path::PathBuf};
 
 use anyhow::Result;
+use ranvil::Pipeline;
 
 use crate::{
-    args::{Args, Operation},
+    args::{Args, Choice, Operation},
     devices, generate,
     interrupt::Interrupt,
     job::Job,
@@ -20,6 +21,10 @@ use crate::{
 pub fn run(args: &Args) -> Result<Status> {
     if let Some(kind) = args.generate {
         print(|out| Ok(generate::generate(kind, out)?))?;
+        return Ok(Status::Done);
+    }
+    if args.pipeline == Some(Choice::List) {
+        print(|out| Ok(list_pipelines(out)?))?;
         return Ok(Status::Done);
     }
     if args.list_devices {
@@ -53,6 +58,15 @@ pub fn run(args: &Args) -> Result<Status> {
         }
     }
     Ok(worst)
+}
+
+/// A line for each pipeline.
+fn list_pipelines(out: &mut dyn Write) -> std::io::Result<()> {
+    let default = Pipeline::default();
+    Pipeline::ALL.iter().try_for_each(|pipeline| {
+        let mark = if *pipeline == default { " (the default)" } else { "" };
+        writeln!(out, "{:7}  {}{mark}", pipeline.name(), pipeline.description())
+    })
 }
 
 /// Writes text to standard output.

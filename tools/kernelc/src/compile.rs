@@ -19,7 +19,7 @@ pub fn kernel(path: &Path) -> Result<Kernel> {
     let text = source::read(path)?;
     let mut interface = None;
     let mut variants: Vec<Variant> = Vec::new();
-    for declared in source::variants(&name, &text)? {
+    for declared in source::variants(&name, &source::with_includes(path, &text)?)? {
         let place = format!("{name}: variant {}", declared.name);
         if variants.iter().any(|v| v.name == declared.name) {
             return Err(Error(format!("{place} is declared twice")));

@@ -1,6 +1,7 @@
 //! Compiles, validates and reflects kernels for `build.rs`.
 //!
-//! A kernel is one `.comp` file. Its variants are declared in the file itself, one comment line each:
+//! A kernel is one `.comp` file. Its variants are declared in the file itself or in one that it includes, one comment
+//! line each:
 //!
 //! ```glsl
 //! // variant: subgroup32 SUBGROUP=32 STREAMS=2

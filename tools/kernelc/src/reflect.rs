@@ -352,6 +352,8 @@ impl<'a> Reader<'a> {
             (Op::ISub, [a, b]) => a.checked_sub(*b),
             (Op::IMul, [a, b]) => a.checked_mul(*b),
             (Op::UDiv, [a, b]) => a.checked_div(*b),
+            (Op::UGreaterThan, [a, b]) => Some(u32::from(a > b)),
+            (Op::Select, [which, a, b]) => Some(if *which != 0 { *a } else { *b }),
             (Op::ShiftLeftLogical, [a, b]) => a.checked_shl(*b),
             (Op::ShiftRightLogical, [a, b]) => a.checked_shr(*b),
             _ => None,

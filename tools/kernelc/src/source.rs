@@ -69,6 +69,19 @@ fn variant(kernel: &str, line: &str) -> Result<Declared> {
     Ok(Declared { name: name.to_owned(), form, storage16, streams, macros })
 }
 
+/// A kernel's text and that of the files that it includes itself, which may declare its variants.
+pub fn with_includes(path: &Path, text: &str) -> Result<String> {
+    let shared = path.with_file_name("shared");
+    let mut all = text.to_owned();
+    for line in text.lines() {
+        if let Some(name) = line.strip_prefix("#include \"").and_then(|rest| rest.strip_suffix('"'))
+        {
+            all.push_str(&read(&shared.join(name))?);
+        }
+    }
+    Ok(all)
+}
+
 /// The `.comp` files of a directory, sorted by name.
 pub fn comp_files(kernels: &Path) -> Result<Vec<PathBuf>> {
     files(kernels, "comp")

@@ -65,6 +65,30 @@ fn a_damaged_header_is_named() {
     refused(&sandbox, &trailing, &[&format!("byte {}", bytes.len())]);
 }
 
+/// What others wrote is named, with the program that restores it.
+#[test]
+fn files_of_other_programs() {
+    for (magic, name, tool) in [
+        (&b"\x1f\x8b\x08\0"[..], "gzip", "gzip -d"),
+        (b"\x28\xb5\x2f\xfd", "Zstandard", "zstd -d"),
+        (b"\x04\x22\x4d\x18", "LZ4", "lz4 -d"),
+        (b"\x02\x21\x4c\x18", "LZ4", "lz4 -d"),
+        (b"\xfd7zXZ\0", "xz", "xz -d"),
+        (b"BZh9", "bzip2", "bzip2 -d"),
+    ] {
+        let (sandbox, frame) = frame();
+        let file = [magic, b"whatever comes next in such a file"].concat();
+        refused(&sandbox, &file, &["not a ranvil file", name, tool]);
+        std::fs::write(sandbox.path("a.rvl"), &file).unwrap();
+        sandbox.run(&["-l", "a.rvl"]).expect(1, &["ranvil: a.rvl: not a ranvil file", name, tool]);
+        // pzstd begins its files with a skippable frame.
+        let behind = [b"\x50\x2a\x4d\x18\x04\0\0\0abcd", &file[..]].concat();
+        refused(&sandbox, &behind, &["from byte 12 on", name, tool]);
+        let behind = [&frame[..], &file].concat();
+        refused(&sandbox, &behind, &[&format!("from byte {} on", frame.len()), tool]);
+    }
+}
+
 #[test]
 fn truncated_files() {
     let (sandbox, bytes) = frame();
@@ -86,7 +110,14 @@ fn missing_files_and_unknown_flags() {
     sandbox.run(&["-Z"]).expect(2, &["-Z"]);
     for args in [
         &["--block-size", "5000", "a"][..],
-        &["--block-size", "2M", "a"],
+        &["--block-size", "8M", "a"],
+        &["--block-size", "2M", "--pipeline", "huff", "a"],
+        &["--table-log", "11", "a"],
+        &["--table-log", "4", "--pipeline", "fse", "a"],
+        &["--level", "10", "a"],
+        &["-0", "a"],
+        &["-19", "a"],
+        &["--pipeline", "list", "a"],
         &["--block-size", "x", "a"],
         &["--table-log", "13", "a"],
         &["--pipeline", "zip", "a"],

@@ -32,9 +32,13 @@ fn all_kinds_of_content_come_back() {
         [b"", b"x", &[7; 5000], &noise(100_000), &all, &all[..4096], &all[..4097], &all[..262_145]];
     for content in contents {
         let sandbox = Sandbox::with("a", content);
-        for flags in
-            [&[][..], &["--block-size=4K"], &["--block-size", "1M", "--segment", "latency", "-T1"]]
-        {
+        for flags in [
+            &[][..],
+            &["--block-size=4K"],
+            &["--block-size", "4M", "--segment", "latency", "-9"],
+            &["--pipeline", "lzf", "-1"],
+            &["--pipeline", "rans", "--block-size", "1M", "-T1"],
+        ] {
             sandbox.ok(&[flags, &["-f", "a"]].concat());
             sandbox.ok(&["-d", "-o", "b", "-f", "a.rvl"]);
             assert_eq!(sandbox.read("b"), content, "{} bytes with {flags:?}", content.len());

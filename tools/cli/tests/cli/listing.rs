@@ -25,7 +25,7 @@ fn a_table_with_totals() {
         "Compressed Uncompressed Ratio Pipeline Blocks Block size Checksum Index File"
     );
     assert_eq!(lines[1][2..4], ["148.5", "KiB"]);
-    assert_eq!(lines[1][5..], ["rans", "38", "4", "KiB", "CRC-32C", "yes", "a.rvl"]);
+    assert_eq!(lines[1][5..], ["lzseqr", "38", "4", "KiB", "CRC-32C", "yes", "a.rvl"]);
     assert_eq!(lines[2][5..], ["stored", "1", "256", "KiB", "CRC-32C", "yes", "b.rvl"]);
     assert_eq!(lines[3][5..], ["39", "2", "files"]);
     let one = sandbox.ok(&["--list", "a.rvl"]);
@@ -54,7 +54,7 @@ fn json_has_stable_names() {
     assert_eq!(frame["offset"], 0);
     assert_eq!(frame["compressed_size"], coded);
     assert_eq!(frame["uncompressed_size"], raw);
-    assert_eq!(frame["pipeline"], "rans");
+    assert_eq!(frame["pipeline"], "lzseqr");
     assert_eq!(frame["block_size"], 4096);
     assert_eq!(frame["segment_size"], 4096);
     assert_eq!(frame["blocks"], 38);
@@ -75,19 +75,32 @@ fn flags_show_in_the_listing() {
         sandbox.ok(&[flags, &["-f", "a"]].concat());
         json(&sandbox, &["-l", "--json", "a.rvl"])["files"][0]["frames"][0].clone()
     };
-    assert_eq!(frame(&[])["segment_size"], 16384);
-    assert_eq!(frame(&[])["block_size"], 262_144);
+    assert_eq!(frame(&[])["segment_size"], frame(&["--segment", "throughput"])["segment_size"]);
+    assert_eq!(frame(&[])["block_size"], 1 << 20);
+    assert_eq!(frame(&["--pipeline", "rans"])["segment_size"], 16384);
+    assert_eq!(frame(&["--pipeline", "rans"])["block_size"], 262_144);
     assert_eq!(frame(&["--segment", "latency"])["segment_size"], 4096);
-    assert_eq!(frame(&["--segment", "throughput"])["segment_size"], 16384);
-    for (text, bytes) in [("64K", 65536), ("256KiB", 262_144), ("1M", 1 << 20), ("8192", 8192)] {
+    for (text, bytes) in [("64K", 65536), ("256KiB", 262_144), ("4M", 1 << 22), ("8192", 8192)] {
         assert_eq!(frame(&["--block-size", text])["block_size"], bytes, "{text}");
     }
-    assert_eq!(frame(&["--pipeline", "stored"])["pipeline"], "stored");
-    assert_eq!(frame(&["--pipeline", "rans"])["pipeline"], "rans");
-    let sizes: Vec<u64> = ["8", "11"]
-        .map(|log| frame(&["--table-log", log])["compressed_size"].as_u64().unwrap())
-        .to_vec();
-    assert!(sizes[1] < sizes[0], "{sizes:?}");
+    let list = sandbox.run(&["--pipeline", "list"]);
+    assert_eq!(sandbox.run(&["--pipeline"]).stdout, list.stdout);
+    assert_eq!(list.text().lines().count(), 9);
+    for line in list.text().lines() {
+        let name = line.split_whitespace().next().unwrap();
+        let listed = frame(&["--pipeline", name]);
+        assert_eq!(listed["pipeline"], name);
+        assert_eq!(line.ends_with("(the default)"), listed == frame(&[]), "{line}");
+    }
+    let size = |flags: &[&str]| frame(flags)["compressed_size"].as_u64().unwrap();
+    assert!(
+        size(&["--pipeline", "rans", "--table-log", "11"])
+            < size(&["--pipeline", "rans", "--table-log", "8"])
+    );
+    assert!(size(&["-9"]) < size(&["-1"]));
+    assert_eq!(size(&["--best"]), size(&["-1", "--level", "9"]));
+    assert_eq!(size(&["-3"]), size(&[]));
+    assert_eq!(size(&["--pipeline", "huff", "-9"]), size(&["--pipeline", "huff"]));
 }
 
 #[test]
@@ -98,7 +111,7 @@ fn an_empty_file_has_no_ratio() {
     assert_eq!(file["blocks"], 0);
     let table = sandbox.run(&["-l", "a.rvl"]);
     let row: Vec<&str> = table.text().lines().nth(1).unwrap().split_whitespace().collect();
-    assert_eq!(row[4..7], ["-", "rans", "0"]);
+    assert_eq!(row[4..7], ["-", "lzseqr", "0"]);
 }
 
 #[test]

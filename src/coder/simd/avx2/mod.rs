@@ -1,17 +1,20 @@
 //! AVX2: a segment's 32 states in four registers.
 
+mod steps;
+
 use std::arch::x86_64::*;
 
 use crate::coder::{
+    decode_table::DecodeTable,
     lanes::{LANES, STEPS, TILE},
-    rans::{DecodeTable, EncodeTable},
     tiles::{Decoding, Encoding, Tiles, WINDOW, decode_each, encode_each},
 };
+pub(in crate::coder) use steps::Steps;
 
 /// Proof of AVX2 and POPCNT.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::coder) struct Avx2 {
-    /// Whether the decoder looks slots up with gathers or one by one: the same bytes, another speed.
+    /// Whether tables are looked up with gathers or one by one: the same bytes, another speed.
     gathers: bool,
 }
 
@@ -38,13 +41,13 @@ fn is_amd() -> bool {
     [vendor.ebx, vendor.edx, vendor.ecx].map(u32::to_le_bytes).as_flattened() == b"AuthenticAMD"
 }
 
-impl Tiles for Avx2 {
+impl<C: Steps> Tiles<C> for Avx2 {
     fn decode<const N: usize>(self, table: &DecodeTable, segments: [&mut Decoding<'_>; N]) {
         // SAFETY: `self` proves the instructions.
         unsafe {
             match self.gathers {
-                true => decode::<N, true>(table, segments),
-                false => decode::<N, false>(table, segments),
+                true => decode::<C, N, true>(table, segments),
+                false => decode::<C, N, false>(table, segments),
             }
         }
     }
@@ -58,24 +61,29 @@ impl Tiles for Avx2 {
         symbols: usize,
     ) -> usize {
         // SAFETY: `self` proves the instructions.
-        unsafe { decode_partial(table, states, words, tile, symbols) }
+        unsafe { decode_partial::<C>(table, states, words, tile, symbols) }
     }
 
-    fn encode<const N: usize>(self, table: &EncodeTable, segments: [&mut Encoding<'_>; N]) {
+    fn encode<const N: usize>(self, table: &C::EncodeTable, segments: [&mut Encoding<'_>; N]) {
         // SAFETY: `self` proves the instructions.
-        unsafe { encode(table, segments) }
+        unsafe {
+            match self.gathers {
+                true => encode::<C, N, true>(table, segments),
+                false => encode::<C, N, false>(table, segments),
+            }
+        }
     }
 
     fn encode_partial(
         self,
-        table: &EncodeTable,
+        table: &C::EncodeTable,
         states: &mut [u32; LANES],
         room: &mut [u8; WINDOW],
         tile: &[u8; TILE],
         symbols: usize,
     ) -> usize {
         // SAFETY: `self` proves the instructions.
-        unsafe { encode_partial(table, states, room, tile, symbols) }
+        unsafe { encode_partial::<C>(table, states, room, tile, symbols) }
     }
 }
 
@@ -147,13 +155,13 @@ fn active(position: __m256i, symbols: usize) -> __m256i {
 }
 
 #[target_feature(enable = "avx2,popcnt")]
-fn decode<const N: usize, const GATHER: bool>(
+fn decode<C: Steps, const N: usize, const GATHER: bool>(
     table: &DecodeTable,
     mut segments: [&mut Decoding<'_>; N],
 ) {
     let mut x = segments.each_ref().map(|segment| load(&segment.states));
     decode_each(&mut segments, |windows, tiles| {
-        decode_tile::<N, GATHER, false>(table, &mut x, windows, tiles, TILE)
+        decode_tile::<C, N, GATHER, false>(table, &mut x, windows, tiles, TILE)
     });
     for n in 0..N {
         store(x[n], &mut segments[n].states);
@@ -161,7 +169,7 @@ fn decode<const N: usize, const GATHER: bool>(
 }
 
 #[target_feature(enable = "avx2,popcnt")]
-fn decode_partial(
+fn decode_partial<C: Steps>(
     table: &DecodeTable,
     states: &mut [u32; LANES],
     words: &[u8; WINDOW],
@@ -169,7 +177,7 @@ fn decode_partial(
     symbols: usize,
 ) -> usize {
     let mut x = [load(states)];
-    let [taken] = decode_tile::<1, true, true>(table, &mut x, [words], [tile], symbols);
+    let [taken] = decode_tile::<C, 1, true, true>(table, &mut x, [words], [tile], symbols);
     store(x[0], states);
     taken
 }
@@ -178,7 +186,7 @@ fn decode_partial(
 /// order. Returns the bytes taken from the windows.
 #[inline]
 #[target_feature(enable = "avx2,popcnt")]
-fn decode_tile<const N: usize, const GATHER: bool, const PARTIAL: bool>(
+fn decode_tile<C: Steps, const N: usize, const GATHER: bool, const PARTIAL: bool>(
     table: &DecodeTable,
     x: &mut [Lanes; N],
     windows: [&[u8; WINDOW]; N],
@@ -186,32 +194,31 @@ fn decode_tile<const N: usize, const GATHER: bool, const PARTIAL: bool>(
     symbols: usize,
 ) -> [usize; N] {
     let position = _mm256_setr_epi32(0, 4, 8, 12, 16, 20, 24, 28);
+    let mask = _mm256_set1_epi32((1 << table.log) - 1);
     let mut quads = [[_mm256_setzero_si256(); 4]; N];
     let mut at = [0; N];
     for step in 0..STEPS {
         for v in 0..4 {
             for n in 0..N {
                 let old = x[n][v];
-                let slot = if GATHER { gather(table, old) } else { look_up_each(table, old) };
-                let symbol = _mm256_slli_epi32::<24>(slot);
+                let slots = look_up::<GATHER, _>(&table.slots, _mm256_and_si256(old, mask));
+                let symbol = _mm256_and_si256(slots, _mm256_set1_epi32(0xff << 24));
                 quads[n][v] = _mm256_or_si256(_mm256_srli_epi32::<8>(quads[n][v]), symbol);
-                let mut new = advance(table.log, old, slot);
-                // Below 2^16: AVX2 has no unsigned comparison.
-                let high = _mm256_srli_epi32::<16>(new);
-                let mut refill = _mm256_cmpeq_epi32(high, _mm256_setzero_si256());
-                if PARTIAL {
-                    let offset = _mm256_set1_epi32((32 * v + step) as i32);
-                    let active = active(_mm256_add_epi32(position, offset), symbols);
-                    new = _mm256_blendv_epi8(old, new, active);
-                    refill = _mm256_and_si256(refill, active);
-                }
-                let set = _mm256_movemask_ps(_mm256_castsi256_ps(refill)) as u32;
-                // SAFETY: before the last of 16 loads at most 15 * 8 words have been taken, and it is of 8 words.
-                let words = unsafe { _mm_loadu_si128(windows[n].as_ptr().add(at[n]).cast()) };
-                let words = _mm256_cvtepu16_epi32(_mm_shuffle_epi8(words, shuffle(&EXPAND, set)));
-                let by = _mm256_and_si256(refill, _mm256_set1_epi32(16));
-                x[n][v] = _mm256_or_si256(_mm256_sllv_epi32(new, by), words);
-                at[n] += 2 * set.count_ones() as usize;
+                let offset = _mm256_set1_epi32((32 * v + step) as i32);
+                let active = active(_mm256_add_epi32(position, offset), symbols);
+                let refill = |x, wanting| {
+                    let wanting = if PARTIAL { _mm256_and_si256(wanting, active) } else { wanting };
+                    let set = _mm256_movemask_ps(_mm256_castsi256_ps(wanting)) as u32;
+                    // SAFETY: before the last of 16 loads at most 15 * 8 words have been taken, and it is of 8 words.
+                    let words = unsafe { _mm_loadu_si128(windows[n].as_ptr().add(at[n]).cast()) };
+                    let words = _mm_shuffle_epi8(words, shuffle(&EXPAND, set));
+                    at[n] += 2 * set.count_ones() as usize;
+                    let by = _mm256_and_si256(wanting, _mm256_set1_epi32(16));
+                    _mm256_or_si256(_mm256_sllv_epi32(x, by), _mm256_cvtepu16_epi32(words))
+                };
+                // SAFETY: this function has the instructions.
+                let new = unsafe { C::decode_lanes(table.log, old, slots, refill) };
+                x[n][v] = if PARTIAL { _mm256_blendv_epi8(old, new, active) } else { new };
             }
         }
     }
@@ -221,39 +228,18 @@ fn decode_tile<const N: usize, const GATHER: bool, const PARTIAL: bool>(
     at
 }
 
-/// The states after one symbol of each of 8 lanes, before any refill.
+/// Entries of 8 lanes. Indices wrap at the table's size.
 #[inline]
 #[target_feature(enable = "avx2,popcnt")]
-fn advance(log: u32, x: __m256i, slot: __m256i) -> __m256i {
-    let freq = _mm256_srli_epi32::<20>(slot);
-    let bias = _mm256_and_si256(_mm256_srli_epi32::<8>(slot), _mm256_set1_epi32(0xfff));
-    let high = _mm256_srl_epi32(x, _mm_cvtsi32_si128(log as i32));
-    _mm256_add_epi32(_mm256_mullo_epi32(high, freq), bias)
-}
-
-/// What the slot of each of 8 states holds.
-#[inline]
-#[target_feature(enable = "avx2,popcnt")]
-fn gather(table: &DecodeTable, x: __m256i) -> __m256i {
-    let index = slot_index(table, x);
-    // SAFETY: indices are at most 4095, in a table of 4096.
-    unsafe { _mm256_i32gather_epi32::<4>(table.slots.as_ptr().cast(), index) }
-}
-
-/// At most 4095.
-#[inline]
-#[target_feature(enable = "avx2,popcnt")]
-fn slot_index(table: &DecodeTable, x: __m256i) -> __m256i {
-    _mm256_and_si256(x, _mm256_set1_epi32((1 << table.log.min(12)) - 1))
-}
-
-/// The same as [`gather`], one by one.
-#[inline]
-#[target_feature(enable = "avx2,popcnt")]
-fn look_up_each(table: &DecodeTable, x: __m256i) -> __m256i {
-    let index = slot_index(table, x);
+fn look_up<const GATHER: bool, const SIZE: usize>(table: &[u32; SIZE], index: __m256i) -> __m256i {
+    const { assert!(SIZE.is_power_of_two() && SIZE < 1 << 31) }
+    if GATHER {
+        let index = _mm256_and_si256(index, _mm256_set1_epi32(SIZE as i32 - 1));
+        // SAFETY: the indices are below the size.
+        return unsafe { _mm256_i32gather_epi32::<4>(table.as_ptr().cast(), index) };
+    }
     let two = |pair: i64| {
-        let [low, high] = [pair, pair >> 32].map(|i| table.slots[i as usize % 4096] as i32);
+        let [low, high] = [pair, pair >> 32].map(|i| table[i as usize % SIZE] as i32);
         _mm_insert_epi32::<1>(_mm_cvtsi32_si128(low), high)
     };
     let a = two(_mm256_extract_epi64::<0>(index));
@@ -264,10 +250,13 @@ fn look_up_each(table: &DecodeTable, x: __m256i) -> __m256i {
 }
 
 #[target_feature(enable = "avx2,popcnt")]
-fn encode<const N: usize>(table: &EncodeTable, mut segments: [&mut Encoding<'_>; N]) {
+fn encode<C: Steps, const N: usize, const GATHER: bool>(
+    table: &C::EncodeTable,
+    mut segments: [&mut Encoding<'_>; N],
+) {
     let mut x = segments.each_ref().map(|segment| deal(load(&segment.states)));
     encode_each(&mut segments, |windows, tiles| {
-        encode_tile::<N, false>(table, &mut x, windows, tiles, TILE)
+        encode_tile::<C, N, GATHER, false>(table, &mut x, windows, tiles, TILE)
     });
     for n in 0..N {
         store(deal(x[n]), &mut segments[n].states);
@@ -275,15 +264,15 @@ fn encode<const N: usize>(table: &EncodeTable, mut segments: [&mut Encoding<'_>;
 }
 
 #[target_feature(enable = "avx2,popcnt")]
-fn encode_partial(
-    table: &EncodeTable,
+fn encode_partial<C: Steps>(
+    table: &C::EncodeTable,
     states: &mut [u32; LANES],
     room: &mut [u8; WINDOW],
     tile: &[u8; TILE],
     symbols: usize,
 ) -> usize {
     let mut x = [deal(load(states))];
-    let [filled] = encode_tile::<1, true>(table, &mut x, [room], [tile], symbols);
+    let [filled] = encode_tile::<C, 1, true, true>(table, &mut x, [room], [tile], symbols);
     store(deal(x[0]), states);
     filled
 }
@@ -305,8 +294,8 @@ fn deal([a, b, c, d]: Lanes) -> Lanes {
 /// [dealt](deal). Returns the bytes filled at the end of the windows.
 #[inline]
 #[target_feature(enable = "avx2,popcnt")]
-fn encode_tile<const N: usize, const PARTIAL: bool>(
-    table: &EncodeTable,
+fn encode_tile<C: Steps, const N: usize, const GATHER: bool, const PARTIAL: bool>(
+    table: &C::EncodeTable,
     x: &mut [Lanes; N],
     windows: [&mut [u8; WINDOW]; N],
     tiles: [&[u8; TILE]; N],
@@ -318,24 +307,24 @@ fn encode_tile<const N: usize, const PARTIAL: bool>(
         for pair in [1, 0] {
             for n in 0..N {
                 let old = [x[n][2 * pair], x[n][2 * pair + 1]];
+                let mut words = old;
                 let mut keep = old;
                 for v in 0..2 {
-                    let entries = look_up(table, tiles[n], 16 * pair + 4 * v, step);
-                    let mut new;
-                    (new, keep[v]) = encode_symbols(table.log, old[v], entries);
-                    if PARTIAL {
-                        let offset = _mm256_set1_epi32((64 * pair + 16 * v + step) as i32);
-                        let active = active(_mm256_add_epi32(position, offset), symbols);
-                        new = _mm256_blendv_epi8(old[v], new, active);
-                        keep[v] = _mm256_or_si256(
-                            keep[v],
-                            _mm256_cmpeq_epi32(active, _mm256_setzero_si256()),
-                        );
-                    }
-                    x[n][2 * pair + v] = new;
+                    let symbols_of_lanes =
+                        Symbols { tile: tiles[n], lane: 16 * pair + 4 * v, step };
+                    // SAFETY: this function has the instructions.
+                    let (new, word, kept) =
+                        unsafe { C::encode_lanes::<GATHER>(table, old[v], symbols_of_lanes) };
+                    let offset = _mm256_set1_epi32((64 * pair + 16 * v + step) as i32);
+                    let active = active(_mm256_add_epi32(position, offset), symbols);
+                    x[n][2 * pair + v] =
+                        if PARTIAL { _mm256_blendv_epi8(old[v], new, active) } else { new };
+                    words[v] = _mm256_and_si256(word, _mm256_set1_epi32(0xffff));
+                    // What is not active keeps its word.
+                    let passive = _mm256_cmpeq_epi32(active, _mm256_setzero_si256());
+                    keep[v] = if PARTIAL { _mm256_or_si256(kept, passive) } else { kept };
                 }
-                let [a, b] = old.map(|x| _mm256_and_si256(x, _mm256_set1_epi32(0xffff)));
-                let words = _mm256_packus_epi32(a, b);
+                let words = _mm256_packus_epi32(words[0], words[1]);
                 let keep = _mm256_packs_epi32(keep[0], keep[1]);
                 let emit = !_mm256_movemask_epi8(_mm256_packs_epi16(keep, keep)) as u32;
                 for (set, words) in [
@@ -357,61 +346,32 @@ fn encode_tile<const N: usize, const PARTIAL: bool>(
     at.map(|at| WINDOW - at)
 }
 
-/// What an [`EncodeTable`] says of the symbols of 8 lanes.
+/// Symbols of the lanes from `lane` to `lane + 3` and from `lane + 8` to `lane + 11`.
 #[derive(Clone, Copy)]
-struct Entries {
-    /// In the low halves of 64 bits, those of even lanes and those of odd lanes.
-    reciprocals: [__m256i; 2],
-    /// The entries' upper halves, lane by lane.
-    freq_cum: __m256i,
+pub(in crate::coder) struct Symbols<'a> {
+    tile: &'a [u8; TILE],
+    lane: usize,
+    step: usize,
 }
 
-/// The entries of the lanes from `lane` to `lane + 3` and from `lane + 8` to `lane + 11`. The symbols are in memory, so
-/// that single loads take no longer than gathers, on any processor.
-#[inline]
-#[target_feature(enable = "avx2,popcnt")]
-fn look_up(table: &EncodeTable, tile: &[u8; TILE], lane: usize, step: usize) -> Entries {
-    let symbol = |i: usize| usize::from(tile[(lane + i) * STEPS + step]);
-    let entry = |i: usize| table.symbols[symbol(i)].0 as i64;
-    let even = _mm256_setr_epi64x(entry(0), entry(2), entry(8), entry(10));
-    let odd = _mm256_setr_epi64x(entry(1), entry(3), entry(9), entry(11));
-    Entries { reciprocals: [even, odd], freq_cum: upper_halves(even, odd) }
-}
+impl Symbols<'_> {
+    /// That of the `i`-th of them.
+    #[inline]
+    fn get(self, i: usize) -> u8 {
+        self.tile[(self.lane + i % 4 + i / 4 * 8) * STEPS + self.step]
+    }
 
-/// The upper halves of 64 bits: those of `even` in even lanes, those of `odd` in odd lanes.
-#[inline]
-#[target_feature(enable = "avx2,popcnt")]
-fn upper_halves(even: __m256i, odd: __m256i) -> __m256i {
-    _mm256_blend_epi32::<0b1010_1010>(_mm256_srli_epi64::<32>(even), odd)
-}
-
-/// One symbol of each of 8 lanes: the new states, and all ones where the old one does not yield its low word.
-#[inline]
-#[target_feature(enable = "avx2,popcnt")]
-fn encode_symbols(
-    log: u32,
-    x: __m256i,
-    Entries { reciprocals, freq_cum }: Entries,
-) -> (__m256i, __m256i) {
-    let freq = _mm256_srli_epi32::<20>(freq_cum);
-    let cum = _mm256_and_si256(_mm256_srli_epi32::<8>(freq_cum), _mm256_set1_epi32(0xfff));
-    let top = _mm256_srl_epi32(x, _mm_cvtsi32_si128(32 - log as i32));
-    let keep = _mm256_cmpgt_epi32(freq, top);
-    let short = _mm256_srlv_epi32(x, _mm256_andnot_si256(keep, _mm256_set1_epi32(16)));
-    // short + quotient * (2^log - freq) + cum
-    let complement = _mm256_sub_epi32(_mm256_set1_epi32(1 << log), freq);
-    let grown = _mm256_mullo_epi32(divide(short, reciprocals, freq_cum), complement);
-    (_mm256_add_epi32(_mm256_add_epi32(short, cum), grown), keep)
-}
-
-/// See [`EncodeSymbol`](crate::coder::rans::EncodeSymbol).
-#[inline]
-#[target_feature(enable = "avx2,popcnt")]
-fn divide(x: __m256i, [even, odd]: [__m256i; 2], freq_cum: __m256i) -> __m256i {
-    let addend = _mm256_and_si256(_mm256_srli_epi32::<5>(freq_cum), _mm256_set1_epi32(1));
-    let x = _mm256_add_epi32(x, addend);
-    let even = _mm256_mul_epu32(x, even);
-    let odd = _mm256_mul_epu32(_mm256_srli_epi64::<32>(x), odd);
-    let shift = _mm256_and_si256(freq_cum, _mm256_set1_epi32(31));
-    _mm256_srlv_epi32(upper_halves(even, odd), shift)
+    /// All of them, lane by lane.
+    #[inline]
+    #[target_feature(enable = "avx2,popcnt")]
+    fn all(self) -> __m256i {
+        let quads = |lane: usize| {
+            let quads = self.tile[lane * STEPS..][..16].as_ptr();
+            // SAFETY: 16 bytes.
+            unsafe { _mm_loadu_si128(quads.cast()) }
+        };
+        let quads = _mm256_set_m128i(quads(self.lane + 8), quads(self.lane));
+        let shifted = _mm256_srl_epi32(quads, _mm_cvtsi32_si128(8 * self.step as i32));
+        _mm256_and_si256(shifted, _mm256_set1_epi32(0xff))
+    }
 }

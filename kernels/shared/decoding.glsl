@@ -1,5 +1,5 @@
-#version 450
-// Decodes the segments of a block. One workgroup a block, so that its segments share one decode table.
+// The decode kernels: the segments of a block. One workgroup a block, so that its segments share one decode table. A coder
+// defines its number, CODER; the type of a lane's state, STATE; and the functions declared below.
 //
 // variant: subgroup32.16bit SUBGROUP=32 STREAMS=2 WORKGROUP=256 STORAGE16=1
 // variant: subgroup32 SUBGROUP=32 STREAMS=2 WORKGROUP=256
@@ -35,12 +35,15 @@ layout(std430, binding = 3) readonly buffer Streams { uint streams[]; };
 layout(std430, binding = 4) buffer Status { uint status[]; };
 layout(std430, binding = 5) writeonly buffer Raw { uint raw[]; };
 
-// A slot of the table: f << 20 | (slot - cum) << 8 | symbol.
+// The coder's own entries, the symbol in the lowest byte of each.
 shared uint table[1u << MAX_TABLE_LOG];
-shared uint cums[256];
 // The last bytes of each segment in work: at most 127 symbols of a partial tile and 64 seed bytes.
 #define TAIL_WORDS 48u
-shared uint tails[GROUPS * STREAMS * TAIL_WORDS];
+#define ALL_TAILS (GROUPS * STREAMS * TAIL_WORDS)
+#ifndef LEAST_TAILS
+#define LEAST_TAILS 1u
+#endif
+shared uint tails[ALL_TAILS > LEAST_TAILS ? ALL_TAILS : LEAST_TAILS];
 // The first fault: segment << 8 | number of the check << 4 | fault.
 shared uint first_fault;
 
@@ -54,24 +57,33 @@ uint payload_word(uint i) {
 #endif
 }
 
-// The symbol of slot i is the last whose cum is not above i.
+#include "slots.glsl"
+
+// What a coder defines. Fills table[] from cums[]; called in uniform control flow, with a barrier before and after.
+void fill_table();
+// Whether an initial state is possible, and the state.
+bool is_initial(uint word);
+STATE initial_state(uint word);
+// The entry that decides what the lane does next.
+uint look_up(STATE x);
+// What comes before the word: whether one is needed.
+bool take_symbol(inout STATE x, uint entry);
+void take_word(inout STATE x, uint word);
+// What comes after it.
+void finish_symbol(inout STATE x, uint entry);
+// The seed of a final state, in the low half; the high half is 0 if the state can be a final one.
+uint seed_of(STATE x);
+
 void build_table(uint block) {
     for (uint s = gl_LocalInvocationIndex; s < 256u; s += gl_WorkGroupSize.x) cums[s] = tables[256u * block + s];
     barrier();
-    for (uint slot = gl_LocalInvocationIndex; slot < 1u << table_log; slot += gl_WorkGroupSize.x) {
-        uint symbol = 0u;
-        [[unroll]] for (uint step = 128u; step > 0u; step /= 2u) {
-            if (cums[symbol + step] >> 16 <= slot) symbol += step;
-        }
-        uint cum_f = cums[symbol];
-        table[slot] = cum_f << 20 | (slot - (cum_f >> 16)) << 8 | symbol;
-    }
+    fill_table();
     barrier();
 }
 
 // One segment in work.
 struct Stream {
-    uint x[LANES];
+    STATE x[LANES];
     // The next word and the end of the words.
     uint p, end;
     // Bytes of the segment and of its body; 0 if there is no such segment.
@@ -84,23 +96,22 @@ struct Stream {
 // its quad. With `checked` false all lanes are among them and the stream holds all words that they can take; else no
 // word past the end is read.
 void decode_step(const bool checked, uint s, uint limit, inout Stream stream, inout uint quad[LANES]) {
+    STATE x[LANES];
+    uint entry[LANES];
     bool need[LANES];
     [[unroll]] for (uint j = 0u; j < LANES; j++) {
         bool live = !checked || 4u * lane(j) + s < limit;
-        uint x = stream.x[j];
-        uint entry = table[x & ((1u << table_log) - 1u)];
-        x = (entry >> 20) * (x >> table_log) + (entry >> 8 & 0xfffu);
-        quad[j] = quad[j] >> 8 | (live ? entry << 24 : 0u);
-        stream.x[j] = live ? x : stream.x[j];
-        need[j] = live && x < 0x10000u;
+        x[j] = stream.x[j];
+        entry[j] = look_up(x[j]);
+        quad[j] = quad[j] >> 8 | (live ? entry[j] << 24 : 0u);
+        need[j] = take_symbol(x[j], entry[j]) && live;
     }
     uint at[LANES];
     claim(stream.p, need, at);
     [[unroll]] for (uint j = 0u; j < LANES; j++) {
-        if (need[j]) {
-            uint word = !checked || at[j] < stream.end ? payload_word(at[j]) : 0u;
-            stream.x[j] = stream.x[j] << 16 | word;
-        }
+        if (need[j]) take_word(x[j], !checked || at[j] < stream.end ? payload_word(at[j]) : 0u);
+        finish_symbol(x[j], entry[j]);
+        if (!checked || 4u * lane(j) + s < limit) stream.x[j] = x[j];
     }
 }
 
@@ -126,15 +137,16 @@ Stream open(DecodeBlock block, uint segment) {
     stream.raw = block.raw + begin / 4u;
     stream.p = 0u;
     stream.end = 0u;
-    [[unroll]] for (uint j = 0u; j < LANES; j++) stream.x[j] = 0x10000u;
+    [[unroll]] for (uint j = 0u; j < LANES; j++) stream.x[j] = initial_state(0x10000u);
     if (stream.size > 0u) {
         uint own = block.streams + segment;
         stream.p = streams[own] + 64u;
         stream.end = streams[own + 1u];
         [[unroll]] for (uint j = 0u; j < LANES; j++) {
             uint at = stream.p - 64u + 2u * lane(j);
-            stream.x[j] = payload_word(at) | payload_word(at + 1u) << 16;
-            check(stream.x[j] >= 0x10000u, segment, 0u, FAULT_FINAL_STATE);
+            uint word = payload_word(at) | payload_word(at + 1u) << 16;
+            check(is_initial(word), segment, 0u, FAULT_FINAL_STATE);
+            stream.x[j] = initial_state(word);
         }
     }
     return stream;
@@ -144,14 +156,15 @@ Stream open(DecodeBlock block, uint segment) {
 void close(uint segment, uint tail, Stream stream) {
     uint seeds = stream.size - stream.body;
     [[unroll]] for (uint j = 0u; j < LANES; j++) {
-        uint seed = stream.x[j] & 0xffffu;
+        uint end = seed_of(stream.x[j]);
+        uint seed = end & 0xffffu;
         uint at = stream.body % TILE + 2u * lane(j);
         atomicOr(tails[tail + at / 4u], seed << 8u * (at % 4u));
         if (at % 4u == 3u) atomicOr(tails[tail + at / 4u + 1u], seed >> 8);
         if (stream.size > 0u) {
             uint kept = min(max(seeds, 2u * lane(j)) - 2u * lane(j), 2u);
             check(stream.p == stream.end, segment, 1u, FAULT_STREAM);
-            check(stream.x[j] >> 16 == 1u, segment, 2u, FAULT_FINAL_STATE);
+            check(end >> 16 == 0u, segment, 2u, FAULT_FINAL_STATE);
             check(seed >> 8u * kept == 0u, segment, 2u, FAULT_FINAL_STATE);
         }
     }
@@ -173,7 +186,7 @@ void touch_ahead(Stream streams[STREAMS]) {
 
 void main() {
     DecodeBlock block = blocks[gl_WorkGroupID.x];
-    if (status[gl_WorkGroupID.x] != 0u) return;
+    if (block.coder != CODER || status[gl_WorkGroupID.x] != 0u) return;
     table_log = min(block.table_log, MAX_TABLE_LOG);
 #if WIDTH == 32
     [[unroll]] for (uint k = 0u; k < STREAMS; k++) ahead[k] = 0u;

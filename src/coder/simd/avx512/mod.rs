@@ -1,12 +1,15 @@
 //! AVX-512: a segment's 32 states in two registers.
 
+mod steps;
+
 use std::arch::x86_64::*;
 
 use crate::coder::{
-    lanes::{LANES, STATE_MIN, STEPS, TILE},
-    rans::{DecodeTable, EncodeTable},
+    decode_table::DecodeTable,
+    lanes::{LANES, STEPS, TILE},
     tiles::{Decoding, Encoding, Tiles, WINDOW, decode_each, encode_each},
 };
+pub(in crate::coder) use steps::Steps;
 
 /// Proof of AVX-512 F, BW, VL, VBMI2 and of BMI1, BMI2 and POPCNT.
 #[derive(Clone, Copy, Debug)]
@@ -26,10 +29,10 @@ impl Avx512 {
     }
 }
 
-impl Tiles for Avx512 {
+impl<C: Steps> Tiles<C> for Avx512 {
     fn decode<const N: usize>(self, table: &DecodeTable, segments: [&mut Decoding<'_>; N]) {
         // SAFETY: `self` proves the instructions.
-        unsafe { decode(table, segments) }
+        unsafe { decode::<C, N>(table, segments) }
     }
 
     fn decode_partial(
@@ -41,24 +44,24 @@ impl Tiles for Avx512 {
         symbols: usize,
     ) -> usize {
         // SAFETY: `self` proves the instructions.
-        unsafe { decode_partial(table, states, words, tile, symbols) }
+        unsafe { decode_partial::<C>(table, states, words, tile, symbols) }
     }
 
-    fn encode<const N: usize>(self, table: &EncodeTable, segments: [&mut Encoding<'_>; N]) {
+    fn encode<const N: usize>(self, table: &C::EncodeTable, segments: [&mut Encoding<'_>; N]) {
         // SAFETY: `self` proves the instructions.
-        unsafe { encode(table, segments) }
+        unsafe { encode::<C, N>(table, segments) }
     }
 
     fn encode_partial(
         self,
-        table: &EncodeTable,
+        table: &C::EncodeTable,
         states: &mut [u32; LANES],
         room: &mut [u8; WINDOW],
         tile: &[u8; TILE],
         symbols: usize,
     ) -> usize {
         // SAFETY: `self` proves the instructions.
-        unsafe { encode_partial(table, states, room, tile, symbols) }
+        unsafe { encode_partial::<C>(table, states, room, tile, symbols) }
     }
 }
 
@@ -96,10 +99,10 @@ fn active(first: __m512i, step: usize, symbols: usize) -> __mmask16 {
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi2,bmi1,bmi2,popcnt")]
-fn decode<const N: usize>(table: &DecodeTable, mut segments: [&mut Decoding<'_>; N]) {
+fn decode<C: Steps, const N: usize>(table: &DecodeTable, mut segments: [&mut Decoding<'_>; N]) {
     let mut x = segments.each_ref().map(|segment| load(&segment.states));
     decode_each(&mut segments, |windows, tiles| {
-        decode_tile::<N, false>(table, &mut x, windows, tiles, TILE)
+        decode_tile::<C, N, false>(table, &mut x, windows, tiles, TILE)
     });
     for n in 0..N {
         store(x[n], &mut segments[n].states);
@@ -107,7 +110,7 @@ fn decode<const N: usize>(table: &DecodeTable, mut segments: [&mut Decoding<'_>;
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi2,bmi1,bmi2,popcnt")]
-fn decode_partial(
+fn decode_partial<C: Steps>(
     table: &DecodeTable,
     states: &mut [u32; LANES],
     words: &[u8; WINDOW],
@@ -115,7 +118,7 @@ fn decode_partial(
     symbols: usize,
 ) -> usize {
     let mut x = [load(states)];
-    let [taken] = decode_tile::<1, true>(table, &mut x, [words], [tile], symbols);
+    let [taken] = decode_tile::<C, 1, true>(table, &mut x, [words], [tile], symbols);
     store(x[0], states);
     taken
 }
@@ -124,7 +127,7 @@ fn decode_partial(
 /// order. Returns the bytes taken from the windows.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi2,bmi1,bmi2,popcnt")]
-fn decode_tile<const N: usize, const PARTIAL: bool>(
+fn decode_tile<C: Steps, const N: usize, const PARTIAL: bool>(
     table: &DecodeTable,
     x: &mut [Lanes; N],
     windows: [&[u8; WINDOW]; N],
@@ -133,52 +136,60 @@ fn decode_tile<const N: usize, const PARTIAL: bool>(
 ) -> [usize; N] {
     let first = _mm512_setr_epi32(0, 4, 8, 12, 16, 20, 24, 28, 32, 36, 40, 44, 48, 52, 56, 60);
     let first = [first, _mm512_add_epi32(first, _mm512_set1_epi32(64))];
+    let mask = _mm512_set1_epi32((1 << table.log) - 1);
     let mut quads = [[_mm512_setzero_si512(); 2]; N];
     let mut at = [0; N];
     for step in 0..STEPS {
         for half in 0..2 {
             for n in 0..N {
                 let old = x[n][half];
-                let (slot, mut new) = decode_symbols(table, old);
-                quads[n][half] = _mm512_shrdi_epi32::<8>(quads[n][half], slot);
-                let mut refill = _mm512_cmplt_epu32_mask(new, _mm512_set1_epi32(STATE_MIN as i32));
-                if PARTIAL {
-                    let active = active(first[half], step, symbols);
-                    new = _mm512_mask_mov_epi32(old, active, new);
-                    refill &= active;
-                }
-                // SAFETY: before the last of 8 loads at most 7 * 16 words have been taken, and it is of 16 words.
-                let words = unsafe { _mm256_loadu_si256(windows[n].as_ptr().add(at[n]).cast()) };
-                let words = _mm512_maskz_expand_epi32(refill, _mm512_cvtepu16_epi32(words));
-                x[n][half] = _mm512_or_si512(_mm512_mask_slli_epi32::<16>(new, refill, new), words);
-                at[n] += 2 * refill.count_ones() as usize;
+                let slot = look_up(&table.slots, _mm512_and_si512(old, mask));
+                quads[n][half] = _mm512_shldi_epi32::<8>(quads[n][half], slot);
+                let active = if PARTIAL { active(first[half], step, symbols) } else { 0xffff };
+                let refill = |x, wanting: __mmask16| {
+                    let wanting = wanting & active;
+                    // SAFETY: before the last of 8 loads at most 7 * 16 words have been taken, and it is of 16 words.
+                    let words =
+                        unsafe { _mm256_loadu_si256(windows[n].as_ptr().add(at[n]).cast()) };
+                    let words = _mm512_maskz_expand_epi32(wanting, _mm512_cvtepu16_epi32(words));
+                    at[n] += 2 * wanting.count_ones() as usize;
+                    _mm512_or_si512(_mm512_mask_slli_epi32::<16>(x, wanting, x), words)
+                };
+                // SAFETY: this function has the instructions.
+                let new = unsafe { C::decode_lanes(table.log, old, slot, refill) };
+                x[n][half] = if PARTIAL { _mm512_mask_mov_epi32(old, active, new) } else { new };
             }
         }
     }
     for (quads, tile) in quads.into_iter().zip(tiles) {
-        store(quads, tile);
+        store(quads.map(|quad| swap_bytes(quad)), tile);
     }
     at
 }
 
-/// One symbol of each of 16 lanes: what the states' slots hold, and the states before any refill.
+/// Each lane's bytes in the other order.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi2,bmi1,bmi2,popcnt")]
-fn decode_symbols(table: &DecodeTable, x: __m512i) -> (__m512i, __m512i) {
-    let index = _mm512_and_si512(x, _mm512_set1_epi32((1 << table.log.min(12)) - 1));
-    // SAFETY: indices are at most 4095, in a table of 4096.
-    let slot = unsafe { _mm512_i32gather_epi32::<4>(index, table.slots.as_ptr().cast()) };
-    let freq = _mm512_srli_epi32::<20>(slot);
-    let bias = _mm512_and_si512(_mm512_srli_epi32::<8>(slot), _mm512_set1_epi32(0xfff));
-    let high = _mm512_srl_epi32(x, _mm_cvtsi32_si128(table.log as i32));
-    (slot, _mm512_add_epi32(_mm512_mullo_epi32(high, freq), bias))
+fn swap_bytes(x: __m512i) -> __m512i {
+    let order = _mm_setr_epi8(3, 2, 1, 0, 7, 6, 5, 4, 11, 10, 9, 8, 15, 14, 13, 12);
+    _mm512_shuffle_epi8(x, _mm512_broadcast_i32x4(order))
+}
+
+/// Entries of 16 lanes. Indices wrap at the table's size.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi2,bmi1,bmi2,popcnt")]
+fn look_up<const SIZE: usize>(table: &[u32; SIZE], index: __m512i) -> __m512i {
+    const { assert!(SIZE.is_power_of_two() && SIZE < 1 << 31) }
+    let index = _mm512_and_si512(index, _mm512_set1_epi32(SIZE as i32 - 1));
+    // SAFETY: the indices are below the size.
+    unsafe { _mm512_i32gather_epi32::<4>(index, table.as_ptr().cast()) }
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi2,bmi1,bmi2,popcnt")]
-fn encode<const N: usize>(table: &EncodeTable, mut segments: [&mut Encoding<'_>; N]) {
+fn encode<C: Steps, const N: usize>(table: &C::EncodeTable, mut segments: [&mut Encoding<'_>; N]) {
     let mut x = segments.each_ref().map(|segment| deal(load(&segment.states)));
     encode_each(&mut segments, |windows, tiles| {
-        encode_tile::<N, false>(table, &mut x, windows, tiles, TILE)
+        encode_tile::<C, N, false>(table, &mut x, windows, tiles, TILE)
     });
     for n in 0..N {
         store(deal_back(x[n]), &mut segments[n].states);
@@ -186,15 +197,15 @@ fn encode<const N: usize>(table: &EncodeTable, mut segments: [&mut Encoding<'_>;
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi2,bmi1,bmi2,popcnt")]
-fn encode_partial(
-    table: &EncodeTable,
+fn encode_partial<C: Steps>(
+    table: &C::EncodeTable,
     states: &mut [u32; LANES],
     room: &mut [u8; WINDOW],
     tile: &[u8; TILE],
     symbols: usize,
 ) -> usize {
     let mut x = [deal(load(states))];
-    let [filled] = encode_tile::<1, true>(table, &mut x, [room], [tile], symbols);
+    let [filled] = encode_tile::<C, 1, true>(table, &mut x, [room], [tile], symbols);
     store(deal_back(x[0]), states);
     filled
 }
@@ -222,8 +233,8 @@ fn deal_back([even, odd]: Lanes) -> Lanes {
 /// [dealt](deal). Returns the bytes filled at the end of the windows.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi2,bmi1,bmi2,popcnt")]
-fn encode_tile<const N: usize, const PARTIAL: bool>(
-    table: &EncodeTable,
+fn encode_tile<C: Steps, const N: usize, const PARTIAL: bool>(
+    table: &C::EncodeTable,
     x: &mut [Lanes; N],
     windows: [&mut [u8; WINDOW]; N],
     tiles: [&[u8; TILE]; N],
@@ -235,15 +246,20 @@ fn encode_tile<const N: usize, const PARTIAL: bool>(
     let mut at = [WINDOW; N];
     for step in (0..STEPS).rev() {
         for n in 0..N {
-            let low_words = x[n].map(|x| _mm512_and_si512(x, _mm512_set1_epi32(0xffff)));
+            let mut words = [_mm512_setzero_si512(); 2];
             let mut emit = [0; 2];
             for half in 0..2 {
-                let entries = look_up(table, _mm512_srli_epi32::<24>(quads[n][half]));
+                let old = x[n][half];
+                let symbols_of_lanes = _mm512_srli_epi32::<24>(quads[n][half]);
                 quads[n][half] = _mm512_slli_epi32::<8>(quads[n][half]);
+                // SAFETY: this function has the instructions.
+                let (new, word, set) = unsafe { C::encode_lanes(table, old, symbols_of_lanes) };
+                words[half] = _mm512_and_si512(word, _mm512_set1_epi32(0xffff));
                 let active = if PARTIAL { active(first[half], step, symbols) } else { 0xffff };
-                (x[n][half], emit[half]) = encode_symbols(table.log, x[n][half], entries, active);
+                x[n][half] = if PARTIAL { _mm512_mask_mov_epi32(old, active, new) } else { new };
+                emit[half] = set & active;
             }
-            let words = _mm512_packus_epi32(low_words[0], low_words[1]);
+            let words = _mm512_packus_epi32(words[0], words[1]);
             let [even, odd] = emit.map(u32::from);
             let emit = _pdep_u32(even, 0x0f0f_0f0f) | _pdep_u32(odd, 0xf0f0_f0f0);
             let words = _mm512_maskz_compress_epi16(emit, words);
@@ -257,67 +273,4 @@ fn encode_tile<const N: usize, const PARTIAL: bool>(
         }
     }
     at.map(|at| WINDOW - at)
-}
-
-/// What an [`EncodeTable`] says of the symbols of 16 lanes.
-#[derive(Clone, Copy)]
-struct Entries {
-    /// In the low halves of 64 bits, those of even lanes and those of odd lanes.
-    reciprocals: [__m512i; 2],
-    /// The entries' upper halves, lane by lane.
-    freq_cum: __m512i,
-}
-
-#[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi2,bmi1,bmi2,popcnt")]
-fn look_up(table: &EncodeTable, symbols: __m512i) -> Entries {
-    let even = _mm512_and_si512(symbols, _mm512_set1_epi64(0xff));
-    let odd = _mm512_srli_epi64::<32>(symbols);
-    let base = table.symbols.as_ptr().cast();
-    // SAFETY: indices are bytes, in a table of 256 times 8 bytes.
-    let reciprocals = unsafe {
-        [_mm512_i64gather_epi64::<8>(even, base), _mm512_i64gather_epi64::<8>(odd, base)]
-    };
-    Entries { reciprocals, freq_cum: upper_halves(reciprocals) }
-}
-
-/// The upper halves of 64 bits: those of the first register in even lanes, those of the second in odd lanes.
-#[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi2,bmi1,bmi2,popcnt")]
-fn upper_halves([even, odd]: [__m512i; 2]) -> __m512i {
-    _mm512_mask_shuffle_epi32::<0b11_11_01_01>(odd, 0x5555, even)
-}
-
-/// One symbol of each of 16 lanes: the new states, and which of the old ones yield their low words.
-#[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi2,bmi1,bmi2,popcnt")]
-fn encode_symbols(
-    log: u32,
-    x: __m512i,
-    Entries { reciprocals, freq_cum }: Entries,
-    active: __mmask16,
-) -> (__m512i, __mmask16) {
-    let freq = _mm512_srli_epi32::<20>(freq_cum);
-    let cum = _mm512_and_si512(_mm512_srli_epi32::<8>(freq_cum), _mm512_set1_epi32(0xfff));
-    let top = _mm512_srl_epi32(x, _mm_cvtsi32_si128(32 - log as i32));
-    let emit = _mm512_mask_cmpge_epu32_mask(active, top, freq);
-    let short = _mm512_mask_srli_epi32::<16>(x, emit, x);
-    // short + quotient * (2^log - freq) + cum
-    let complement = _mm512_sub_epi32(_mm512_set1_epi32(1 << log), freq);
-    let grown = _mm512_mullo_epi32(divide(short, reciprocals, freq_cum), complement);
-    let new = _mm512_add_epi32(_mm512_add_epi32(short, cum), grown);
-    (_mm512_mask_mov_epi32(x, active, new), emit)
-}
-
-/// See [`EncodeSymbol`](crate::coder::rans::EncodeSymbol).
-#[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi2,bmi1,bmi2,popcnt")]
-fn divide(x: __m512i, [even, odd]: [__m512i; 2], freq_cum: __m512i) -> __m512i {
-    let one = _mm512_set1_epi32(1);
-    let addend = _mm512_test_epi32_mask(freq_cum, _mm512_set1_epi32(1 << 5));
-    let x = _mm512_mask_add_epi32(x, addend, x, one);
-    let even = _mm512_mul_epu32(x, even);
-    let odd = _mm512_mul_epu32(_mm512_srli_epi64::<32>(x), odd);
-    // A funnel shift uses the low five bits of its count alone.
-    _mm512_shrdv_epi32(upper_halves([even, odd]), _mm512_setzero_si512(), freq_cum)
 }

@@ -1,6 +1,6 @@
-#version 450
-// Encodes the segments of a block. One workgroup a block. Symbols are taken backward and words are emitted backward,
-// from the end of each segment's space, so that the stream reads forward.
+// The encode kernels: the segments of a block. One workgroup a block. Symbols are taken backward and words are emitted
+// backward, from the end of each segment's space, so that the stream reads forward. A coder defines its number, CODER; the
+// types of a lane's state and of what it knows of a symbol, STATE and ENTRY; and the functions declared below.
 //
 // variant: subgroup32 SUBGROUP=32 STREAMS=2 WORKGROUP=256
 // variant: subgroup64 SUBGROUP=64 STREAMS=2 WORKGROUP=256
@@ -24,17 +24,34 @@ layout(std430, binding = 4) writeonly buffer Counts { uint counts[]; };
 // The streams, each at the end of its space; two words in a u32.
 layout(std430, binding = 5) writeonly buffer Scratch { uint scratch[]; };
 
-// Entries of normalise.comp, taken apart: m; the state that is too large, f << (32 - K); s << 1 | a; cum << 16 | 2^K - f.
-shared uvec4 table[256];
 // Words not yet written out: fewer than 64 are left over, and a tile adds at most 128.
 #define RING 256u
-shared uint rings[GROUPS * STREAMS * RING];
+#define ALL_RINGS (GROUPS * STREAMS * RING)
+#ifndef LEAST_RINGS
+#define LEAST_RINGS RING
+#endif
+shared uint rings[ALL_RINGS > LEAST_RINGS ? ALL_RINGS : LEAST_RINGS];
 
 uint table_log;
 
+// What a coder defines. Makes ready for a block, from its 512 words of entries[]; called in uniform control flow, with a
+// barrier after it.
+void fill_table(uint first);
+// The state that holds a seed of 16 bits.
+STATE seeded_state(uint seed);
+ENTRY look_up(uint symbol);
+// What comes before the word: whether one is too much.
+bool put_symbol(inout STATE x, ENTRY entry);
+// Takes a word off, in the low half.
+uint give_word(inout STATE x);
+// What comes after it.
+void finish_symbol(inout STATE x, ENTRY entry);
+// The state as written.
+uint initial_word(STATE x);
+
 // One segment in work.
 struct Stream {
-    uint x[LANES];
+    STATE x[LANES];
     // Positions in its space in words: the last word emitted, and the last one written out.
     uint p, written;
     uint ring;
@@ -48,26 +65,21 @@ struct Stream {
 // Encodes a symbol on each of the first lanes: those whose symbol of step s is before `limit`. With `checked` false all
 // lanes are among them.
 void encode_step(const bool checked, uint s, uint limit, uint quad[LANES], inout Stream stream) {
-    uvec4 entry[LANES];
+    STATE x[LANES];
+    ENTRY entry[LANES];
     bool need[LANES];
     [[unroll]] for (uint j = 0u; j < LANES; j++) {
-        entry[j] = table[quad[j] >> 8u * s & 0xffu];
-        need[j] = stream.x[j] >= entry[j].y;
+        x[j] = stream.x[j];
+        entry[j] = look_up(quad[j] >> 8u * s & 0xffu);
+        need[j] = put_symbol(x[j], entry[j]);
         if (checked) need[j] = need[j] && 4u * lane(j) + s < limit;
     }
     uint at[LANES];
     claim_back(stream.p, need, at);
     [[unroll]] for (uint j = 0u; j < LANES; j++) {
-        uint x = stream.x[j];
-        if (need[j]) {
-            rings[stream.ring + at[j] % RING] = x & 0xffffu;
-            x >>= 16;
-        }
-        uint high, low;
-        umulExtended(x + (entry[j].z & 1u), entry[j].x, high, low);
-        uint quotient = high >> (entry[j].z >> 1);
-        x += (entry[j].w >> 16) + quotient * (entry[j].w & 0xffffu);
-        if (!checked || 4u * lane(j) + s < limit) stream.x[j] = x;
+        if (need[j]) rings[stream.ring + at[j] % RING] = give_word(x[j]);
+        finish_symbol(x[j], entry[j]);
+        if (!checked || 4u * lane(j) + s < limit) stream.x[j] = x[j];
     }
 }
 
@@ -125,9 +137,10 @@ Stream open(EncodeBlock block, uint segment, uint ring) {
     stream.raw = block.raw + (segment << segment_log) / 4u;
     [[unroll]] for (uint j = 0u; j < LANES; j++) {
         uint at = stream.body + 2u * lane(j);
-        stream.x[j] = 0x10000u;
-        if (at < stream.size) stream.x[j] |= raw_byte(stream.raw, at);
-        if (at + 1u < stream.size) stream.x[j] |= raw_byte(stream.raw, at + 1u) << 8;
+        uint seed = 0u;
+        if (at < stream.size) seed |= raw_byte(stream.raw, at);
+        if (at + 1u < stream.size) seed |= raw_byte(stream.raw, at + 1u) << 8;
+        stream.x[j] = seeded_state(seed);
     }
     return stream;
 }
@@ -143,8 +156,9 @@ void close(EncodeBlock block, uint segment, inout Stream streams[STREAMS]) {
         streams[k].p -= 64u;
         [[unroll]] for (uint j = 0u; j < LANES; j++) {
             uint at = streams[k].p + 2u * lane(j);
-            rings[streams[k].ring + at % RING] = streams[k].x[j] & 0xffffu;
-            rings[streams[k].ring + (at + 1u) % RING] = streams[k].x[j] >> 16;
+            uint word = initial_word(streams[k].x[j]);
+            rings[streams[k].ring + at % RING] = word & 0xffffu;
+            rings[streams[k].ring + (at + 1u) % RING] = word >> 16;
         }
     }
     write_out_whole(streams);
@@ -157,16 +171,9 @@ void close(EncodeBlock block, uint segment, inout Stream streams[STREAMS]) {
 void main() {
     EncodeBlock block = blocks[gl_WorkGroupID.x];
     EncodeInfo info = infos[gl_WorkGroupID.x];
-    if (info.kind != KIND_CODED) return;
+    if (block.coder != CODER || info.kind != KIND_CODED) return;
     table_log = info.table_log;
-    for (uint i = gl_LocalInvocationIndex; i < 256u; i += gl_WorkGroupSize.x) {
-        uint at = 512u * gl_WorkGroupID.x + 2u * i;
-        uint fields = entries[at + 1u];
-        uint f = fields >> 20;
-        uint cum = fields >> 8 & 0xfffu;
-        table[i] = uvec4(entries[at], f << (32u - table_log), fields >> 3 & 30u | fields & 1u,
-                         cum << 16 | (1u << table_log) - f);
-    }
+    fill_table(512u * gl_WorkGroupID.x);
     barrier();
 
     uint segments = (block.raw_size + (1u << segment_log) - 1u) >> segment_log;

@@ -1,0 +1,194 @@
+//! FSE on one lane: tabled asymmetric numeral systems (Duda, arXiv:1311.2540) with the cell order of RFC 8878, on an
+//! exact stack of 16-bit words. A state is `stack:16 | cell:16`; the stack's highest set bit marks its height.
+
+use super::{
+    decode_table::DecodeTable,
+    rans,
+    scalar::LaneCoder,
+    table::{Table, least_log},
+};
+use crate::block::Coder;
+
+/// The table log when nothing forces one (`docs/DECISIONS.md`).
+pub fn choose_log(counts: &[u32; 256]) -> u8 {
+    let total: u32 = counts.iter().sum();
+    let worth = (total.ilog2() as u8).saturating_sub(2);
+    rans::choose_log(counts).min(worth).max(least_log(counts) + 1).max(5)
+}
+
+/// Calls `visit` with each cell, its symbol `s`, and `f(s) + i` for the `i`-th cell of `s` in ascending order.
+///
+/// Symbols in ascending order, each as often as its frequency, fill the cells `0, step, 2 step, ...`. So cell `u` is
+/// the one that was filled as number `u / step`, all modulo `2^K`, and numbers belong to symbols by ranges. The lower half is
+/// visited upwards, the upper half downwards, in turns: each cell of a symbol waits for its last one.
+fn for_each_cell(table: &Table, mut visit: impl FnMut(u32, u8, u32)) {
+    let size = 1_u32 << table.log();
+    let mut symbols = [0; 4096];
+    let (mut up, mut down) = ([0_u16; 256], [0_u16; 256]);
+    for (symbol, freq, cum) in table.symbols() {
+        symbols[cum as usize..(cum + freq) as usize].fill(symbol);
+        up[usize::from(symbol)] = freq as u16;
+        down[usize::from(symbol)] = 2 * freq as u16 - 1;
+    }
+    let inverse = inverse(size / 2 + size / 8 + 3);
+    let symbol_of = |number: u32| symbols[(number & (size - 1)) as usize % 4096];
+    let mut number = 0_u32;
+    for cell in 0..size / 2 {
+        let symbol = symbol_of(number);
+        let y = &mut up[usize::from(symbol)];
+        visit(cell, symbol, u32::from(*y));
+        *y += 1;
+        number = number.wrapping_add(inverse);
+        let symbol = symbol_of(number.wrapping_neg());
+        let y = &mut down[usize::from(symbol)];
+        visit(size - 1 - cell, symbol, u32::from(*y));
+        *y -= 1;
+    }
+}
+
+/// The inverse of an odd number modulo `2^32`, by Newton's iteration: `odd` is its own inverse modulo 8, and each turn
+/// doubles the right bits.
+fn inverse(odd: u32) -> u32 {
+    let turn = |x: u32| x.wrapping_mul(2_u32.wrapping_sub(odd.wrapping_mul(x)));
+    turn(turn(turn(turn(odd))))
+}
+
+/// Fills the decoder's cells: `symbol:8 | bits:8 | cell:16`, where the next cell is `cell << bits` and the bits popped.
+pub(super) fn fill_slots(table: &Table, slots: &mut [u32; 4096]) {
+    let log = u32::from(table.log());
+    for_each_cell(table, |cell, symbol, y| {
+        let class = 31 - y.leading_zeros();
+        slots[cell as usize % 4096] =
+            u32::from(symbol) << 24 | (log - class) << 16 | (y ^ 1 << class);
+    });
+}
+
+/// What the encoder knows: for each symbol an entry `freq:12 | (cum - freq) mod 4096:12 | bits:8`, and each symbol's cells in
+/// ascending order, those of `s` from number `cum(s)` on.
+///
+/// In state `t`, counted from `2^K` on, a symbol pushes the low `bits` of `t`, or one less if the others would be fewer than `freq`:
+/// they are left as a number in `freq..2 * freq`, which says which of the symbol's cells comes next.
+#[derive(Clone, Debug)]
+pub struct EncodeTable {
+    pub(super) log: u32,
+    pub(super) symbols: [u32; 256],
+    pub(super) cells: Box<[u32; 4096]>,
+}
+
+impl EncodeTable {
+    /// Room for any table; it holds none yet.
+    #[expect(clippy::new_without_default, reason = "an empty table is of no use")]
+    pub fn new() -> Self {
+        Self { log: 0, symbols: [0; 256], cells: Box::new([0; 4096]) }
+    }
+
+    /// Makes this the encoder's form of `table`, without an allocation.
+    pub fn fill(&mut self, table: &Table) {
+        self.log = table.log().into();
+        for (symbol, freq, cum) in table.symbols() {
+            let (first, bits) = (cum.wrapping_sub(freq) & 0xfff, self.log - freq.ilog2());
+            self.symbols[usize::from(symbol)] = freq << 20 | first << 8 | bits;
+        }
+        for_each_cell(table, |cell, symbol, y| {
+            let first = self.symbols[usize::from(symbol)] >> 8;
+            self.cells[(first + y) as usize % 4096] = cell;
+        });
+    }
+}
+
+/// FSE.
+#[derive(Debug)]
+pub struct Fse;
+
+impl LaneCoder for Fse {
+    const CODER: Coder = Coder::Fse;
+    type EncodeTable = EncodeTable;
+
+    fn encode(table: &EncodeTable, state: u32, symbol: u8) -> (u32, Option<u16>) {
+        let (stack, t) = (state >> 16, state & 0xffff | 1 << table.log);
+        let entry = table.symbols[usize::from(symbol)];
+        let (freq, first, most) = (entry >> 20, entry >> 8 & 0xfff, entry & 0xff);
+        let bits = most - u32::from(t >> most < freq);
+        let cell = table.cells[(first + (t >> bits)) as usize % 4096];
+        let stack = stack << bits | t & ((1 << bits) - 1);
+        if stack < 1 << 16 {
+            (stack << 16 | cell, None)
+        } else {
+            (stack >> 16 << 16 | cell, Some(stack as u16))
+        }
+    }
+
+    fn decode(
+        table: &DecodeTable,
+        state: u32,
+        word: impl FnOnce() -> Option<u16>,
+    ) -> Option<(u8, u32)> {
+        let mut stack = state >> 16;
+        let slot = table.slot(state);
+        let bits = slot >> 16 & 0xff;
+        if stack < 1 << bits {
+            stack = stack << 16 | u32::from(word()?);
+        }
+        let cell = (slot & 0xffff) << bits | stack & ((1 << bits) - 1);
+        Some(((slot >> 24) as u8, stack >> bits << 16 | cell))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn inverses_are_inverse() {
+        for log in 5..=12 {
+            let step = (1_u32 << (log - 1)) + (1 << (log - 3)) + 3;
+            assert_eq!(step.wrapping_mul(inverse(step)), 1, "table log {log}");
+        }
+    }
+
+    /// Cells filled one after another, as the specification says.
+    #[test]
+    fn cells_are_those_of_the_specification() {
+        let raw = include_bytes!("../../tests/data/alice29.txt");
+        let counts = crate::coder::histogram::histogram(&raw[..3000]);
+        for log in 7..=12 {
+            let table = Table::from_counts(&counts, Coder::Fse, Some(log));
+            let size = 1_usize << log;
+            let mut symbols = vec![0; size];
+            let mut cell = 0;
+            for (symbol, freq, _) in table.symbols() {
+                for _ in 0..freq {
+                    symbols[cell] = symbol;
+                    cell = (cell + size / 2 + size / 8 + 3) % size;
+                }
+            }
+            assert_eq!(cell, 0, "every cell is filled once");
+            let mut cells = Vec::new();
+            for_each_cell(&table, |cell, symbol, y| cells.push((cell as usize, symbol, y)));
+            cells.sort_unstable();
+            let mut next = table.freqs().map(u32::from);
+            let expected = symbols.iter().zip(0..).map(|(&symbol, cell)| {
+                next[usize::from(symbol)] += 1;
+                (cell, symbol, next[usize::from(symbol)] - 1)
+            });
+            assert_eq!(cells, expected.collect::<Vec<_>>(), "table log {log}");
+        }
+    }
+
+    #[test]
+    fn the_table_log_follows_size_and_symbols() {
+        let log = |present: usize, count: u32| {
+            let mut counts = [0; 256];
+            counts[..present].fill(count);
+            choose_log(&counts)
+        };
+        assert_eq!(log(2, 1), 5);
+        assert_eq!(log(2, 500), 7);
+        assert_eq!(log(2, 100_000), 11);
+        assert_eq!(log(100, 5), 8, "a slot to spare for each symbol");
+        assert_eq!(log(256, 2), 9);
+        let mut counts = [1; 256];
+        counts[0] = 100_000;
+        assert_eq!(choose_log(&counts), 12, "many rare symbols");
+    }
+}

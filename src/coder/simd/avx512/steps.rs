@@ -1,0 +1,203 @@
+//! One symbol of each of 16 lanes.
+
+use std::arch::x86_64::*;
+
+use super::look_up;
+use crate::coder::{
+    fse, fse::Fse, huffman, huffman::Huffman, lanes::STATE_MIN, rans, rans::Rans, scalar::LaneCoder,
+};
+
+/// What a coder does with a symbol of each of 16 lanes.
+pub(in crate::coder) trait Steps: LaneCoder {
+    /// Decodes the symbols of `slots`: the next states. `refill` appends a word to those of the set.
+    ///
+    /// # Safety
+    /// The caller has the instructions that [`Avx512`](super::Avx512) proves.
+    unsafe fn decode_lanes(
+        log: u32,
+        x: __m512i,
+        slots: __m512i,
+        refill: impl FnOnce(__m512i, __mmask16) -> __m512i,
+    ) -> __m512i;
+
+    /// Encodes symbols: the next states, words in the low halves, and whose words count.
+    ///
+    /// # Safety
+    /// The caller has the instructions that [`Avx512`](super::Avx512) proves.
+    unsafe fn encode_lanes(
+        table: &Self::EncodeTable,
+        x: __m512i,
+        symbols: __m512i,
+    ) -> (__m512i, __m512i, __mmask16);
+}
+
+impl Steps for Rans {
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi2,bmi1,bmi2,popcnt")]
+    unsafe fn decode_lanes(
+        log: u32,
+        x: __m512i,
+        slots: __m512i,
+        refill: impl FnOnce(__m512i, __mmask16) -> __m512i,
+    ) -> __m512i {
+        let freq = _mm512_and_si512(slots, _mm512_set1_epi32(0xfff));
+        let bias = _mm512_and_si512(_mm512_srli_epi32::<12>(slots), _mm512_set1_epi32(0xfff));
+        let high = _mm512_srl_epi32(x, _mm_cvtsi32_si128(log as i32));
+        let x = _mm512_add_epi32(_mm512_mullo_epi32(high, freq), bias);
+        refill(x, _mm512_cmplt_epu32_mask(x, _mm512_set1_epi32(STATE_MIN as i32)))
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi2,bmi1,bmi2,popcnt")]
+    unsafe fn encode_lanes(
+        table: &rans::EncodeTable,
+        x: __m512i,
+        symbols: __m512i,
+    ) -> (__m512i, __m512i, __mmask16) {
+        let Entries { reciprocals, freq_cum } = look_up_entries(table, symbols);
+        let freq = _mm512_srli_epi32::<20>(freq_cum);
+        let cum = _mm512_and_si512(_mm512_srli_epi32::<8>(freq_cum), _mm512_set1_epi32(0xfff));
+        let top = _mm512_srl_epi32(x, _mm_cvtsi32_si128(32 - table.log as i32));
+        let emit = _mm512_cmpge_epu32_mask(top, freq);
+        let short = _mm512_mask_srli_epi32::<16>(x, emit, x);
+        // short + quotient * (2^log - freq) + cum
+        let complement = _mm512_sub_epi32(_mm512_set1_epi32(1 << table.log), freq);
+        let grown = _mm512_mullo_epi32(divide(short, reciprocals, freq_cum), complement);
+        (_mm512_add_epi32(_mm512_add_epi32(short, cum), grown), x, emit)
+    }
+}
+
+/// What a table says of the symbols of 16 lanes.
+#[derive(Clone, Copy)]
+struct Entries {
+    /// In the low halves of 64 bits, those of even lanes and those of odd lanes.
+    reciprocals: [__m512i; 2],
+    /// The entries' upper halves, lane by lane.
+    freq_cum: __m512i,
+}
+
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi2,bmi1,bmi2,popcnt")]
+fn look_up_entries(table: &rans::EncodeTable, symbols: __m512i) -> Entries {
+    let even = _mm512_and_si512(symbols, _mm512_set1_epi64(0xff));
+    let odd = _mm512_and_si512(_mm512_srli_epi64::<32>(symbols), _mm512_set1_epi64(0xff));
+    let base = table.symbols.as_ptr().cast();
+    // SAFETY: indices are bytes, in a table of 256 times 8 bytes.
+    let reciprocals = unsafe {
+        [_mm512_i64gather_epi64::<8>(even, base), _mm512_i64gather_epi64::<8>(odd, base)]
+    };
+    Entries { reciprocals, freq_cum: upper_halves(reciprocals) }
+}
+
+/// The upper halves of 64 bits: those of the first register in even lanes, those of the second in odd lanes.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi2,bmi1,bmi2,popcnt")]
+fn upper_halves([even, odd]: [__m512i; 2]) -> __m512i {
+    _mm512_mask_shuffle_epi32::<0b11_11_01_01>(odd, 0x5555, even)
+}
+
+/// See [`EncodeSymbol`](crate::coder::rans::EncodeSymbol).
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi2,bmi1,bmi2,popcnt")]
+fn divide(x: __m512i, [even, odd]: [__m512i; 2], freq_cum: __m512i) -> __m512i {
+    let one = _mm512_set1_epi32(1);
+    let addend = _mm512_test_epi32_mask(freq_cum, _mm512_set1_epi32(1 << 5));
+    let x = _mm512_mask_add_epi32(x, addend, x, one);
+    let even = _mm512_mul_epu32(x, even);
+    let odd = _mm512_mul_epu32(_mm512_srli_epi64::<32>(x), odd);
+    // A funnel shift uses the low five bits of its count alone.
+    _mm512_shrdv_epi32(upper_halves([even, odd]), _mm512_setzero_si512(), freq_cum)
+}
+
+impl Steps for Huffman {
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi2,bmi1,bmi2,popcnt")]
+    unsafe fn decode_lanes(
+        _: u32,
+        x: __m512i,
+        slots: __m512i,
+        refill: impl FnOnce(__m512i, __mmask16) -> __m512i,
+    ) -> __m512i {
+        let x = shift_right(x, slots);
+        refill(x, _mm512_cmplt_epu32_mask(x, _mm512_set1_epi32(STATE_MIN as i32)))
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi2,bmi1,bmi2,popcnt")]
+    unsafe fn encode_lanes(
+        table: &huffman::EncodeTable,
+        x: __m512i,
+        symbols: __m512i,
+    ) -> (__m512i, __m512i, __mmask16) {
+        let entries = look_up(&table.symbols, symbols);
+        // What would leave the state at its top.
+        let over = _mm512_shldv_epi32(_mm512_setzero_si512(), x, entries);
+        let emit = _mm512_test_epi32_mask(over, over);
+        let short = _mm512_mask_srli_epi32::<16>(x, emit, x);
+        (_mm512_shldv_epi32(short, entries, entries), x, emit)
+    }
+}
+
+impl Steps for Fse {
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi2,bmi1,bmi2,popcnt")]
+    unsafe fn decode_lanes(
+        _: u32,
+        x: __m512i,
+        slots: __m512i,
+        refill: impl FnOnce(__m512i, __mmask16) -> __m512i,
+    ) -> __m512i {
+        let stack = _mm512_srli_epi32::<16>(x);
+        let bits = _mm512_srli_epi32::<16>(slots);
+        let rest = shift_right(stack, bits);
+        let stack = refill(stack, _mm512_testn_epi32_mask(rest, rest));
+        let rest = shift_right(stack, bits);
+        // In the low half, the slot's cell << bits | stack mod 2^bits.
+        let cell = _mm512_xor_si512(shift_left(_mm512_xor_si512(slots, rest), bits), stack);
+        with_cell(_mm512_slli_epi32::<16>(rest), cell)
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi2,bmi1,bmi2,popcnt")]
+    unsafe fn encode_lanes(
+        table: &fse::EncodeTable,
+        x: __m512i,
+        symbols: __m512i,
+    ) -> (__m512i, __m512i, __mmask16) {
+        let entries = look_up(&table.symbols, symbols);
+        let stack = _mm512_srli_epi32::<16>(x);
+        let t = _mm512_and_si512(x, _mm512_set1_epi32(0xffff));
+        let t = _mm512_or_si512(t, _mm512_set1_epi32(1 << table.log));
+        let freq = _mm512_srli_epi32::<20>(entries);
+        let one_less = _mm512_cmplt_epu32_mask(shift_right(t, entries), freq);
+        let bits = _mm512_mask_sub_epi32(entries, one_less, entries, _mm512_set1_epi32(1));
+        let rest = shift_right(t, bits);
+        let cell = look_up(&table.cells, _mm512_add_epi32(_mm512_srli_epi32::<8>(entries), rest));
+        // stack << bits | t mod 2^bits
+        let stack = _mm512_xor_si512(shift_left(_mm512_xor_si512(stack, rest), bits), t);
+        let keep = _mm512_cmplt_epu32_mask(stack, _mm512_set1_epi32(1 << 16));
+        let high = _mm512_mask_slli_epi32::<16>(stack, keep, stack);
+        (with_cell(high, cell), stack, !keep)
+    }
+}
+
+/// `x >> count`, by the low five bits of the count alone, which is what funnel shifts do.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi2,bmi1,bmi2,popcnt")]
+fn shift_right(x: __m512i, count: __m512i) -> __m512i {
+    _mm512_shrdv_epi32(x, _mm512_setzero_si512(), count)
+}
+
+/// `x << count`, by the low five bits of the count alone.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi2,bmi1,bmi2,popcnt")]
+fn shift_left(x: __m512i, count: __m512i) -> __m512i {
+    _mm512_shldv_epi32(x, _mm512_setzero_si512(), count)
+}
+
+/// The low halves replaced by those of `cell`.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi2,bmi1,bmi2,popcnt")]
+fn with_cell(x: __m512i, cell: __m512i) -> __m512i {
+    _mm512_mask_mov_epi16(x, 0x5555_5555, cell)
+}

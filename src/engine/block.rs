@@ -1,0 +1,56 @@
+//! A block on its way through the engine.
+
+use crate::{Pipeline, block::Encoded, error::BlockFault};
+
+/// The memory of one block in flight. `raw` and `payload` grow to little more than the block size, and so do the others
+/// where a device codes the streams of a model.
+#[derive(Debug, Default)]
+pub(crate) struct Buffers {
+    pub raw: Vec<u8>,
+    pub payload: Vec<u8>,
+    /// The streams that the model makes of the block.
+    pub streams: Vec<u8>,
+    /// The payloads that the device makes of them.
+    pub coded: Vec<u8>,
+}
+
+/// A block, and what is to be done with it.
+#[derive(Debug)]
+pub(crate) struct Block {
+    pub buffers: Buffers,
+    pub pipeline: Pipeline,
+    pub segment_log: u8,
+    pub work: Work,
+}
+
+/// The two directions.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Work {
+    /// Encode `raw` to `payload`, which is left empty if the block is to be stored.
+    Encode { level: u8, table_log: Option<u8> },
+    /// Decode `payload` to `raw_size` bytes of `raw`. Header fields have been checked against the frame; the payload
+    /// has not.
+    Decode { encoded: Encoded, raw_size: u32 },
+}
+
+/// Who coded a block.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Side {
+    Cpu,
+    Device,
+    /// The CPU, after the device had failed.
+    Retried,
+}
+
+/// A block that has been through all its stages.
+#[derive(Debug)]
+pub(crate) struct Finished {
+    pub id: u64,
+    /// Filled where `outcome` is `Ok`.
+    pub buffers: Buffers,
+    /// How the block is encoded.
+    pub outcome: Result<Encoded, BlockFault>,
+    /// CRC-32C of the raw bytes; 0 where nobody asked for it.
+    pub crc: u32,
+    pub side: Side,
+}

@@ -1,0 +1,253 @@
+//! Streams as parts: where they are cut, which coder codes each part, and the directory that says so
+//! (`docs/FORMAT.md`, section 3).
+
+use std::ops::Range;
+
+use super::{LzParams, Model, streams::Layout};
+use crate::{
+    block::{Coder, DecodePart, Encoded},
+    coder::{estimate::coded_bytes, histogram::histogram},
+    error::BlockFault,
+    format::{BlockKind, MAX_SEGMENT_LOG, padding},
+};
+
+/// The most bytes in a part.
+const MAX_PART: usize = 1 << 20;
+/// Every part but a stream's last is a multiple of this.
+const PART_UNIT: usize = 1 << 12;
+/// What a stream is first cut into; neighbours are then joined where one table for both is cheaper than two.
+const CUT: usize = 1 << 13;
+/// Bytes of the counts and of a directory entry.
+const COUNTS: usize = 16;
+const ENTRY: usize = 8;
+
+const RAW: u64 = 0;
+const SINGLE: u64 = 1;
+const fn method(coder: Coder) -> u64 {
+    match coder {
+        Coder::Rans => 2,
+        Coder::Fse => 3,
+        Coder::Huffman => 4,
+    }
+}
+
+/// A part that is about to be coded.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Planned {
+    /// Where its bytes lie among those of all streams.
+    pub range: Range<usize>,
+    /// Its coder; `None` if none would make it smaller.
+    pub coder: Option<Coder>,
+    /// How often each byte value occurs.
+    pub counts: [u32; 256],
+}
+
+/// Cuts a stream that begins at `start` among all streams into parts, and chooses their coders.
+///
+/// The stream is first cut finely; then neighbours are joined, the pair that gains most first, as long as one table
+/// for both is cheaper than two.
+pub(super) fn plan(bytes: &[u8], start: usize, params: &LzParams, parts: &mut Vec<Planned>) {
+    let mut end = start;
+    let units = bytes.chunks(CUT).map(|unit| {
+        end += unit.len();
+        Candidate::new(end - unit.len()..end, histogram(unit), params)
+    });
+    let mut units: Vec<_> = units.collect();
+    // What each unit and the next one would be together.
+    let mut pairs: Vec<_> =
+        units.windows(2).map(|pair| Joined::new(&pair[0], &pair[1], params)).collect();
+    while let Some(best) = Joined::best(&pairs) {
+        units[best] = pairs.remove(best).part;
+        units.remove(best + 1);
+        for at in best.saturating_sub(1)..pairs.len().min(best + 1) {
+            pairs[at] = Joined::new(&units[at], &units[at + 1], params);
+        }
+    }
+    parts.extend(units.into_iter().map(|part| part.planned));
+}
+
+/// A part that may still grow.
+struct Candidate {
+    planned: Planned,
+    /// Bytes, the directory's entry included.
+    cost: u64,
+}
+
+impl Candidate {
+    fn new(range: Range<usize>, counts: [u32; 256], params: &LzParams) -> Self {
+        let size = range.len();
+        let costs = params
+            .coders
+            .iter()
+            .map(|&coder| (coded_bytes(&counts, size, coder, params.segment_log), Some(coder)));
+        let best = costs.min_by_key(|&(cost, _)| cost);
+        // A part that hardly shrinks is not worth the decoder's time.
+        let raw = (size - size / 64) as u64;
+        let (cost, coder) = best.filter(|&(cost, _)| cost < raw).unwrap_or((size as u64, None));
+        // A part of one value needs a coder's attention, but no room.
+        let single = counts.iter().any(|&count| count as usize == size);
+        let (cost, coder) =
+            if single { (1, params.coders.first().copied()) } else { (cost, coder) };
+        Self { planned: Planned { range, coder, counts }, cost: cost + ENTRY as u64 }
+    }
+}
+
+/// Two neighbours as one part.
+struct Joined {
+    part: Candidate,
+    /// Bytes that it saves; negative if it costs some.
+    gain: i64,
+}
+
+impl Joined {
+    fn new(a: &Candidate, b: &Candidate, params: &LzParams) -> Self {
+        let range = a.planned.range.start..b.planned.range.end;
+        let fits = range.len() <= MAX_PART;
+        let counts =
+            std::array::from_fn(|symbol| a.planned.counts[symbol] + b.planned.counts[symbol]);
+        let part = Candidate::new(range, counts, params);
+        let gain = if fits { (a.cost + b.cost) as i64 - part.cost as i64 } else { -1 };
+        Self { part, gain }
+    }
+
+    /// The first of those that gain most, if any gains.
+    fn best(pairs: &[Self]) -> Option<usize> {
+        let gains = (0..pairs.len()).rev().map(|at| (at, pairs[at].gain));
+        gains.max_by_key(|&(_, gain)| gain).filter(|&(_, gain)| gain >= 0).map(|(at, _)| at)
+    }
+}
+
+/// Writes a block's payload: counts, directory, parts, tail.
+pub(super) struct PartWriter<'a> {
+    payload: &'a mut Vec<u8>,
+    parts: usize,
+}
+
+impl<'a> PartWriter<'a> {
+    /// Begins a payload of so many parts; whatever is in `payload` is replaced.
+    pub fn new(payload: &'a mut Vec<u8>, counts: [u32; 4], parts: usize) -> Self {
+        payload.clear();
+        payload.extend(counts.into_iter().flat_map(u32::to_le_bytes));
+        payload.resize(COUNTS + ENTRY * parts, 0);
+        Self { payload, parts: 0 }
+    }
+
+    /// Appends the next part: `raw` itself if it is stored, else `coded`.
+    pub fn push(&mut self, raw: &[u8], coder: Option<Coder>, encoded: Encoded, coded: &[u8]) {
+        let (method, bytes) = match (encoded.kind, coder) {
+            (BlockKind::Stored, _) | (_, None) => (RAW, raw),
+            (BlockKind::Single, _) => (SINGLE, coded),
+            (BlockKind::Coded, Some(coder)) => (method(coder), coded),
+        };
+        let log = if method > SINGLE { encoded.table_log } else { 0 };
+        let entry =
+            raw.len() as u64 | method << 24 | u64::from(log) << 28 | (bytes.len() as u64) << 32;
+        let at = COUNTS + ENTRY * self.parts;
+        self.payload[at..at + ENTRY].copy_from_slice(&entry.to_le_bytes());
+        self.payload.extend_from_slice(bytes);
+        self.payload.resize(self.payload.len() + padding(bytes.len() as u32), 0);
+        self.parts += 1;
+    }
+
+    /// Appends the tail.
+    pub fn finish(self, tail: &[u8]) {
+        self.payload.extend_from_slice(tail);
+    }
+}
+
+/// What a payload holds, its sizes checked; the parts' payloads are not.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Opened {
+    /// Bytes of each stream. They lie end to end.
+    pub layout: Layout,
+    /// The parts of all streams.
+    pub parts: Vec<DecodePart>,
+    /// Where the tail lies in the payload.
+    pub tail: Range<usize>,
+}
+
+impl Opened {
+    /// Bytes of all streams: at most one and a half times the block.
+    pub fn size(&self) -> usize {
+        self.layout.bytes.iter().sum()
+    }
+
+    /// Reads the counts and the directory of a block of `raw_size` bytes.
+    ///
+    /// # Errors
+    /// [`BlockFault::Size`], [`BlockFault::Directory`] or [`BlockFault::Padding`].
+    pub fn read(payload: &[u8], model: Model, raw_size: usize) -> Result<Self, BlockFault> {
+        let (counts, entries) = payload.split_at_checked(COUNTS).ok_or(BlockFault::Directory)?;
+        let counts = counts.as_chunks().0;
+        let counts = std::array::from_fn(|i| u32::from_le_bytes(counts[i]));
+        let layout = Layout::new(model, counts, raw_size)?;
+        let parts = read_directory(entries, &layout).ok_or(BlockFault::Directory)?;
+        let mut opened = Self { layout, parts, tail: 0..0 };
+        let mut at = COUNTS + ENTRY * opened.parts.len();
+        for part in &mut opened.parts {
+            let end = at + part.payload.len();
+            let padded = end + padding(part.payload.len() as u32);
+            match payload.get(end..padded) {
+                Some(zeros) if zeros.iter().all(|&byte| byte == 0) => {}
+                Some(_) => return Err(BlockFault::Padding),
+                None => return Err(BlockFault::Directory),
+            }
+            part.payload = at..end;
+            at = padded;
+        }
+        if layout.tail != payload.len() - at {
+            return Err(BlockFault::Directory);
+        }
+        opened.tail = at..payload.len();
+        Ok(opened)
+    }
+}
+
+/// The parts, their payloads from 0 yet.
+fn read_directory(entries: &[u8], layout: &Layout) -> Option<Vec<DecodePart>> {
+    let mut entries = entries.as_chunks::<ENTRY>().0.iter();
+    let (mut parts, mut end) = (Vec::new(), 0);
+    for length in layout.bytes {
+        let mut at = end;
+        end += length;
+        while at < end {
+            let part = read_entry(u64::from_le_bytes(*entries.next()?), at)?;
+            at = part.range.end;
+            if at > end || at < end && part.range.len() % PART_UNIT != 0 {
+                return None;
+            }
+            parts.push(part);
+        }
+    }
+    Some(parts)
+}
+
+/// A part whose bytes begin at `at` among those of the streams; its payload from 0.
+fn read_entry(entry: u64, at: usize) -> Option<DecodePart> {
+    let size = (entry & 0x1f_ffff) as usize;
+    let coded = (entry >> 32) as usize;
+    let table_log = (entry >> 28 & 15) as u8;
+    let method = entry >> 24 & 15;
+    let (kind, coder) = match method {
+        RAW if coded == size => (BlockKind::Stored, Coder::Rans),
+        SINGLE if coded == 1 => (BlockKind::Single, Coder::Rans),
+        _ => {
+            let coder = Coder::ALL.into_iter().find(|&coder| self::method(coder) == method)?;
+            (coded < size).then_some((BlockKind::Coded, coder))?
+        }
+    };
+    let log_fits = match kind {
+        BlockKind::Coded => coder.table_logs().contains(&table_log),
+        _ => table_log == 0,
+    };
+    let valid = log_fits && entry >> 21 & 7 == 0 && (1..=MAX_PART).contains(&size);
+    valid.then(|| DecodePart {
+        payload: 0..coded,
+        range: at..at + size,
+        encoded: Encoded { kind, table_log },
+        coder,
+    })
+}
+
+/// No segment is longer than a part.
+const _: () = assert!(1 << MAX_SEGMENT_LOG <= MAX_PART && CUT % PART_UNIT == 0);

@@ -1,0 +1,158 @@
+//! What each fuzz target does with its input; `tests/fuzz.rs` does the same with the seeds, and `fuzz/` runs it under
+//! libFuzzer. A property that does not hold is a panic.
+
+use std::io::{Cursor, Read};
+
+use ranvil::{
+    DeviceSelector, Options, Pipeline, Simd,
+    coder::{BlockParams, Codec, Coder},
+    format::BlockKind,
+    model::{LzCoder, LzParams, Model},
+};
+
+/// Every target by name.
+pub const TARGETS: [(&str, fn(&[u8])); 6] = [
+    ("coder", coder),
+    ("coder_round_trip", coder_round_trip),
+    ("lz_block", lz_block),
+    ("lz_round_trip", lz_round_trip),
+    ("frame", frame),
+    ("frame_round_trip", frame_round_trip),
+];
+
+const MODELS: [Model; 2] = [Model::Lz77, Model::LzSeq];
+
+/// Takes one byte of parameters off the front.
+fn take(data: &mut &[u8]) -> usize {
+    match data.split_first() {
+        Some((&first, rest)) => {
+            *data = rest;
+            first.into()
+        }
+        None => 0,
+    }
+}
+
+/// A coded block of an entropy coder: every implementation has the same verdict and the same bytes.
+pub fn coder(mut data: &[u8]) {
+    let coder = Coder::ALL[take(&mut data) % 3];
+    let table_log = take(&mut data) as u8 % 16;
+    let segment_log = 11 + take(&mut data) as u8 % 7;
+    let size = take(&mut data) << 8 | take(&mut data);
+    let verdicts = Simd::available().into_iter().map(|simd| {
+        let mut codec = Codec::new(simd).expect("available");
+        let mut raw = vec![0; size];
+        let kind = BlockKind::Coded;
+        codec.decode(data, kind, coder, table_log, segment_log, &mut raw).map(|()| raw).ok()
+    });
+    let verdicts: Vec<_> = verdicts.collect();
+    assert!(verdicts.windows(2).all(|pair| pair[0] == pair[1]), "verdicts differ");
+}
+
+/// What an entropy coder makes of a block is the same for every implementation, and comes back.
+pub fn coder_round_trip(mut data: &[u8]) {
+    let coder = Coder::ALL[take(&mut data) % 3];
+    let logs: Vec<u8> = coder.table_logs().filter(|&log| log >= 8).collect();
+    let choice = take(&mut data);
+    let table_log = logs.get(choice % (logs.len() + 1)).copied();
+    let segment_log = 12 + take(&mut data) as u8 % 5;
+    let params = BlockParams { coder, segment_log, table_log };
+    let mut first = None;
+    for simd in Simd::available() {
+        let mut codec = Codec::new(simd).expect("available");
+        let mut payload = Vec::new();
+        let encoded = codec.encode(data, &params, &mut payload);
+        if encoded.kind == BlockKind::Stored {
+            payload.extend_from_slice(data);
+        }
+        let mut back = vec![0xee; data.len()];
+        codec
+            .decode(&payload, encoded.kind, coder, encoded.table_log, segment_log, &mut back)
+            .expect("own payload");
+        assert!(back == data, "{simd:?} {params:?}");
+        let this = (encoded, payload);
+        assert!(*first.get_or_insert_with(|| this.clone()) == this, "{simd:?} {params:?}");
+    }
+}
+
+/// The payload of an LZ block: whatever it is, decoding ends, and twice in the same way.
+pub fn lz_block(mut data: &[u8]) {
+    let model = MODELS[take(&mut data) % 2];
+    let segment_log = 12 + take(&mut data) as u8 % 5;
+    let size = take(&mut data) << 8 | take(&mut data);
+    let mut coder = LzCoder::new(Simd::Auto).expect("no choice");
+    let mut decode = || {
+        let mut raw = vec![0; size];
+        coder.decode(data, model, segment_log, &mut raw).map(|()| raw)
+    };
+    assert_eq!(decode(), decode());
+}
+
+/// An LZ block comes back, whatever was coded before it.
+pub fn lz_round_trip(mut data: &[u8]) {
+    let model = MODELS[take(&mut data) % 2];
+    let coders = [&Coder::ALL[..1], &Coder::ALL[1..], &Coder::ALL[2..], &Coder::ALL];
+    let params = LzParams {
+        model,
+        coders: coders[take(&mut data) % 4],
+        level: 1 + take(&mut data) as u8 % 9,
+        segment_log: 12 + take(&mut data) as u8 % 5,
+    };
+    let mut coder = LzCoder::new(Simd::Auto).expect("no choice");
+    let mut payloads = [Vec::new(), Vec::new()];
+    for payload in &mut payloads {
+        let encoded = coder.encode(data, &params, payload);
+        let mut back = vec![0xee; data.len()];
+        match encoded.kind {
+            BlockKind::Stored => back.copy_from_slice(data),
+            BlockKind::Single => back.fill(payload[0]),
+            BlockKind::Coded => {
+                let decoded = coder.decode(payload, model, params.segment_log, &mut back);
+                decoded.expect("own payload");
+            }
+        }
+        assert!(back == data, "{params:?}");
+    }
+    assert!(payloads[0] == payloads[1], "{params:?}: the second time other bytes");
+}
+
+fn options() -> Options {
+    Options::new().device(DeviceSelector::Cpu).threads(2).output_limit(1 << 22)
+}
+
+/// Any file: decompression at once and as a stream agree, and seeking and listing end.
+pub fn frame(data: &[u8]) {
+    let whole = options().decompress(data);
+    let mut streamed = Vec::new();
+    let stream = options()
+        .decompressor(data)
+        .map_err(std::io::Error::from)
+        .and_then(|mut reader| reader.read_to_end(&mut streamed));
+    match (&whole, stream) {
+        (Ok(whole), Ok(_)) => assert!(*whole == streamed, "a stream has other bytes"),
+        (Err(_), Err(_)) => {}
+        (whole, stream) => {
+            panic!("at once {:?}, as a stream {stream:?}", whole.as_ref().map(|_| ()))
+        }
+    }
+    let mut sought = Vec::new();
+    let reader = options().seekable(Cursor::new(data));
+    let read = reader.map(|reader| reader.take(1 << 22).read_to_end(&mut sought));
+    if let (Ok(whole), Ok(Ok(_))) = (&whole, read) {
+        assert!(*whole == sought, "seeking has other bytes");
+    }
+    let _ = ranvil::inspect(Cursor::new(data));
+}
+
+/// Content under any options comes back.
+pub fn frame_round_trip(mut data: &[u8]) {
+    let pipeline = Pipeline::ALL[take(&mut data) % Pipeline::ALL.len()];
+    let block_log = 12 + take(&mut data) % 9;
+    let options = options()
+        .pipeline(pipeline)
+        .block_size(1 << block_log)
+        .expect("within the limits of every pipeline");
+    let coded = options.compress(data).expect("compressing does not fail");
+    let back = options.decompress(&coded).expect("own frame");
+    assert!(back == data, "{pipeline}");
+}
