@@ -8,6 +8,10 @@ use super::rows::{Match, Rows, WIDTH};
 /// Equal bytes of three are worth their offset up to here.
 const NEAR: usize = 1 << 15;
 const THREES_LOG: u32 = 15;
+/// Of more positions than this in a match only the `FIRST` and the `LAST` are taken in.
+const MANY: usize = 384;
+const FIRST: usize = 128;
+const LAST: usize = 64;
 
 /// Matches found at a position, ever longer and farther.
 #[derive(Debug, Default)]
@@ -54,9 +58,23 @@ impl Finder {
         self.next = 1;
     }
 
-    /// Takes in the positions below `end`.
+    /// Takes in the positions below `end`, of many only the first and the last.
     #[inline(never)]
     pub fn insert<const THREES: bool>(&mut self, raw: &[u8], end: usize) {
+        if end - self.next > MANY {
+            self.take_in::<THREES>(raw, self.next + FIRST);
+            self.jump(raw, end - LAST);
+        }
+        self.take_in::<THREES>(raw, end);
+    }
+
+    /// Leaves out the positions below `at`.
+    pub fn jump(&mut self, raw: &[u8], at: usize) {
+        self.next = at;
+        self.rows.jump::<BYTES>(raw, at);
+    }
+
+    fn take_in<const THREES: bool>(&mut self, raw: &[u8], end: usize) {
         let log = self.fours.len().ilog2();
         for at in self.next..end {
             let word = load64(raw, at);
@@ -65,7 +83,7 @@ impl Finder {
             }
             self.fours[hash::<4>(word, log)] = at as u32;
         }
-        self.next = self.next.max(end);
+        self.next = end;
         self.rows.insert::<BYTES>(raw, end);
     }
 

@@ -4,7 +4,7 @@ use super::bytes::{common, common_before, load32};
 use super::finder::{Finder, Found};
 use super::levels::Level;
 use super::rows::Match;
-use super::{END, Output, START, stride};
+use super::{END, FAR, Output, START, stride};
 
 /// What a match is worth: the bytes it covers less what its offset costs, in quarter bytes.
 #[inline(always)]
@@ -14,7 +14,7 @@ fn gain(found: Match, rep: bool) -> i32 {
 
 #[inline(always)]
 fn search(
-    rows: &mut Finder,
+    finder: &mut Finder,
     raw: &[u8],
     at: usize,
     reps: [usize; 3],
@@ -35,7 +35,7 @@ fn search(
     if best.length > 0 {
         best_gain = gain(best, true);
     }
-    rows.find::<false>(raw, at, best.length.max(3), level, matches);
+    finder.find::<false>(raw, at, best.length.max(3), level, matches);
     for &found in matches.matches() {
         let gain = gain(found, false);
         if gain > best_gain {
@@ -45,22 +45,27 @@ fn search(
     (best, best_gain)
 }
 
-pub fn parse(raw: &[u8], rows: &mut Finder, steps: u32, level: &Level, out: &mut Output<'_>) {
+/// Looks at the next `steps` positions before it takes a match.
+pub fn parse(raw: &[u8], finder: &mut Finder, steps: u32, level: &Level, out: &mut Output<'_>) {
     let limit = raw.len().saturating_sub(END);
     let mut reps = [1, 4, 8];
     let mut at = START;
     let mut matches = Found::default();
     while at < limit {
-        let (mut best, mut best_gain) = search(rows, raw, at, reps, level, &mut matches);
+        let (mut best, mut best_gain) = search(finder, raw, at, reps, level, &mut matches);
         if best.length == 0 {
-            at += stride(at - out.anchor);
+            let step = stride(at - out.anchor);
+            at += step;
+            if step > FAR && at < limit {
+                finder.jump(raw, at);
+            }
             continue;
         }
         let mut start = at;
         let mut left = steps;
         while left > 0 && best.length < level.nice && at + 1 < limit {
             at += 1;
-            let (later, gain) = search(rows, raw, at, reps, level, &mut matches);
+            let (later, gain) = search(finder, raw, at, reps, level, &mut matches);
             if later.length > 0 && gain > best_gain + if left == steps { 3 } else { 6 } {
                 (best, best_gain, start) = (later, gain, at);
                 left = steps;

@@ -26,6 +26,9 @@ const START: usize = 8;
 /// And ends this many bytes before the block's end, so that wide loads do too.
 const END: usize = 16;
 
+/// Positions passed over by longer strides than this are not taken in.
+const FAR: usize = 4;
+
 /// Finds matches. It owns its tables and reuses them; what it finds in a block does not depend on earlier ones.
 #[derive(Debug, Default)]
 pub struct Parser {

@@ -5,7 +5,7 @@ use super::finder::{Finder, Found};
 use super::levels::Level;
 use super::price::{Prices, Statistics};
 use super::rows::Match;
-use super::{END, Output, START, stride};
+use super::{END, FAR, Output, START, stride};
 use crate::model::Sequence;
 
 /// Positions that are weighed at once.
@@ -165,7 +165,13 @@ impl Optimal {
             base = match long {
                 Some(_) => out.anchor,
                 None if end == WINDOW => base + end,
-                None => base + end + stride(base + end - out.anchor),
+                None => {
+                    let step = stride(base + end - out.anchor);
+                    if step > FAR && base + end + step < limit {
+                        finder.jump(raw, base + end + step);
+                    }
+                    base + end + step
+                }
             };
             if base > priced + PRICED {
                 self.prices.set(&counts);

@@ -67,8 +67,13 @@ impl Rows {
         self.rows.clear();
         self.rows.resize(1 << log, Row([0; WIDTH]));
         self.log = log;
-        self.next = 1;
-        for at in (1..=AHEAD).take_while(|at| at + 8 <= raw.len()) {
+        self.jump::<BYTES>(raw, 1);
+    }
+
+    /// Leaves out the positions below `at`.
+    pub fn jump<const BYTES: u32>(&mut self, raw: &[u8], at: usize) {
+        self.next = at;
+        for at in (at..at + AHEAD).take_while(|at| at + 8 <= raw.len()) {
             self.hashes[at % AHEAD] = self.hash::<BYTES>(raw, at);
         }
     }
