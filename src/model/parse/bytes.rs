@@ -24,6 +24,8 @@ pub fn hash<const BYTES: u32>(word: u64, log: u32) -> usize {
 pub fn common(raw: &[u8], from: usize, at: usize) -> usize {
     let mut length = 0;
     while at + length + 8 <= raw.len() {
+        #[cfg(test)]
+        work::count();
         let differing = load64(raw, from + length) ^ load64(raw, at + length);
         if differing != 0 {
             return length + (differing.trailing_zeros() / 8) as usize;
@@ -45,4 +47,21 @@ pub fn common_before(raw: &[u8], from: usize, at: usize, most: usize) -> usize {
         length += 1;
     }
     length
+}
+
+/// Counts comparisons, for tests that bound them.
+#[cfg(test)]
+pub mod work {
+    use std::cell::Cell;
+
+    thread_local!(static DONE: Cell<usize> = const { Cell::new(0) });
+
+    pub fn count() {
+        DONE.set(DONE.get() + 1);
+    }
+
+    /// The comparisons since the last call.
+    pub fn take() -> usize {
+        DONE.replace(0)
+    }
 }

@@ -3,48 +3,57 @@
 /// How a level walks through a block.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Strategy {
-    /// One table, the first match.
-    Fast,
-    /// Long matches before short ones.
+    /// One table of hashes of 5 or 6 bytes, the first match.
+    Fast { bytes: u32 },
+    /// Two tables, of long and of short hashes, and a look at the next position.
     Double,
-    /// The cheapest of many.
-    Optimal,
+    /// Rows of candidates; the best, unless one of the next `steps` positions has a better one.
+    Lazy { steps: u32 },
+    /// Rows of candidates; the cheapest way through. A position is not searched if the next is already reached for less than
+    /// the price of its own and `skip` more.
+    Optimal { skip: u32 },
 }
 
 /// What a level is made of.
 #[derive(Clone, Copy, Debug)]
 pub struct Level {
     pub strategy: Strategy,
-    /// Entries of the tables, as binary logarithms.
-    pub first_log: u32,
-    pub second_log: u32,
-    /// Bytes that are hashed for the (first) table.
-    pub hash_bytes: u32,
-    /// Candidates looked at for a position.
-    pub depth: u32,
-    /// A match this long is taken without looking further.
-    pub nice: u32,
+    /// Binary logarithms of the entries of the first table (fast; long hashes; four bytes) and of the second (short hashes)
+    /// or the number of rows.
+    pub logs: [u32; 2],
+    /// Candidates of a row looked at for a position.
+    pub depth: usize,
+    /// A match this long is taken without looking further: at most [`LONGEST`](super::optimal::LONGEST) where the strategy
+    /// is the optimal one.
+    pub nice: usize,
 }
 
-const fn level(
-    strategy: Strategy,
-    logs: [u32; 2],
-    hash_bytes: u32,
-    depth: u32,
-    nice: u32,
-) -> Level {
-    Level { strategy, first_log: logs[0], second_log: logs[1], hash_bytes, depth, nice }
+const fn level(strategy: Strategy, logs: [u32; 2], depth: usize, nice: usize) -> Level {
+    Level { strategy, logs, depth, nice }
 }
 
 /// Levels 1 to 9.
 pub const LEVELS: [Level; 9] = [
-    level(Strategy::Fast, [16, 0], 6, 1, 0),
-    level(Strategy::Fast, [16, 0], 5, 1, 0),
-    level(Strategy::Double, [17, 17], 8, 1, 64),
-    level(Strategy::Double, [17, 17], 8, 1, 0),
-    level(Strategy::Double, [18, 18], 8, 1, 0),
-    level(Strategy::Optimal, [17, 16], 4, 2, 32),
-    level(Strategy::Optimal, [17, 16], 4, 4, 32),
-    level(Strategy::Optimal, [17, 16], 4, 8, 48),
-    level(Strategy::Optimal, [17, 16], 4, 16, 64),
+    level(Strategy::Fast { bytes: 6 }, [16, 0], 1, 0),
+    level(Strategy::Fast { bytes: 5 }, [17, 0], 1, 0),
+    level(Strategy::Double, [17, 17], 1, 64),
+    level(Strategy::Double, [18, 18], 1, 256),
+    level(Strategy::Lazy { steps: 1 }, [16, 14], 4, 64),
+    level(Strategy::Lazy { steps: 1 }, [16, 15], 8, 128),
+    level(Strategy::Lazy { steps: 2 }, [16, 15], 8, 256),
+    level(Strategy::Optimal { skip: 1536 }, [16, 14], 8, 32),
+    level(Strategy::Optimal { skip: 1024 }, [16, 15], 8, 32),
 ];
+
+impl Level {
+    /// The level for blocks of `length` bytes: a smaller block needs smaller tables, which have to be cleared for each.
+    pub fn fit(self, length: usize) -> Self {
+        let log = length.max(256).next_power_of_two().ilog2();
+        let [first, second] = self.logs;
+        let second = match self.strategy {
+            Strategy::Fast { .. } | Strategy::Double => second.min(log),
+            Strategy::Lazy { .. } | Strategy::Optimal { .. } => second.min(log - 3),
+        };
+        Self { logs: [first.min(log), second], ..self }
+    }
+}

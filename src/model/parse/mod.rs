@@ -1,22 +1,26 @@
 //! Finding the sequences of a block.
 //!
-//! A level of the one [table](levels::LEVELS) names a strategy, which walks through the block: [`fast`], [`double`] or
-//! [`optimal`]. All compare bytes by [`bytes`] alone.
+//! A level of the one [table](levels::LEVELS) names a strategy, which walks through the block: [`fast`], [`double`], [`lazy`]
+//! or [`optimal`]. The first two have plain tables of positions, the others a [`finder`]. All compare bytes by [`bytes`] alone.
 
 use super::{Model, Sequence};
 
 mod bytes;
-mod chains;
 mod double;
 mod fast;
-pub(super) mod levels;
+mod finder;
+mod lazy;
+mod levels;
 mod optimal;
 mod price;
+mod rows;
 #[cfg(test)]
 mod tests;
 
-use levels::{Level, Strategy};
+use levels::{LEVELS, Level, Strategy};
 
+/// Bytes of a block whose statistics are the first prices of the optimal parse.
+const SAMPLE: usize = 1 << 16;
 /// The search begins here, so that the offsets repeated at first lie within the block.
 const START: usize = 8;
 /// And ends this many bytes before the block's end, so that wide loads do too.
@@ -27,9 +31,9 @@ const END: usize = 16;
 pub struct Parser {
     first: Vec<u32>,
     second: Vec<u32>,
-    chains: chains::Chains,
-    scratch: optimal::Scratch,
-    start: Vec<Sequence>,
+    finder: finder::Finder,
+    optimal: optimal::Optimal,
+    guess: Vec<Sequence>,
 }
 
 /// The sequences found so far.
@@ -67,8 +71,17 @@ impl Parser {
 
     /// Bytes that the tables take for blocks of `block_size` bytes at `level`.
     pub fn memory(block_size: usize, level: u8) -> u64 {
-        let _ = (block_size, level);
-        1 << 20
+        let Level { strategy, logs, .. } = LEVELS[usize::from(level - 1)].fit(block_size);
+        let [first, second] = logs.map(|log| 4 << log);
+        match strategy {
+            Strategy::Fast { .. } => first,
+            Strategy::Double => first + second,
+            Strategy::Lazy { .. } | Strategy::Optimal { .. } => {
+                let sample = 4 << SAMPLE.ilog2();
+                let guess = (SAMPLE / 4 * size_of::<Sequence>()) as u64;
+                finder::Finder::memory(logs) + optimal::MEMORY + 2 * sample + guess
+            }
+        }
     }
 
     /// Cuts a block into sequences, which replace those in `out`; what follows the last one are literals.
@@ -77,27 +90,43 @@ impl Parser {
     /// If the block is larger than 4 MiB or the level is not 1 to 9.
     pub fn parse(&mut self, raw: &[u8], model: Model, level: u8, out: &mut Vec<Sequence>) {
         assert!(raw.len() <= 4 << 20 && (1..=9).contains(&level));
-        self.run(raw, model, &levels::LEVELS[usize::from(level - 1)], out);
+        self.run(raw, model, LEVELS[usize::from(level - 1)], out);
     }
 
-    pub(super) fn run(&mut self, raw: &[u8], model: Model, level: &Level, out: &mut Vec<Sequence>) {
+    fn run(&mut self, raw: &[u8], model: Model, level: Level, out: &mut Vec<Sequence>) {
+        let level = level.fit(raw.len());
         let mut out = Output::new(out);
-        clear(&mut self.first, level.first_log);
-        clear(&mut self.second, level.second_log);
-        let Self { first, second, chains, scratch, start } = self;
+        let Self { first, second, finder, optimal, guess } = self;
         match level.strategy {
-            Strategy::Fast => match level.hash_bytes {
-                5 => fast::parse::<5>(raw, first, &mut out),
-                _ => fast::parse::<6>(raw, first, &mut out),
-            },
-            Strategy::Double => double::parse(raw, first, second, level.nice as usize, &mut out),
-            Strategy::Optimal if model == Model::Lz77 => {
-                double::parse(raw, first, second, level.nice as usize, &mut out)
+            Strategy::Fast { bytes } => {
+                clear(first, level.logs[0]);
+                match bytes {
+                    5 => fast::parse::<5>(raw, first, &mut out),
+                    _ => fast::parse::<6>(raw, first, &mut out),
+                }
             }
-            Strategy::Optimal => {
-                double::parse(raw, first, second, level.nice as usize, &mut Output::new(start));
-                chains.reset(raw.len(), 17);
-                optimal::parse(raw, chains, scratch, start, level, &mut out);
+            Strategy::Double => {
+                clear(first, level.logs[0]);
+                clear(second, level.logs[1]);
+                double::parse(raw, first, second, level.nice, &mut out);
+            }
+            Strategy::Lazy { steps } => {
+                finder.reset(raw, &level);
+                lazy::parse(raw, finder, steps, &level, &mut out);
+            }
+            Strategy::Optimal { .. } if model == Model::Lz77 => {
+                // No cheap offsets to weigh.
+                let level = Level { nice: 256, ..level };
+                finder.reset(raw, &level);
+                lazy::parse(raw, finder, 2, &level, &mut out);
+            }
+            Strategy::Optimal { skip } => {
+                let sample = &raw[..raw.len().min(SAMPLE)];
+                [&mut *first, second].into_iter().for_each(|table| clear(table, SAMPLE.ilog2()));
+                double::parse(sample, first, second, 64, &mut Output::new(guess));
+                finder.reset(raw, &level);
+                optimal.guess(sample, guess);
+                optimal.parse(raw, finder, skip, &level, &mut out);
             }
         }
     }

@@ -1,220 +1,304 @@
-//! The cheapest sequences by dynamic programming.
+//! The cheapest sequences by dynamic programming, with the prices of the statistics so far.
 
 use super::bytes::{common, load32};
-use super::chains::{Chains, Match};
+use super::finder::{Finder, Found};
 use super::levels::Level;
 use super::price::{Prices, Statistics};
+use super::rows::Match;
 use super::{END, Output, START, stride};
 use crate::model::Sequence;
 
 /// Positions that are weighed at once.
-const WINDOW: usize = 4096;
+const WINDOW: usize = 2048;
+/// Prices are set anew after this many bytes.
+const PRICED: usize = 1 << 15;
+/// The longest match that is weighed against others.
+pub const LONGEST: usize = 256;
 
-/// The cheapest way found to a position.
-#[derive(Clone, Copy, Debug, Default)]
-struct Node {
-    price: u32,
-    /// The match that leads here; a literal if 0.
-    length: u32,
-    offset: u32,
+/// Arrivals are cleared so many at once.
+const STEP: usize = 128;
+/// Bytes of the tables, about.
+pub const MEMORY: u64 = 1 << 17;
+
+/// The cheapest way found to a position: its price (32 bits) above its last step, the length of a match, 0 for a literal,
+/// (10 bits) above its offset (22 bits). So the least of two is the cheaper one, without a branch.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
+struct Arrival(u64);
+
+impl Arrival {
+    const NONE: Self = Self(u64::MAX);
+
+    #[inline(always)]
+    fn new(price: u32, offset: u32) -> Self {
+        Self(u64::from(price) << 32 | u64::from(offset))
+    }
+
+    #[inline(always)]
+    fn price(self) -> u32 {
+        (self.0 >> 32) as u32
+    }
+
+    #[inline(always)]
+    fn length(self) -> u32 {
+        self.0 as u32 >> 22
+    }
+
+    #[inline(always)]
+    fn offset(self) -> u32 {
+        self.0 as u32 & ((1 << 22) - 1)
+    }
+
+    /// This and a match of a length: `length` is from [`Prices::lengths`].
+    #[inline(always)]
+    fn matched(self, length: u64) -> Self {
+        Self(self.0 + length)
+    }
+}
+
+/// What the next sequence depends on.
+#[derive(Clone, Copy, Debug)]
+struct State {
     /// Literals since the last match.
     run: u32,
     reps: [u32; 3],
 }
 
-/// Scratch space.
-#[derive(Debug, Default)]
-pub struct Scratch {
-    nodes: Vec<Node>,
-    found: Vec<Match>,
+impl State {
+    const FIRST: Self = Self { run: 0, reps: [1, 4, 8] };
+
+    /// The code of an offset.
+    #[inline(always)]
+    fn code(&self, offset: u32) -> u32 {
+        match self.reps.iter().position(|&rep| rep == offset) {
+            Some(index) => (index as u32 + 3 - u32::from(self.run == 0)) % 3,
+            None => Prices::offset_code(offset),
+        }
+    }
+
+    /// The state behind a match.
+    #[inline(always)]
+    fn after(&self, offset: u32) -> Self {
+        let [first, second, third] = self.reps;
+        let last = if offset == first || offset == second { third } else { second };
+        Self { run: 0, reps: if offset == first { self.reps } else { [offset, first, last] } }
+    }
+}
+
+/// Everything that a parse needs, allocated once.
+#[derive(Debug)]
+pub struct Optimal {
+    arrivals: Vec<Arrival>,
+    states: Vec<State>,
+    /// The position of the farthest arrival.
+    last: usize,
+    /// Arrivals are set up to here.
+    clear: usize,
     path: Vec<Sequence>,
+    found: Found,
+    counts: Statistics,
     prices: Prices,
 }
 
-/// The code of an offset, and the repeat offsets behind it.
-#[inline(always)]
-fn repeat(reps: [u32; 3], offset: u32, run: u32) -> (u32, [u32; 3]) {
-    let z = u32::from(run == 0);
-    match reps.iter().position(|&rep| rep == offset) {
-        Some(0) => ((3 - z) % 3, reps),
-        Some(1) => (1 - z, [offset, reps[0], reps[2]]),
-        Some(_) => (2 - z, [offset, reps[0], reps[1]]),
-        None => (Prices::offset_code(offset as usize), [offset, reps[0], reps[1]]),
+impl Default for Optimal {
+    fn default() -> Self {
+        Self {
+            arrivals: vec![Arrival::default(); WINDOW + LONGEST + STEP + 1],
+            states: vec![State::FIRST; WINDOW + 1],
+            last: 0,
+            clear: 0,
+            path: Vec::new(),
+            found: Found::default(),
+            counts: Statistics::default(),
+            prices: Prices::default(),
+        }
     }
 }
 
-pub fn parse(
-    raw: &[u8],
-    chains: &mut Chains,
-    scratch: &mut Scratch,
-    start: &[Sequence],
-    level: &Level,
-    out: &mut Output<'_>,
-) {
-    let (depth, nice) = (level.depth as usize, level.nice as usize);
-    let limit = raw.len().saturating_sub(END);
-    let mut counts = Statistics::default();
-    gather(raw, start, &mut counts);
-    let Scratch { nodes, found, path, prices } = scratch;
-    prices.set(&counts);
-    nodes.resize(WINDOW + raw.len().min(1 << 17) + 1, Node::default());
-    let mut reps = [1u32, 4, 8];
-    let mut base = START;
-    let mut priced = 0;
-    counts.age();
-    while base < limit {
-        let run = (base - out.anchor) as u32;
-        nodes[0] = Node { price: prices.run(run as usize), length: 0, offset: 0, run, reps };
-        let mut last = 0;
+impl Optimal {
+    /// Sets the first prices from the sequences of a sample.
+    pub fn guess(&mut self, sample: &[u8], list: &[Sequence]) {
+        let mut counts = Statistics::default();
+        let (mut state, mut at) = (State::FIRST, 0);
+        for &sequence in list {
+            counts.literals(&sample[at..at + sequence.literals as usize]);
+            state.run = sequence.literals;
+            counts.sequence(sequence, state.code(sequence.offset));
+            state = state.after(sequence.offset);
+            at += (sequence.literals + sequence.length) as usize;
+        }
+        counts.literals(&sample[at..]);
+        self.prices.set(&counts);
+        self.counts = counts;
+    }
+
+    /// Cuts the block; [`Self::guess`] must have set the first prices.
+    pub fn parse(
+        &mut self,
+        raw: &[u8],
+        finder: &mut Finder,
+        skip: u32,
+        level: &Level,
+        out: &mut Output<'_>,
+    ) {
+        let limit = raw.len().saturating_sub(END);
+        let mut counts = std::mem::take(&mut self.counts);
+        counts.age();
+        let mut state = State::FIRST;
+        let (mut base, mut priced) = (START, START);
+        while base < limit {
+            state.run = (base - out.anchor) as u32;
+            let (end, long) = self.weigh(raw, base, state, finder, skip, level);
+            self.trace(end);
+            let long = long.map(|found| Sequence {
+                literals: self.states[end].run,
+                length: found.length as u32,
+                offset: found.offset as u32,
+            });
+            for sequence in self.path.drain(..).rev().chain(long) {
+                state.run = sequence.literals;
+                counts.literals(&raw[out.anchor..out.anchor + sequence.literals as usize]);
+                counts.sequence(sequence, state.code(sequence.offset));
+                state = state.after(sequence.offset);
+                let start = out.anchor + sequence.literals as usize;
+                out.push(start, sequence.length as usize, sequence.offset as usize);
+            }
+            base = match long {
+                Some(_) => out.anchor,
+                None if end == WINDOW => base + end,
+                None => base + end + stride(base + end - out.anchor),
+            };
+            if base > priced + PRICED {
+                self.prices.set(&counts);
+                counts.age();
+                priced = base;
+            }
+        }
+    }
+
+    /// Finds the cheapest ways from `base` on, to where they meet or the window ends, and a match that is taken there.
+    #[inline(always)]
+    fn weigh(
+        &mut self,
+        raw: &[u8],
+        base: usize,
+        state: State,
+        finder: &mut Finder,
+        skip: u32,
+        level: &Level,
+    ) -> (usize, Option<Match>) {
+        let limit = raw.len() - END;
+        (self.last, self.clear) = (0, 0);
+        self.states[0] = state;
+        self.arrivals[0] = Arrival::new(self.prices.run(state.run), 0);
+        let nice = level.nice;
+        debug_assert!(nice <= LONGEST);
         let mut cur = 0;
-        let mut bare = false;
+        // Of `cur`; kept out of memory, where they would be read too soon after they were written.
+        let (mut here, mut price) = (state, self.prices.run(state.run));
         loop {
             let at = base + cur;
             if cur > 0 {
-                let before = nodes[cur - 1];
-                let literal = before.price
-                    + prices.literals[usize::from(raw[at - 1])]
-                    + prices.run(before.run as usize + 1)
-                    - prices.run(before.run as usize);
-                let node = nodes[cur];
-                if literal <= node.price {
-                    nodes[cur] = Node {
-                        price: literal,
-                        length: 0,
-                        offset: 0,
-                        run: before.run + 1,
-                        reps: before.reps,
-                    };
-                } else {
-                    let from = nodes[cur - node.length as usize];
-                    nodes[cur].reps = repeat(from.reps, node.offset, from.run).1;
-                }
+                (here, price) = self.arrive(cur, raw[at - 1], here, price);
             }
             if cur >= WINDOW || at >= limit {
-                break;
+                return (cur, None);
             }
-            let Node { price, run, reps, .. } = nodes[cur];
-            let mut best = 2;
-            let basis = price + prices.run(0);
-            // repeat offsets
-            let z = usize::from(run == 0);
-            let reach = |last: &mut usize,
-                         nodes: &mut Vec<Node>,
-                         lengths: std::ops::RangeInclusive<usize>,
-                         offset: u32,
-                         code: u32| {
-                let end = cur + *lengths.end();
-                while *last < end {
-                    *last += 1;
-                    nodes[*last].price = u32::MAX;
-                }
-                let basis = basis + prices.offsets[code as usize];
-                for length in lengths {
-                    let price = basis + prices.length(length);
-                    let node = &mut nodes[cur + length];
-                    if price < node.price {
-                        *node = Node { price, length: length as u32, offset, run: 0, reps: [0; 3] };
-                    }
-                }
-            };
+            if cur < self.last && self.arrivals[cur + 1].price() <= price + skip {
+                finder.skip::<true>(raw, at);
+                cur += 1;
+                continue;
+            }
+            let State { run, reps } = here;
+            let base_price = price + self.prices.run(0);
             let word = load32(raw, at);
-            let mut enough = 0;
-            for index in z..3 {
-                let offset = reps[index] as usize;
-                if offset > at || (load32(raw, at - offset) ^ word) << 8 != 0 {
+            let first = usize::from(run == 0);
+            let mut best = 2;
+            for (index, offset) in reps.map(|rep| rep as usize).into_iter().enumerate().skip(first)
+            {
+                if (load32(raw, at - offset) ^ word) << 8 != 0 {
                     continue;
                 }
-                let length = common(raw, at - offset, at).min(1 << 16);
+                let length = common(raw, at - offset, at);
+                if length >= nice {
+                    return (cur, Some(Match { length, offset }));
+                }
                 if length > best {
                     best = length;
-                    reach(&mut last, nodes, 3..=length, offset as u32, (index - z) as u32);
-                    if length >= nice {
-                        enough = length;
-                        break;
-                    }
-                }
-            }
-            if enough == 0 {
-                chains.find(raw, at, 2, depth, nice, found);
-                let mut shorter = 2;
-                for m in found.iter() {
-                    let length = m.length.min(1 << 16);
-                    reach(
-                        &mut last,
-                        nodes,
-                        shorter + 1..=length,
-                        m.offset as u32,
-                        Prices::offset_code(m.offset),
+                    self.reach(
+                        cur,
+                        3,
+                        length,
+                        base_price + self.prices.offsets[index - first],
+                        offset,
                     );
-                    shorter = length;
-                    if length >= nice {
-                        enough = length;
-                    }
                 }
             }
-            if enough > 0 {
-                cur += enough;
-                last = cur;
-                let node = nodes[cur];
-                let from = nodes[cur - node.length as usize];
-                nodes[cur].reps = repeat(from.reps, node.offset, from.run).1;
-                chains.insert(raw, (base + cur).min(limit));
-                break;
+            finder.find::<true>(raw, at, 2, level, &mut self.found);
+            let mut shortest = 3;
+            for index in 0..self.found.matches().len() {
+                let Match { length, offset } = self.found.matches()[index];
+                if length >= nice {
+                    return (cur, Some(Match { length, offset }));
+                }
+                let code = Prices::offset_code(offset as u32);
+                self.reach(
+                    cur,
+                    shortest,
+                    length,
+                    base_price + self.prices.offsets[code as usize],
+                    offset,
+                );
+                shortest = length + 1;
             }
-            if cur == last {
-                bare = true;
-                break;
+            if cur == self.last {
+                return (cur, None);
             }
             cur += 1;
         }
-        let _ = last;
-        // Backwards along the cheapest way.
-        path.clear();
-        let end = nodes[cur];
-        let mut back = cur;
-        while back > 0 {
-            let node = nodes[back];
-            back -= node.length.max(1) as usize;
-            if node.length > 0 {
-                path.push(Sequence {
-                    literals: nodes[back].run,
-                    length: node.length,
-                    offset: node.offset,
-                });
+    }
+
+    /// Settles how `cur` is reached: as found before or by the literal before it.
+    #[inline(always)]
+    fn arrive(&mut self, cur: usize, literal: u8, before: State, price: u32) -> (State, u32) {
+        let price =
+            price + self.prices.literals[usize::from(literal)] + self.prices.run(before.run + 1)
+                - self.prices.run(before.run);
+        let arrival = self.arrivals[cur].min(Arrival::new(price, 0));
+        self.arrivals[cur] = arrival;
+        let state = match arrival.length() {
+            0 => State { run: before.run + 1, ..before },
+            length => self.states[cur - length as usize].after(arrival.offset()),
+        };
+        self.states[cur] = state;
+        (state, arrival.price())
+    }
+
+    /// Weighs a match of each length from `shortest` to `longest` at `cur`.
+    #[inline(always)]
+    fn reach(&mut self, cur: usize, shortest: usize, longest: usize, price: u32, offset: usize) {
+        self.last = self.last.max(cur + longest);
+        if self.last > self.clear {
+            // In steps, so that it is rare.
+            self.arrivals[self.clear + 1..=self.last + STEP].fill(Arrival::NONE);
+            self.clear = self.last + STEP;
+        }
+        let basis = Arrival::new(price, offset as u32);
+        let lengths = &self.prices.lengths[shortest..=longest];
+        let arrivals = &mut self.arrivals[cur + shortest..=cur + longest];
+        for (arrival, &length) in arrivals.iter_mut().zip(lengths) {
+            *arrival = basis.matched(length).min(*arrival);
+        }
+    }
+
+    /// The sequences of the cheapest way to `end`, the last one first.
+    fn trace(&mut self, mut end: usize) {
+        self.path.clear();
+        while end > 0 {
+            let (length, offset) = (self.arrivals[end].length(), self.arrivals[end].offset());
+            end -= length.max(1) as usize;
+            if length > 0 {
+                self.path.push(Sequence { literals: self.states[end].run, length, offset });
             }
         }
-        for &sequence in path.iter().rev() {
-            counts.literals(&raw[out.anchor..out.anchor + sequence.literals as usize]);
-            counts.sequence(sequence, repeat(reps, sequence.offset, sequence.literals).0);
-            reps = repeat(reps, sequence.offset, sequence.literals).1;
-            out.push(
-                out.anchor + sequence.literals as usize,
-                sequence.length as usize,
-                sequence.offset as usize,
-            );
-        }
-        assert_eq!(reps, end.reps);
-        base += cur;
-        if bare {
-            base += stride(base - out.anchor);
-        }
-        if base > priced + (1 << 16) {
-            prices.set(&counts);
-            counts.age();
-            priced = base;
-        }
     }
-}
-
-fn gather(raw: &[u8], list: &[Sequence], counts: &mut Statistics) {
-    let mut reps = [1, 4, 8];
-    let mut at = 0;
-    for &sequence in list {
-        counts.literals(&raw[at..at + sequence.literals as usize]);
-        let (code, after) = repeat(reps, sequence.offset, sequence.literals);
-        reps = after;
-        counts.sequence(sequence, code);
-        at += (sequence.literals + sequence.length) as usize;
-    }
-    counts.literals(&raw[at..]);
 }

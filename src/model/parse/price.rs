@@ -56,7 +56,8 @@ pub struct Prices {
     pub literals: [u32; 256],
     pub offsets: [u32; 64],
     runs: Vec<u32>,
-    lengths: Vec<u32>,
+    /// For each length its price (high 32 bits) and itself (10 bits above 22).
+    pub lengths: Vec<u64>,
 }
 
 impl Default for Prices {
@@ -79,25 +80,20 @@ impl Prices {
             *price = codes[code as usize] + BIT * extra;
         }
         costs(&counts.lengths, &mut codes);
-        for (value, price) in (0..).zip(&mut self.lengths) {
-            let (code, extra) = code(value, 5, 1);
-            *price = codes[code as usize] + BIT * extra;
+        for (length, price) in (3..).zip(&mut self.lengths[3..]) {
+            let (code, extra) = code(length - 3, 5, 1);
+            *price = u64::from(codes[code as usize] + BIT * extra) << 32 | u64::from(length) << 22;
         }
     }
 
     #[inline(always)]
-    pub fn run(&self, run: usize) -> u32 {
-        self.runs[run.min(TABLE - 1)]
+    pub fn run(&self, run: u32) -> u32 {
+        self.runs[run.min(TABLE as u32 - 1) as usize]
     }
 
     #[inline(always)]
-    pub fn length(&self, length: usize) -> u32 {
-        self.lengths[(length - 3).min(TABLE - 1)]
-    }
-
-    #[inline(always)]
-    pub fn offset_code(offset: usize) -> u32 {
-        code(offset as u32 - 1, 1, 1).0 + 3
+    pub fn offset_code(offset: u32) -> u32 {
+        code(offset - 1, 1, 1).0 + 3
     }
 }
 
@@ -115,7 +111,7 @@ fn log2(value: u32) -> u32 {
     let mut log = value.ilog2();
     let mut mantissa = u64::from(value) << (31 - log); // 1.31
     for _ in 0..8 {
-        mantissa = mantissa * mantissa >> 31;
+        mantissa = (mantissa * mantissa) >> 31;
         log *= 2;
         if mantissa >= 1 << 32 {
             mantissa >>= 1;
