@@ -1,4 +1,4 @@
-//! How far the coded size of files is above the order-0 entropy of their blocks, everything included.
+//! How far the pipeline `rans` is above the order-0 entropy of the blocks of files, everything included.
 //!
 //! ```text
 //! cargo run --release --features compile-kernels --example size -- FILE…
@@ -8,7 +8,10 @@ use std::{env, error::Error, fs};
 
 fn main() -> Result<(), Box<dyn Error>> {
     const BLOCK: usize = 256 << 10;
-    let options = ranvil::Options::new().block_size(BLOCK)?.device(ranvil::DeviceSelector::Cpu);
+    let options = ranvil::Options::new()
+        .pipeline(ranvil::Pipeline::Rans)
+        .block_size(BLOCK)?
+        .device(ranvil::DeviceSelector::Cpu);
     let (mut all_coded, mut all_bound) = (0.0, 0.0);
     println!("{:>12} {:>12} {:>12} {:>8}  file", "raw", "coded", "entropy", "excess");
     for file in env::args().skip(1) {

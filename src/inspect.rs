@@ -90,7 +90,7 @@ impl ContentInfo {
 /// let coded = ranvil::compress(&[7; 1_000_000])?;
 /// let frames = ranvil::inspect(std::io::Cursor::new(&coded))?;
 /// let ranvil::FrameKind::Content(content) = &frames[0].kind else { panic!() };
-/// assert_eq!((content.raw_size, content.blocks), (1_000_000, 4));
+/// assert_eq!((content.raw_size, content.blocks), (1_000_000, 1));
 /// # Ok::<(), ranvil::Error>(())
 /// ```
 ///

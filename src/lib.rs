@@ -9,7 +9,8 @@
 //! # Ok::<(), ranvil::Error>(())
 //! ```
 //!
-//! Everything else begins with [`Options`]. Streams of any length, within a memory limit:
+//! Everything else begins with [`Options`]: which [`Pipeline`], how hard it looks for repetition
+//! ([`Options::level`]), how large blocks are. Streams of any length, within a memory limit:
 //!
 //! ```
 //! use std::io::{self, Write};
@@ -44,8 +45,8 @@
 //!
 //! The path of a block is the list of modules: the adapters in `stream` cut the content into blocks; the
 //! `engine` sends them to the workers of `sched` or to the device, bounds what is in flight, and restores the
-//! order; [`coder`] codes on the CPU, `vk` runs the kernels of [`kernel`] on a device; [`format`](mod@format) lays
-//! the results out as `docs/FORMAT.md` specifies.
+//! order; [`model`] finds repetition and makes streams of a block; [`coder`] codes those on the CPU, `vk` runs the
+//! kernels of [`kernel`] on a device; [`format`](mod@format) lays the results out as `docs/FORMAT.md` specifies.
 #![deny(unsafe_code)]
 
 mod block;

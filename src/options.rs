@@ -230,7 +230,7 @@ impl Options {
     }
 
     /// The most raw bytes that decompression may yield; unlimited by default. Set it for untrusted input: a
-    /// frame may hold 52,000 times its own size.
+    /// frame may hold 150,000 times its own size.
     pub fn output_limit(mut self, bytes: u64) -> Self {
         self.output_limit = bytes;
         self

@@ -117,7 +117,7 @@ fn cells(freqs: &[u32; 256], log: u32) -> Vec<(usize, u32, u32)> {
 
 /// The table of a block.
 enum Table {
-    Rans([u32; 256]),
+    Rans(Box<[u32; 256]>),
     Huff(Vec<(usize, u32, u32)>),
     Fse(Vec<(usize, u32, u32)>),
 }
@@ -128,7 +128,7 @@ impl Table {
         match method {
             2 => {
                 let (freqs, length) = frequencies(bytes, log);
-                (Self::Rans(freqs), length)
+                (Self::Rans(freqs.into()), length)
             }
             3 => {
                 let (freqs, length) = frequencies(bytes, log);
@@ -178,7 +178,7 @@ impl Table {
                 if c < 1 << bits {
                     c = c << 16 | word();
                 }
-                *x = base + c % (1 << bits) | c >> bits << 16;
+                *x = (base + c % (1 << bits)) | ((c >> bits) << 16);
                 symbol as u8
             }
         }
