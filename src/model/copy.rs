@@ -71,36 +71,29 @@ impl<'a> Output<'a> {
         let raw = &mut *self.raw;
         let each = batch.literals.iter().zip(&batch.lengths).zip(&batch.offsets);
         for ((&run, &length), &offset) in each.take(count) {
-            let end = at as u64 + u64::from(run) + u64::from(length);
-            if end + SLACK as u64 > raw.len() as u64 {
-                append_literals(raw, &mut at, literals, &mut taken, run as usize)?;
-                append_match(raw, &mut at, length as usize, offset as usize)?;
+            let start = at as u64 + u64::from(run);
+            let end = start + u64::from(length);
+            let (run, length, offset) = (run as usize, length as usize, offset as usize);
+            if end + SLACK as u64 > raw.len() as u64
+                || run + WIDE > literals.len() - taken
+                || offset.wrapping_sub(1) as u64 >= start
+            {
+                append_literals(raw, &mut at, literals, &mut taken, run)?;
+                append_match(raw, &mut at, length, offset)?;
                 continue;
             }
-            let (run, offset, end) = (run as usize, offset as usize, end as usize);
-            let rest = literals.len() - taken;
-            // SAFETY: the block has `end + SLACK` bytes, `run` of them before the match and at least WIDE from `at` on; there
-            // are `rest` literals.
+            let end = end as usize;
+            // SAFETY: the block has `end + SLACK` bytes, `end` being `run + length` bytes after `at`; there are at least
+            // `run + WIDE` literals; the offset is 1 to what the block has before the match.
             unsafe {
                 let (from, to) = (literals.as_ptr().add(taken), raw.as_mut_ptr().add(at));
-                if run <= WIDE && rest >= WIDE {
-                    copy_wide(from, to);
-                } else if run <= rest {
-                    ptr::copy_nonoverlapping(from, to, run);
-                } else {
-                    return Err(BlockFault::Sequences);
+                copy_wide(from, to);
+                if run > WIDE {
+                    ptr::copy_nonoverlapping(from.add(WIDE), to.add(WIDE), run - WIDE);
                 }
+                copy_match(to.add(run), to.add(run + length), offset);
             }
             taken += run;
-            at += run;
-            if offset.wrapping_sub(1) >= at {
-                return Err(BlockFault::Match);
-            }
-            // SAFETY: the block has `end + SLACK` bytes, and the offset is 1 to `at`.
-            unsafe {
-                let start = raw.as_mut_ptr();
-                copy_match(start.add(at), start.add(end), offset);
-            }
             at = end;
         }
         (self.at, self.taken) = (at, taken);
