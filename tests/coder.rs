@@ -266,7 +266,7 @@ fn specified(table: &Table, mut states: Vec<u64>, words: &[u16], raw: &mut [u8])
                     if c < 1 << bits {
                         c = c * 65536 + words.next()?;
                     }
-                    *state = base + c % (1 << bits) | c >> bits << 16;
+                    *state = (base + c % (1 << bits)) | (c >> bits) << 16;
                     continue;
                 }
                 *state = if table.coder() == Coder::Rans { a * (x / size) + b } else { x >> a };
