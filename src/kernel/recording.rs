@@ -49,7 +49,8 @@ pub enum Command {
         bindings: Vec<Binding>,
         /// Push constants.
         push: Vec<u8>,
-        /// Specialisation constants by identifier, beyond those that the device layer sets itself.
+        /// Specialisation constants by identifier, beyond those that the device layer sets itself. Kernels do the same
+        /// without them, in more memory.
         spec: Vec<(u32, u32)>,
         /// For kernels that code segments: the most segments that a workgroup has work for, so that it is no larger
         /// than that.

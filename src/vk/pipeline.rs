@@ -54,9 +54,12 @@ impl Pipelines {
     ) -> Result<Pipeline, DeviceError> {
         let kernel = kernel::find(name).expect("recordings name kernels of this build");
         let variant = choose_variant(kernel, &self.device)?;
+        // Software drivers compile for seconds and run one workgroup at a time: two sizes are enough for them, and the
+        // plans' constants, which leave room for more workgroups, are of no use.
+        let software = self.device.info.software;
+        let spec = if software { &[] } else { spec };
         let segments = segments.map(|segments| match segments {
-            // Software drivers compile for seconds and run one workgroup at a time: two sizes are enough for them.
-            2.. if self.device.info.software => MANY_SEGMENTS,
+            2.. if software => MANY_SEGMENTS,
             segments => segments,
         });
         let workgroup = segments.map(|segments| (WORKGROUP_ID, variant.workgroup_for(segments)));

@@ -360,4 +360,18 @@ impl Symbols<'_> {
     fn get(self, i: usize) -> u8 {
         self.tile[(self.lane + i % 4 + i / 4 * 8) * STEPS + self.step]
     }
+
+    /// All of them, lane by lane.
+    #[inline]
+    #[target_feature(enable = "avx2,popcnt")]
+    fn all(self) -> __m256i {
+        let quads = |lane: usize| {
+            let quads = self.tile[lane * STEPS..][..16].as_ptr();
+            // SAFETY: 16 bytes.
+            unsafe { _mm_loadu_si128(quads.cast()) }
+        };
+        let quads = _mm256_set_m128i(quads(self.lane + 8), quads(self.lane));
+        let shifted = _mm256_srl_epi32(quads, _mm_cvtsi32_si128(8 * self.step as i32));
+        _mm256_and_si256(shifted, _mm256_set1_epi32(0xff))
+    }
 }

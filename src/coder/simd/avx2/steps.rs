@@ -124,7 +124,7 @@ impl Steps for Huffman {
         x: __m256i,
         symbols: Symbols<'_>,
     ) -> (__m256i, __m256i, __m256i) {
-        let entries = look_up_symbols(&table.symbols, symbols);
+        let entries = look_up::<GATHER, _>(&table.symbols, symbols.all());
         let length = low_byte(entries);
         // The highest bits of the state and of the code; a shift by 32 yields 0.
         let down = _mm256_sub_epi32(_mm256_set1_epi32(32), length);
@@ -160,7 +160,7 @@ impl Steps for Fse {
         x: __m256i,
         symbols: Symbols<'_>,
     ) -> (__m256i, __m256i, __m256i) {
-        let entries = look_up_symbols(&table.symbols, symbols);
+        let entries = look_up::<GATHER, _>(&table.symbols, symbols.all());
         let stack = _mm256_srli_epi32::<16>(x);
         let t = _mm256_and_si256(x, _mm256_set1_epi32(0xffff));
         let t = _mm256_or_si256(t, _mm256_set1_epi32(1 << table.log));
@@ -176,22 +176,6 @@ impl Steps for Fse {
         let up = _mm256_and_si256(keep, _mm256_set1_epi32(16));
         (with_cell(_mm256_sllv_epi32(stack, up), cell), stack, keep)
     }
-}
-
-#[inline]
-#[target_feature(enable = "avx2,popcnt")]
-fn look_up_symbols(table: &[u32; 256], symbols: Symbols<'_>) -> __m256i {
-    let entry = |i| table[usize::from(symbols.get(i))] as i32;
-    _mm256_setr_epi32(
-        entry(0),
-        entry(1),
-        entry(2),
-        entry(3),
-        entry(4),
-        entry(5),
-        entry(6),
-        entry(7),
-    )
 }
 
 #[inline]
