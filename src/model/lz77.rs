@@ -61,21 +61,21 @@ pub(super) fn rebuild(view: View<'_>, raw: &mut [u8]) -> Result<(), BlockFault> 
             *literals = u32::from(token >> 4);
             *length = u32::from(token & 15) + MIN_MATCH;
         }
-        let mut long = [0u16; 2 * BATCH];
+        // Which nibbles a length follows. A number is written for each; that it counts cannot be predicted.
+        let mut followed = [0_u16; 2 * BATCH];
         let mut count = 0;
         for (i, &token) in (0..).zip(tokens) {
-            long[count] = 2 * i;
+            followed[count] = 2 * i;
             count += usize::from(token >= 0xf0);
-            long[count] = 2 * i + 1;
+            followed[count] = 2 * i + 1;
             count += usize::from(token & 15 == 15);
         }
-        for &i in &long[..count] {
-            let value = lengths.value(15)?;
-            let index = usize::from(i / 2);
+        for &i in &followed[..count] {
+            let (value, index) = (lengths.next()?, usize::from(i / 2));
             if i % 2 == 0 {
-                batch.literals[index] = value
+                batch.literals[index] = value;
             } else {
-                batch.lengths[index] = value.saturating_add(MIN_MATCH)
+                batch.lengths[index] = value.saturating_add(MIN_MATCH);
             }
         }
         output.append(&batch, tokens.len())?;
@@ -93,10 +93,7 @@ struct Lengths<'a> {
 }
 
 impl Lengths<'_> {
-    fn value(&mut self, nibble: u8) -> Result<u32, BlockFault> {
-        if u32::from(nibble) < NIBBLE {
-            return Ok(nibble.into());
-        }
+    fn next(&mut self) -> Result<u32, BlockFault> {
         let (&short, rest) = self.short.split_first().ok_or(BlockFault::Sequences)?;
         self.short = rest;
         if u32::from(short) < LONG {

@@ -1,5 +1,7 @@
 //! The model lzseq: codes with extra bits, and three repeat offsets (`docs/FORMAT.md`, section 3.1).
 
+use std::hint::select_unpredictable;
+
 use super::{
     Sequence,
     codes::{Coded, Codes, FINE_BITS, LENGTH, OFFSET, RUN},
@@ -9,37 +11,12 @@ use super::{
 use crate::{
     block::Coder, coder::estimate::coded_bytes, error::BlockFault, format::MAX_SEGMENT_LOG,
 };
-use std::hint::select_unpredictable;
 
-/// The last three offsets, the latest first.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Repeats(pub [u32; 3]);
+/// The repeat offsets before the first sequence, the latest first.
+pub const FIRST_REPEATS: [u32; 3] = [1, 4, 8];
 
-impl Default for Repeats {
-    fn default() -> Self {
-        Self([1, 4, 8])
-    }
-}
-
-impl Repeats {
-    /// The offset code 0 to 2 of an offset behind a run of `literals`, if it is one of the three.
-    #[inline]
-    pub fn code(&self, offset: u32, literals: u32) -> Option<u8> {
-        let index = self.0.iter().position(|&repeat| repeat == offset)?;
-        Some(if literals > 0 { index as u8 } else { [2, 0, 1][index] })
-    }
-
-    /// Moves an offset to the front; a new one replaces the oldest.
-    #[inline]
-    pub fn push(&mut self, offset: u32) {
-        let [first, second, _] = self.0;
-        if offset == second {
-            self.0 = [second, first, self.0[2]];
-        } else if offset != first {
-            self.0 = [offset, first, second];
-        }
-    }
-}
+/// No repeat offset.
+const NEW: u8 = 3;
 
 #[inline(always)]
 pub(super) fn split(raw: &[u8], sequences: &[Sequence], streams: &mut Streams) {
@@ -74,7 +51,7 @@ fn split_sequences<const FINE: bool>(sequences: &[Sequence], streams: &mut Strea
         stream.resize(sequences.len(), 0);
     }
     let mut bits = BitWriter { bytes: tail, word: 0, used: 0 };
-    let mut repeats = Repeats::default();
+    let mut repeats = FIRST_REPEATS;
     let mut encoder = Encoder::new();
     let streams =
         runs.chunks_mut(BATCH).zip(lengths.chunks_mut(BATCH)).zip(offsets.chunks_mut(BATCH));
@@ -107,9 +84,10 @@ impl Encoder {
         Self { indices: [NEW; BATCH], words, widths, fine: [NO_FINE; BATCH] }
     }
 
+    /// Which offsets are among the last three.
     #[inline(always)]
-    fn find_repeats(&mut self, sequences: &[Sequence], repeats: &mut Repeats) {
-        let [mut first, mut second, mut third] = repeats.0;
+    fn find_repeats(&mut self, sequences: &[Sequence], repeats: &mut [u32; 3]) {
+        let [mut first, mut second, mut third] = *repeats;
         for (to, &Sequence { offset, .. }) in self.indices.iter_mut().zip(sequences) {
             // Which it is cannot be predicted.
             let index = select_unpredictable(offset == third, 2, NEW);
@@ -120,7 +98,7 @@ impl Encoder {
             second = select_unpredictable(index >= 1, first, second);
             first = offset;
         }
-        repeats.0 = [first, second, third];
+        *repeats = [first, second, third];
     }
 
     #[inline(always)]
@@ -133,6 +111,7 @@ impl Encoder {
             let &Sequence { literals, length: bytes, offset: distance } = sequence;
             let (r, l, mut o) = (RUN.code(literals), LENGTH.code(bytes), OFFSET.code(distance));
             if index < NEW {
+                // 0 to 2 stand for the second, the third and the first if there are no literals.
                 let shifted = index.wrapping_sub(u8::from(literals == 0));
                 o = Coded { code: shifted.min(2), width: 0, extra: 0 };
             }
@@ -150,9 +129,6 @@ impl Encoder {
         }
     }
 }
-
-/// No repeat offset.
-const NEW: u8 = 3;
 
 /// No fine bits: the offset is repeated or small.
 const NO_FINE: u8 = u8::MAX;
@@ -175,7 +151,7 @@ fn rebuild_sequences<const FINE: bool>(view: View<'_>, raw: &mut [u8]) -> Result
     let mut output = Output::new(raw, literals);
     let mut bits = BitReader { bytes: tail, at: 0 };
     let mut fine = FineReader::new(fine)?;
-    let mut repeats = Repeats::default();
+    let mut repeats = FIRST_REPEATS;
     let mut decoder = Decoder::new();
     let codes = runs.chunks(BATCH).zip(lengths.chunks(BATCH)).zip(offsets.chunks(BATCH));
     for ((runs, lengths), offsets) in codes {
@@ -236,23 +212,17 @@ impl Decoder {
 
     /// Replaces the offsets of the codes 0 to 2.
     #[inline(always)]
-    fn resolve_repeats(&mut self, codes: &[u8], repeats: &mut Repeats) {
+    fn resolve_repeats(&mut self, codes: &[u8], repeats: &mut [u32; 3]) {
         let Batch { literals, offsets, .. } = &mut self.batch;
         let mut indices = [NEW; BATCH];
         for ((index, &code), &literals) in indices.iter_mut().zip(codes).zip(&*literals) {
-            let shifted = code.wrapping_add(u8::from(literals == 0));
-            *index = match code {
-                0..3 => {
-                    if shifted == 3 {
-                        0
-                    } else {
-                        shifted
-                    }
-                }
-                _ => NEW,
+            let shifted = match code.wrapping_add(u8::from(literals == 0)) {
+                3 => 0,
+                shifted => shifted,
             };
+            *index = if code < NEW { shifted } else { NEW };
         }
-        let [mut first, mut second, mut third] = repeats.0;
+        let [mut first, mut second, mut third] = *repeats;
         for (offset, &index) in offsets.iter_mut().zip(&indices[..codes.len()]) {
             // Which it is cannot be predicted.
             *offset = select_unpredictable(index == 2, third, *offset);
@@ -262,7 +232,7 @@ impl Decoder {
             second = select_unpredictable(index >= 1, first, second);
             first = *offset;
         }
-        repeats.0 = [first, second, third];
+        *repeats = [first, second, third];
     }
 }
 
@@ -283,7 +253,7 @@ struct BitWriter<'a> {
 }
 
 impl BitWriter<'_> {
-    /// Appends the low bits of words, at most 57 of each; the others are zero.
+    /// Appends `widths` bits of words, at most 57; the bits above are zero.
     #[inline(always)]
     fn write(&mut self, words: &[u64], widths: &[u32]) {
         let mut buffer = [0; 8 * BATCH];

@@ -53,7 +53,7 @@ impl Model {
     /// The sequences must be this model's and rebuild the block, which is not checked: of others the streams are no use.
     ///
     /// # Panics
-    /// If the sequences do not lie within the block.
+    /// If the sequences do not lie within the block. It may if they are not this model's.
     pub fn split(self, raw: &[u8], sequences: &[Sequence], streams: &mut Streams) {
         Instructions::best().split(self, raw, sequences, streams);
     }

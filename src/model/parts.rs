@@ -250,4 +250,4 @@ fn read_entry(entry: u64, at: usize) -> Option<DecodePart> {
 }
 
 /// No segment is longer than a part.
-const _: () = assert!(1 << MAX_SEGMENT_LOG <= MAX_PART && CUT % PART_UNIT == 0);
+const _: () = assert!(1 << MAX_SEGMENT_LOG <= MAX_PART && CUT.is_multiple_of(PART_UNIT));

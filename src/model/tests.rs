@@ -269,8 +269,11 @@ fn uneven_low_bits_of_offsets_have_a_stream() {
     let is_fine = |&&offset: &&u8| OFFSET.values(offset).width >= FINE_BITS;
     assert_eq!(streams.bytes[4].len(), streams.bytes[3].iter().filter(is_fine).count());
     assert!(streams.bytes[4].len() > 500);
-    let changes: [fn(&mut Streams); 3] =
-        [|s| drop(s.bytes[4].pop()), |s| s.bytes[4].push(0), |s| s.bytes[4][9] = 16];
+    let changes: [fn(&mut Streams); 3] = [
+        |s| s.bytes[4].truncate(s.bytes[4].len() - 1),
+        |s| s.bytes[4].push(0),
+        |s| s.bytes[4][9] = 16,
+    ];
     for change in changes {
         let mut bad = streams.clone();
         change(&mut bad);

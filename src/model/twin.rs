@@ -8,7 +8,7 @@
 use super::{
     Model,
     codes::{FINE_BITS, LENGTH, OFFSET, RUN, Values},
-    lzseq::Repeats,
+    lzseq::FIRST_REPEATS,
     streams::View,
 };
 use crate::error::BlockFault;
@@ -118,7 +118,7 @@ fn lzseq(view: View<'_>) -> Result<Sequences, BlockFault> {
     Ok(Sequences {
         literals: map(count, |i| fields[i][2]),
         lengths: map(count, |i| fields[i][1]),
-        offsets: map(count, |i| moves[i].apply(Repeats::default())[0]),
+        offsets: map(count, |i| moves[i].apply(FIRST_REPEATS)[0]),
     })
 }
 
@@ -159,9 +159,9 @@ impl Move {
         }))
     }
 
-    fn apply(self, repeats: Repeats) -> [u32; 3] {
+    fn apply(self, repeats: [u32; 3]) -> [u32; 3] {
         self.0.map(|slot| match slot {
-            Slot::Old(index) => repeats.0[index],
+            Slot::Old(index) => repeats[index],
             Slot::New(offset) => offset,
         })
     }
