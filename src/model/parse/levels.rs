@@ -42,7 +42,7 @@ pub const LEVELS: [Level; 9] = [
     level(Strategy::Lazy { steps: 1 }, [16, 15], 8, 128),
     level(Strategy::Lazy { steps: 2 }, [16, 15], 8, 256),
     level(Strategy::Optimal { skip: 1536 }, [16, 14], 8, 32),
-    level(Strategy::Optimal { skip: 1024 }, [16, 15], 8, 32),
+    level(Strategy::Optimal { skip: 1024 }, [16, 15], 8, 80),
 ];
 
 impl Level {
