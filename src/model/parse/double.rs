@@ -1,19 +1,23 @@
 //! Two tables, of long and of short hashes.
 
 use super::bytes::{common, common_before, hash, load32, load64};
-use super::{END, Output, START, stride};
+use super::{END, Output, START, levels::SMALLEST_LOG, stride};
 
-struct Tables<'a> {
-    long: &'a mut [u32],
-    short: &'a mut [u32],
+struct Tables<'a, const SIZE: usize> {
+    long: &'a mut [u32; SIZE],
+    short: &'a mut [u32; SIZE],
 }
 
-impl Tables<'_> {
+impl<const SIZE: usize> Tables<'_, SIZE> {
+    fn new<'a>(long: &'a mut [u32], short: &'a mut [u32]) -> Option<Tables<'a, SIZE>> {
+        Some(Tables { long: long.first_chunk_mut()?, short: short.first_chunk_mut()? })
+    }
+
     #[inline(always)]
     fn insert(&mut self, word: u64, at: usize) -> (usize, usize) {
-        let (long_log, short_log) = (self.long.len().ilog2(), self.short.len().ilog2());
-        let long = std::mem::replace(&mut self.long[hash::<8>(word, long_log)], at as u32);
-        let short = std::mem::replace(&mut self.short[hash::<5>(word, short_log)], at as u32);
+        let log = SIZE.ilog2();
+        let long = std::mem::replace(&mut self.long[hash::<8>(word, log)], at as u32);
+        let short = std::mem::replace(&mut self.short[hash::<5>(word, log)], at as u32);
         (long as usize, short as usize)
     }
 
@@ -45,9 +49,27 @@ fn gain(length: usize, offset: usize) -> i32 {
     4 * length as i32 - offset.ilog2() as i32
 }
 
-/// Prefers matches of 8 bytes and more to those of 4 and more.
+/// Prefers matches of 8 bytes and more to those of 4 and more. The tables are of one size, at least `2^SMALLEST_LOG`
+/// entries.
 pub fn parse(raw: &[u8], long: &mut [u32], short: &mut [u32], nice: usize, out: &mut Output<'_>) {
-    let mut tables = Tables { long, short };
+    // Of a table whose size is known no access needs a check.
+    if let Some(tables) = Tables::<{ 1 << 18 }>::new(long, short) {
+        parse_with(raw, tables, nice, out);
+    } else if let Some(tables) = Tables::<{ 1 << 17 }>::new(long, short) {
+        parse_with(raw, tables, nice, out);
+    } else if let Some(tables) = Tables::<{ 1 << 16 }>::new(long, short) {
+        parse_with(raw, tables, nice, out);
+    } else if let Some(tables) = Tables::<{ 1 << SMALLEST_LOG }>::new(long, short) {
+        parse_with(raw, tables, nice, out);
+    }
+}
+
+fn parse_with<const SIZE: usize>(
+    raw: &[u8],
+    mut tables: Tables<'_, SIZE>,
+    nice: usize,
+    out: &mut Output<'_>,
+) {
     let limit = raw.len().saturating_sub(END);
     let [mut rep0, mut rep1] = [1, 4];
     let mut at = START;

@@ -2,11 +2,26 @@
 //! it serves, not the search).
 
 use super::bytes::{common, common_before, hash, load32, load64};
-use super::{END, Output, START, stride};
+use super::{END, Output, START, levels::SMALLEST_LOG};
 
-/// Matches of at least 4 bytes whose first `BYTES` bytes share a hash.
+/// Matches of at least 4 bytes whose first `BYTES` bytes share a hash. The table has at least `2^SMALLEST_LOG` entries.
 pub fn parse<const BYTES: u32>(raw: &[u8], table: &mut [u32], out: &mut Output<'_>) {
-    let log = table.len().ilog2();
+    // Of a table whose size is known no access needs a check.
+    if let Some(table) = table.first_chunk_mut::<{ 1 << 17 }>() {
+        parse_with::<BYTES, _>(raw, table, out);
+    } else if let Some(table) = table.first_chunk_mut::<{ 1 << 16 }>() {
+        parse_with::<BYTES, _>(raw, table, out);
+    } else if let Some(table) = table.first_chunk_mut::<{ 1 << SMALLEST_LOG }>() {
+        parse_with::<BYTES, _>(raw, table, out);
+    }
+}
+
+fn parse_with<const BYTES: u32, const SIZE: usize>(
+    raw: &[u8],
+    table: &mut [u32; SIZE],
+    out: &mut Output<'_>,
+) {
+    let log = SIZE.ilog2();
     let limit = raw.len().saturating_sub(END);
     let [mut rep0, mut rep1] = [1, 4];
     let mut at = START;
@@ -22,7 +37,7 @@ pub fn parse<const BYTES: u32>(raw: &[u8], table: &mut [u32], out: &mut Output<'
         } else if load32(raw, from1) == second as u32 {
             (at + 1, from1)
         } else {
-            at += 1 + stride(at - out.anchor);
+            at += 2 + ((at - out.anchor) >> 6).min(127);
             continue;
         };
         let back = common_before(raw, from, start, start - out.anchor);

@@ -3,7 +3,7 @@
 /// How a level walks through a block.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Strategy {
-    /// One table of hashes of 5 or 6 bytes, the first match.
+    /// One table of hashes of 5 or 7 bytes, the first match.
     Fast { bytes: u32 },
     /// Two tables, of long and of short hashes, and a look at the next position.
     Double,
@@ -32,9 +32,12 @@ const fn level(strategy: Strategy, logs: [u32; 2], depth: usize, nice: usize) ->
     Level { strategy, logs, depth, nice }
 }
 
+/// Binary logarithm of the smallest table's entries.
+pub const SMALLEST_LOG: u32 = 14;
+
 /// Levels 1 to 9.
 pub const LEVELS: [Level; 9] = [
-    level(Strategy::Fast { bytes: 6 }, [16, 0], 1, 0),
+    level(Strategy::Fast { bytes: 7 }, [16, 0], 1, 0),
     level(Strategy::Fast { bytes: 5 }, [17, 0], 1, 0),
     level(Strategy::Double, [17, 17], 1, 64),
     level(Strategy::Double, [18, 18], 1, 256),
@@ -48,7 +51,7 @@ pub const LEVELS: [Level; 9] = [
 impl Level {
     /// The level for blocks of `length` bytes: a smaller block needs smaller tables, which have to be cleared for each.
     pub fn fit(self, length: usize) -> Self {
-        let log = length.max(256).next_power_of_two().ilog2();
+        let log = length.max(1 << SMALLEST_LOG).next_power_of_two().ilog2();
         let [first, second] = self.logs;
         let second = match self.strategy {
             Strategy::Fast { .. } | Strategy::Double => second.min(log),

@@ -105,7 +105,7 @@ impl Parser {
                 clear(first, level.logs[0]);
                 match bytes {
                     5 => fast::parse::<5>(raw, first, &mut out),
-                    _ => fast::parse::<6>(raw, first, &mut out),
+                    _ => fast::parse::<7>(raw, first, &mut out),
                 }
             }
             Strategy::Double => {
