@@ -6,7 +6,7 @@ use super::levels::Level;
 use super::price::{Prices, Statistics};
 use super::rows::Match;
 use super::{END, FAR, Output, START, stride};
-use crate::model::Sequence;
+use crate::model::{Sequence, codes::OFFSET, lzseq::FIRST_REPEATS};
 
 /// Positions that are weighed at once.
 const WINDOW: usize = 2048;
@@ -64,14 +64,14 @@ struct State {
 }
 
 impl State {
-    const FIRST: Self = Self { run: 0, reps: [1, 4, 8] };
+    const FIRST: Self = Self { run: 0, reps: FIRST_REPEATS };
 
     /// The code of an offset.
     #[inline(always)]
-    fn code(&self, offset: u32) -> u32 {
+    fn code(&self, offset: u32) -> u8 {
         match self.reps.iter().position(|&rep| rep == offset) {
-            Some(index) => (index as u32 + 3 - u32::from(self.run == 0)) % 3,
-            None => Prices::offset_code(offset),
+            Some(index) => (index as u8 + 3 - u8::from(self.run == 0)) % 3,
+            None => OFFSET.code(offset).code,
         }
     }
 
@@ -246,12 +246,12 @@ impl Optimal {
                 if length >= nice {
                     return (cur, Some(Match { length, offset }));
                 }
-                let code = Prices::offset_code(offset as u32);
+                let code = OFFSET.code(offset as u32).code;
                 self.reach(
                     cur,
                     shortest,
                     length,
-                    base_price + self.prices.offsets[code as usize],
+                    base_price + self.prices.offsets[usize::from(code)],
                     offset,
                 );
                 shortest = length + 1;

@@ -1,6 +1,9 @@
 //! What sequences cost, from the statistics of those before them.
 
-use crate::model::Sequence;
+use crate::model::{
+    Sequence,
+    codes::{LENGTH, OFFSET, RUN},
+};
 
 /// Prices are in 1/256 bit.
 pub const BIT: u32 = 256;
@@ -8,27 +11,26 @@ pub const BIT: u32 = 256;
 /// Lengths and runs from here on cost what this one does, and the extra bits more.
 const TABLE: usize = 1 << 10;
 
-/// The code of a value and its extra bits: `docs/FORMAT.md`, section 3.1.
-const fn code(value: u32, p: u32, m: u32) -> (u32, u32) {
-    if value < 1 << p {
-        return (value, 0);
-    }
-    let e = value.ilog2();
-    ((1 << p) + ((e - p) << m) + (value >> (e - m)) - (1 << m), e - m)
-}
+/// No stream has more symbols.
+const SYMBOLS: usize = 256;
 
 /// How often each symbol of each stream occurred.
 #[derive(Debug)]
 pub struct Statistics {
-    literals: [u32; 256],
-    runs: [u32; 64],
-    lengths: [u32; 96],
-    offsets: [u32; 64],
+    literals: [u32; SYMBOLS],
+    runs: [u32; RUN.count() as usize],
+    lengths: [u32; LENGTH.count() as usize],
+    offsets: [u32; OFFSET.count() as usize],
 }
 
 impl Default for Statistics {
     fn default() -> Self {
-        Self { literals: [0; 256], runs: [0; 64], lengths: [0; 96], offsets: [0; 64] }
+        Self {
+            literals: [0; SYMBOLS],
+            runs: [0; RUN.count() as usize],
+            lengths: [0; LENGTH.count() as usize],
+            offsets: [0; OFFSET.count() as usize],
+        }
     }
 }
 
@@ -37,11 +39,11 @@ impl Statistics {
         bytes.iter().for_each(|&byte| self.literals[usize::from(byte)] += 1);
     }
 
-    /// `offset_code` as in FORMAT.md.
-    pub fn sequence(&mut self, sequence: Sequence, offset_code: u32) {
-        self.runs[code(sequence.literals, 4, 1).0 as usize] += 1;
-        self.lengths[code(sequence.length - 3, 5, 1).0 as usize] += 1;
-        self.offsets[offset_code as usize] += 1;
+    /// With the code of its offset, which may be a repeated one.
+    pub fn sequence(&mut self, sequence: Sequence, offset_code: u8) {
+        self.runs[usize::from(RUN.code(sequence.literals).code)] += 1;
+        self.lengths[usize::from(LENGTH.code(sequence.length).code)] += 1;
+        self.offsets[usize::from(offset_code)] += 1;
     }
 
     pub fn age(&mut self) {
@@ -53,8 +55,9 @@ impl Statistics {
 /// What everything costs.
 #[derive(Debug)]
 pub struct Prices {
-    pub literals: [u32; 256],
-    pub offsets: [u32; 64],
+    pub literals: [u32; SYMBOLS],
+    /// Of each code, extra bits included.
+    pub offsets: [u32; SYMBOLS],
     runs: Vec<u32>,
     /// For each length its price (high 32 bits) and itself (10 bits above 22).
     pub lengths: Vec<u64>,
@@ -62,7 +65,8 @@ pub struct Prices {
 
 impl Default for Prices {
     fn default() -> Self {
-        Self { literals: [0; 256], offsets: [0; 64], runs: vec![0; TABLE], lengths: vec![0; TABLE] }
+        let (runs, lengths) = (vec![0; TABLE], vec![0; TABLE]);
+        Self { literals: [0; SYMBOLS], offsets: [0; SYMBOLS], runs, lengths }
     }
 }
 
@@ -70,30 +74,26 @@ impl Prices {
     pub fn set(&mut self, counts: &Statistics) {
         costs(&counts.literals, &mut self.literals);
         costs(&counts.offsets, &mut self.offsets);
-        for code in 3..self.offsets.len() as u32 {
-            self.offsets[code as usize] += BIT * ((code - 3) / 2).saturating_sub(1);
+        for (code, price) in (0..).zip(&mut self.offsets) {
+            *price += BIT * OFFSET.values(code).width;
         }
-        let mut codes = [0; 96];
-        costs(&counts.runs, &mut codes[..64]);
+        let mut codes = [0; SYMBOLS];
+        costs(&counts.runs, &mut codes);
         for (value, price) in (0..).zip(&mut self.runs) {
-            let (code, extra) = code(value, 4, 1);
-            *price = codes[code as usize] + BIT * extra;
+            let coded = RUN.code(value);
+            *price = codes[usize::from(coded.code)] + BIT * coded.width;
         }
         costs(&counts.lengths, &mut codes);
         for (length, price) in (3..).zip(&mut self.lengths[3..]) {
-            let (code, extra) = code(length - 3, 5, 1);
-            *price = u64::from(codes[code as usize] + BIT * extra) << 32 | u64::from(length) << 22;
+            let coded = LENGTH.code(length);
+            let bits = codes[usize::from(coded.code)] + BIT * coded.width;
+            *price = u64::from(bits) << 32 | u64::from(length) << 22;
         }
     }
 
     #[inline(always)]
     pub fn run(&self, run: u32) -> u32 {
         self.runs[run.min(TABLE as u32 - 1) as usize]
-    }
-
-    #[inline(always)]
-    pub fn offset_code(offset: u32) -> u32 {
-        code(offset - 1, 1, 1).0 + 3
     }
 }
 
