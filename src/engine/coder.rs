@@ -255,7 +255,7 @@ impl Coder {
             (Model::Assemble(split), _) => Ok(assemble(&split, outcome.parts(), buffers)),
             (Model::Rebuild(opened, model), _) => {
                 let Buffers { raw, payload, streams, .. } = buffers;
-                LzCoder::rebuild(&opened, model, payload, streams, raw).map(|()| CODED)
+                LzCoder::rebuild(self.simd, &opened, model, payload, streams, raw).map(|()| CODED)
             }
         });
         self.finish(id, block, outcome, side)

@@ -7,6 +7,7 @@ use super::{
     LzParams, Model, Sequence,
     parse::Parser,
     parts::{Opened, PartWriter, Planned, plan},
+    simd::Instructions,
     streams::{Streams, View},
 };
 use crate::{
@@ -20,6 +21,7 @@ use crate::{
 /// Encodes and decodes LZ blocks on one thread. It owns its tables and scratch memory, so once warm it hardly allocates.
 #[derive(Debug)]
 pub struct LzCoder {
+    simd: Simd,
     codec: Codec,
     parser: Parser,
     sequences: Vec<Sequence>,
@@ -48,6 +50,7 @@ impl LzCoder {
     pub fn new(simd: Simd) -> Result<Self> {
         Ok(Self {
             codec: Codec::new(simd)?,
+            simd,
             parser: Parser::new(),
             sequences: Vec::new(),
             streams: Streams::default(),
@@ -111,7 +114,8 @@ impl LzCoder {
     /// Sequences, streams and parts of a block.
     fn plan(&mut self, raw: &[u8], params: &LzParams) {
         self.parser.parse(raw, params.model, params.level, &mut self.sequences);
-        params.model.split(raw, &self.sequences, &mut self.streams);
+        let instructions = Instructions::new(self.simd);
+        instructions.split(params.model, raw, &self.sequences, &mut self.streams);
         self.planned.clear();
         let mut start = 0;
         for stream in &self.streams.bytes {
@@ -181,6 +185,7 @@ impl LzCoder {
         segment_log: u8,
         raw: &mut [u8],
     ) -> Result<(), BlockFault> {
+        let simd = self.simd;
         let opened = Opened::read(payload, model, raw.len())?;
         let mut streams = std::mem::take(&mut self.scratch);
         if let Some(more) = opened.size().checked_sub(streams.len()) {
@@ -199,7 +204,8 @@ impl LzCoder {
                 out,
             )
         });
-        let rebuilt = decoded.and_then(|()| Self::rebuild(&opened, model, payload, &streams, raw));
+        let rebuilt =
+            decoded.and_then(|()| Self::rebuild(simd, &opened, model, payload, &streams, raw));
         self.scratch = streams;
         rebuilt
     }
@@ -209,6 +215,7 @@ impl LzCoder {
     /// # Errors
     /// What is wrong with the payload. `raw` then holds nothing of use.
     pub(crate) fn rebuild(
+        simd: Simd,
         opened: &Opened,
         model: Model,
         payload: &[u8],
@@ -222,7 +229,7 @@ impl LzCoder {
             stream
         });
         let tail = &payload[opened.tail.clone()];
-        model.rebuild(View { bytes, tail }, raw)
+        Instructions::new(simd).rebuild(model, View { bytes, tail }, raw)
     }
 }
 

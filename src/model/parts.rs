@@ -52,18 +52,33 @@ pub(super) fn plan(bytes: &[u8], start: usize, params: &LzParams, parts: &mut Ve
         end += unit.len();
         Candidate::new(end - unit.len()..end, histogram(unit), params)
     });
-    let mut units: Vec<_> = units.collect();
-    // What each unit and the next one would be together.
-    let mut pairs: Vec<_> =
-        units.windows(2).map(|pair| Joined::new(&pair[0], &pair[1], params)).collect();
-    while let Some(best) = Joined::best(&pairs) {
-        units[best] = pairs.remove(best).part;
-        units.remove(best + 1);
-        for at in best.saturating_sub(1)..pairs.len().min(best + 1) {
-            pairs[at] = Joined::new(&units[at], &units[at + 1], params);
+    let mut units: Vec<Option<Candidate>> = units.map(Some).collect();
+    // A unit that was joined to the one before it is gone. Gains are of joining a unit to the one before it.
+    let gain = |units: &[Option<Candidate>], before: usize, at: usize| {
+        units[before].as_ref()?.gain(units[at].as_ref()?, params)
+    };
+    let mut gains: Vec<Option<u64>> =
+        (0..units.len()).map(|at| gain(&units, at.checked_sub(1)?, at)).collect();
+    while let Some(at) = first_of_most(&gains) {
+        let before = (0..at).rfind(|&before| units[before].is_some()).expect("it has a gain");
+        let unit = units[at].take().expect("it has a gain");
+        let part = units[before].take().expect("just found");
+        units[before] = Some(part.join(&unit, params));
+        gains[at] = None;
+        if let Some(earlier) = (0..before).rfind(|&at| units[at].is_some()) {
+            gains[before] = gain(&units, earlier, before);
+        }
+        if let Some(later) = (at..units.len()).find(|&at| units[at].is_some()) {
+            gains[later] = gain(&units, before, later);
         }
     }
-    parts.extend(units.into_iter().map(|part| part.planned));
+    parts.extend(units.into_iter().flatten().map(|part| part.planned));
+}
+
+/// Where the first of the largest gains is.
+fn first_of_most(gains: &[Option<u64>]) -> Option<usize> {
+    let known = (0..gains.len()).rev().filter_map(|at| Some((gains[at]?, at)));
+    known.max_by_key(|&(gain, _)| gain).map(|(_, at)| at)
 }
 
 /// A part that may still grow.
@@ -90,30 +105,22 @@ impl Candidate {
             if single { (1, params.coders.first().copied()) } else { (cost, coder) };
         Self { planned: Planned { range, coder, counts }, cost: cost + ENTRY as u64 }
     }
-}
 
-/// Two neighbours as one part.
-struct Joined {
-    part: Candidate,
-    /// Bytes that it saves; negative if it costs some.
-    gain: i64,
-}
-
-impl Joined {
-    fn new(a: &Candidate, b: &Candidate, params: &LzParams) -> Self {
-        let range = a.planned.range.start..b.planned.range.end;
-        let fits = range.len() <= MAX_PART;
-        let counts =
-            std::array::from_fn(|symbol| a.planned.counts[symbol] + b.planned.counts[symbol]);
-        let part = Candidate::new(range, counts, params);
-        let gain = if fits { (a.cost + b.cost) as i64 - part.cost as i64 } else { -1 };
-        Self { part, gain }
+    /// How many bytes it saves if the next part is joined to this one; `None` if it does not.
+    fn gain(&self, next: &Self, params: &LzParams) -> Option<u64> {
+        if self.planned.range.len() + next.planned.range.len() > MAX_PART {
+            return None;
+        }
+        if self.planned.coder.is_none() && next.planned.coder.is_none() {
+            return Some(ENTRY as u64); // As good as certain, and much faster to say.
+        }
+        (self.cost + next.cost).checked_sub(self.join(next, params).cost)
     }
 
-    /// The first of those that gain most, if any gains.
-    fn best(pairs: &[Self]) -> Option<usize> {
-        let gains = (0..pairs.len()).rev().map(|at| (at, pairs[at].gain));
-        gains.max_by_key(|&(_, gain)| gain).filter(|&(_, gain)| gain >= 0).map(|(at, _)| at)
+    fn join(&self, next: &Self, params: &LzParams) -> Self {
+        let (own, others) = (&self.planned.counts, &next.planned.counts);
+        let counts = std::array::from_fn(|symbol| own[symbol] + others[symbol]);
+        Self::new(self.planned.range.start..next.planned.range.end, counts, params)
     }
 }
 

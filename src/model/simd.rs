@@ -2,7 +2,7 @@
 #![allow(unsafe_code)]
 
 use super::{Model, Sequence, lz77, lzseq, streams::*};
-use crate::error::BlockFault;
+use crate::{error::BlockFault, options::Simd};
 
 #[inline(always)]
 fn split(model: Model, raw: &[u8], sequences: &[Sequence], streams: &mut Streams) {
@@ -21,7 +21,7 @@ fn rebuild(model: Model, streams: View<'_>, raw: &mut [u8]) -> Result<(), BlockF
 }
 
 /// A set of instructions. A value is the proof that the processor has it: there is no other way to make one than to ask
-/// for [`best`](Self::best) or [`all`](Self::all).
+/// through [`new`](Self::new), [`best`](Self::best) or [`all`](Self::all).
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Instructions(Set);
 
@@ -37,15 +37,21 @@ enum Set {
 impl Instructions {
     /// The best that the processor has.
     pub fn best() -> Self {
+        Self::new(Simd::Auto)
+    }
+
+    /// The best of those up to `most` that the processor has.
+    pub fn new(most: Simd) -> Self {
         #[cfg(target_arch = "x86_64")]
         {
-            if has_avx512() {
+            if matches!(most, Simd::Auto | Simd::Avx512) && has_avx512() {
                 return Self(Set::Avx512);
             }
-            if has_avx2() {
+            if matches!(most, Simd::Auto | Simd::Avx512 | Simd::Avx2) && has_avx2() {
                 return Self(Set::Avx2);
             }
         }
+        let _ = most;
         Self(Set::Baseline)
     }
 

@@ -75,7 +75,7 @@ impl Layout {
             Model::Lz77 => (
                 [literals, sequences, sequences, sequences, sequences, third],
                 fourth.saturating_mul(4),
-                third / 2 <= sequences && fourth <= third,
+                third.div_ceil(2) <= sequences && fourth <= third,
             ),
         };
         let fits = fits && rebuilt.is_some_and(|size| size <= raw_size);

@@ -205,7 +205,7 @@ fn counts_that_no_block_has_are_refused() {
     assert!(!fits(Model::LzSeq, [400, 200, 1600, 201]), "more fine bits than offsets");
     assert!(fits(Model::Lz77, [200, 200, 400, 400]));
     assert!(!fits(Model::Lz77, [201, 200, 400, 400]), "more than the block");
-    assert!(!fits(Model::Lz77, [200, 200, 402, 400]), "more short lengths than nibbles");
+    assert!(!fits(Model::Lz77, [200, 200, 401, 400]), "more short lengths than nibbles");
     assert!(!fits(Model::Lz77, [200, 200, 400, 401]), "more long lengths than short ones");
     for model in MODELS {
         assert!(!fits(model, [u32::MAX; 4]));

@@ -1,7 +1,7 @@
 //! Two tables, of long and of short hashes.
 
 use super::bytes::{common, common_before, hash, load32, load64};
-use super::{END, Output, START, levels::SMALLEST_LOG, stride};
+use super::{END, Output, START, levels::with_table_size, stride};
 
 struct Tables<'a, const SIZE: usize> {
     long: &'a mut [u32; SIZE],
@@ -9,10 +9,6 @@ struct Tables<'a, const SIZE: usize> {
 }
 
 impl<const SIZE: usize> Tables<'_, SIZE> {
-    fn new<'a>(long: &'a mut [u32], short: &'a mut [u32]) -> Option<Tables<'a, SIZE>> {
-        Some(Tables { long: long.first_chunk_mut()?, short: short.first_chunk_mut()? })
-    }
-
     #[inline(always)]
     fn insert(&mut self, word: u64, at: usize) -> (usize, usize) {
         let log = SIZE.ilog2();
@@ -49,19 +45,14 @@ fn gain(length: usize, offset: usize) -> i32 {
     4 * length as i32 - offset.ilog2() as i32
 }
 
-/// Prefers matches of 8 bytes and more to those of 4 and more. The tables are of one size, at least `2^SMALLEST_LOG`
-/// entries.
+/// Prefers matches of 8 bytes and more to those of 4 and more. The tables are of one size, one of
+/// [`levels`](super::levels)'.
 pub fn parse(raw: &[u8], long: &mut [u32], short: &mut [u32], nice: usize, out: &mut Output<'_>) {
-    // Of a table whose size is known no access needs a check.
-    if let Some(tables) = Tables::<{ 1 << 18 }>::new(long, short) {
-        parse_with(raw, tables, nice, out);
-    } else if let Some(tables) = Tables::<{ 1 << 17 }>::new(long, short) {
-        parse_with(raw, tables, nice, out);
-    } else if let Some(tables) = Tables::<{ 1 << 16 }>::new(long, short) {
-        parse_with(raw, tables, nice, out);
-    } else if let Some(tables) = Tables::<{ 1 << SMALLEST_LOG }>::new(long, short) {
-        parse_with(raw, tables, nice, out);
-    }
+    with_table_size!(long.len(), SIZE => {
+        let long: &mut [u32; SIZE] = long.try_into().expect("its size");
+        let short: &mut [u32; SIZE] = short.try_into().expect("the same size");
+        parse_with(raw, Tables { long, short }, nice, out);
+    });
 }
 
 fn parse_with<const SIZE: usize>(

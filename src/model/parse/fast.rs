@@ -2,18 +2,15 @@
 //! it serves, not the search).
 
 use super::bytes::{common, common_before, hash, load32, load64};
-use super::{END, Output, START, levels::SMALLEST_LOG};
+use super::{END, Output, START, levels::with_table_size};
 
-/// Matches of at least 4 bytes whose first `BYTES` bytes share a hash. The table has at least `2^SMALLEST_LOG` entries.
+/// Matches of at least 4 bytes whose first `BYTES` bytes share a hash. The size of the table is one of
+/// [`levels`](super::levels)'.
 pub fn parse<const BYTES: u32>(raw: &[u8], table: &mut [u32], out: &mut Output<'_>) {
-    // Of a table whose size is known no access needs a check.
-    if let Some(table) = table.first_chunk_mut::<{ 1 << 17 }>() {
-        parse_with::<BYTES, _>(raw, table, out);
-    } else if let Some(table) = table.first_chunk_mut::<{ 1 << 16 }>() {
-        parse_with::<BYTES, _>(raw, table, out);
-    } else if let Some(table) = table.first_chunk_mut::<{ 1 << SMALLEST_LOG }>() {
-        parse_with::<BYTES, _>(raw, table, out);
-    }
+    with_table_size!(table.len(), SIZE => {
+        let table: &mut [u32; SIZE] = table.try_into().expect("its size");
+        parse_with::<BYTES, SIZE>(raw, table, out);
+    });
 }
 
 fn parse_with<const BYTES: u32, const SIZE: usize>(
@@ -37,6 +34,7 @@ fn parse_with<const BYTES: u32, const SIZE: usize>(
         } else if load32(raw, from1) == second as u32 {
             (at + 1, from1)
         } else {
+            // In greater strides than other levels: what is found late is worth less than the time.
             at += 2 + ((at - out.anchor) >> 6).min(127);
             continue;
         };

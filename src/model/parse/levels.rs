@@ -32,8 +32,26 @@ const fn level(strategy: Strategy, logs: [u32; 2], depth: usize, nice: usize) ->
     Level { strategy, logs, depth, nice }
 }
 
-/// Binary logarithm of the smallest table's entries.
-pub const SMALLEST_LOG: u32 = 14;
+/// Runs `$body` with the constant `$SIZE` as the size of a table, which one of [`LOGS`] must be: of an array no access by a
+/// hash needs a check.
+macro_rules! with_table_size {
+    ($size:expr, $SIZE:ident => $body:block) => {
+        with_table_size!($size, $SIZE => $body, 12 13 14 15 16 17 18)
+    };
+    ($size:expr, $SIZE:ident => $body:block, $($log:literal)*) => {
+        match $size.ilog2() {
+            $($log => {
+                const $SIZE: usize = 1 << $log;
+                $body
+            })*
+            log => unreachable!("no table of a level has 2^{log} entries"),
+        }
+    };
+}
+pub(super) use with_table_size;
+
+/// Binary logarithms of the sizes of tables of the strategies fast and double.
+const LOGS: std::ops::RangeInclusive<u32> = 12..=18;
 
 /// Levels 1 to 9.
 pub const LEVELS: [Level; 9] = [
@@ -51,7 +69,7 @@ pub const LEVELS: [Level; 9] = [
 impl Level {
     /// The level for blocks of `length` bytes: a smaller block needs smaller tables, which have to be cleared for each.
     pub fn fit(self, length: usize) -> Self {
-        let log = length.max(1 << SMALLEST_LOG).next_power_of_two().ilog2();
+        let log = length.max(1 << *LOGS.start()).next_power_of_two().ilog2();
         let [first, second] = self.logs;
         let second = match self.strategy {
             Strategy::Fast { .. } | Strategy::Double => second.min(log),

@@ -74,7 +74,7 @@ impl Prices {
     pub fn set(&mut self, counts: &Statistics) {
         costs(&counts.literals, &mut self.literals);
         costs(&counts.offsets, &mut self.offsets);
-        for (code, price) in (0..).zip(&mut self.offsets) {
+        for (code, price) in (0..=u8::MAX).zip(&mut self.offsets) {
             *price += BIT * OFFSET.values(code).width;
         }
         let mut codes = [0; SYMBOLS];
