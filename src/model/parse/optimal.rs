@@ -3,7 +3,7 @@
 use super::bytes::{common, load32};
 use super::finder::{Finder, Found};
 use super::levels::Level;
-use super::price::{Prices, Statistics};
+use super::price::{BIT, Prices, Statistics};
 use super::rows::Match;
 use super::{END, FAR, Output, START, stride};
 use crate::model::{Sequence, codes::OFFSET, lzseq::FIRST_REPEATS};
@@ -12,6 +12,8 @@ use crate::model::{Sequence, codes::OFFSET, lzseq::FIRST_REPEATS};
 const WINDOW: usize = 2048;
 /// Prices are set anew after this many bytes.
 const PRICED: usize = 1 << 15;
+/// What a sequence costs beyond its codes: fewer sequences are faster to decode, and prices of rare codes are too low.
+const SEQUENCE: u32 = BIT;
 /// The longest match that is weighed against others.
 pub const LONGEST: usize = 256;
 
@@ -215,7 +217,7 @@ impl Optimal {
                 continue;
             }
             let State { run, reps } = here;
-            let base_price = price + self.prices.run(0);
+            let base_price = price + self.prices.run(0) + SEQUENCE;
             let word = load32(raw, at);
             let first = usize::from(run == 0);
             let mut best = 2;
