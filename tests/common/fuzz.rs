@@ -10,8 +10,11 @@ use ranvil::{
     model::{LzCoder, LzParams, Model, streams::Streams, twin},
 };
 
+/// What a target does with its input.
+pub type Target = fn(&[u8]);
+
 /// Every target by name.
-pub const TARGETS: [(&str, fn(&[u8])); 7] = [
+pub const TARGETS: [(&str, Target); 7] = [
     ("coder", coder),
     ("coder_round_trip", coder_round_trip),
     ("lz_block", lz_block),
