@@ -39,6 +39,22 @@ fn streamed(options: &Options, pieces: &[&[u8]]) -> Vec<u8> {
     compressor.finish().unwrap()
 }
 
+/// Rows of 48 bytes whose fields are those of earlier rows: the low bits of offsets are always the same.
+fn table() -> Vec<u8> {
+    let mut random = Random(48);
+    let mut table = random.bytes(48);
+    while table.len() < 16_000 {
+        let rows = (table.len() / 48).min(200);
+        for _ in 0..6 {
+            let field = table.len() - 48 * (1 + random.below(rows));
+            table.extend_from_within(field..field + 8);
+        }
+        let last = table.len() - 48 + random.below(48);
+        table[last] ^= random.below(256) as u8;
+    }
+    table
+}
+
 fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     let mut add = |name: &str, raw: &[u8], coded: Vec<u8>| {
@@ -82,6 +98,14 @@ fn cases() -> Vec<Case> {
         add(&format!("{pipeline}-9"), &long, latency.compress(&long).unwrap());
         let fast = small.clone().pipeline(pipeline).level(1).unwrap();
         add(&format!("{pipeline}-1"), &text[..4500], fast.compress(&text[..4500]).unwrap());
+    }
+    let table = table();
+    for pipeline in [Pipeline::Lzseqr, Pipeline::Lzseqf] {
+        add(
+            &format!("{pipeline}-fine"),
+            &table,
+            options().pipeline(pipeline).compress(&table).unwrap(),
+        );
     }
     let default = Options::new().device(DeviceSelector::Cpu);
     add("default", &ALICE[..30_000], default.compress(&ALICE[..30_000]).unwrap());
@@ -128,6 +152,16 @@ fn golden_frames_are_what_the_specification_says() {
     for case in cases() {
         let golden = golden(&case.name);
         assert!(book::file(&golden) == case.raw, "{}", case.name);
+    }
+}
+
+#[test]
+fn offsets_in_tables_have_fine_bits() {
+    for name in ["lzseqr-fine", "lzseqf-fine"] {
+        let frame = golden(name);
+        let (sequences, fine) = (u32_at(&frame, 24 + 16 + 4), u32_at(&frame, 24 + 16 + 12));
+        assert_eq!(frame[24], 2, "{name} is not coded");
+        assert!(0 < fine && fine < sequences, "{name}: {fine} of {sequences}");
     }
 }
 

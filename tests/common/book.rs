@@ -249,10 +249,7 @@ fn lz(payload: &[u8], pipeline: u8, segment_size: usize, raw_size: usize) -> Vec
     let (l, s) = (counts[0], counts[1]);
     let (lengths, tail) = match pipeline {
         4..=6 => (vec![l, s, s, s, s, counts[2]], 4 * counts[3]),
-        _ => {
-            assert_eq!(counts[3], 0);
-            (vec![l, s, s, s], counts[2])
-        }
+        _ => (vec![l, s, s, s, counts[3]], counts[2]),
     };
     // Streams: first the directory, which says where the payloads end.
     let mut directory = Vec::new();
@@ -314,23 +311,33 @@ fn lz(payload: &[u8], pipeline: u8, segment_size: usize, raw_size: usize) -> Vec
 
 /// Section 3.1: literal run, match length and offset of each sequence.
 fn lzseq(streams: &[&[u8]], tail: &[u8]) -> Vec<(usize, usize, usize)> {
+    // Offset codes whose 4 lowest extra bits may be fine bits: e - 2 >= 4.
+    let is_wide = |&offset: &u8| offset >= 3 + 64;
+    let mut fine = streams[4].iter();
+    let has_fine = fine.len() > 0;
+    assert!(!has_fine || fine.len() == streams[3].iter().filter(|code| is_wide(code)).count());
+    assert!(streams[4].iter().all(|&bits| bits < 16));
     let mut bits = Bits(tail, 0);
-    let mut value = |code: u8, p: u32| -> usize {
+    let mut value = |code: u8, p: u32, fine: Option<u8>| -> usize {
         let code = u32::from(code);
-        let value = if code < 1 << p {
-            code
-        } else {
-            let (e, m) = (p + (code - (1 << p)) / 4, (code - (1 << p)) % 4);
-            (4 + m) << (e - 2) | bits.take(e - 2)
+        if code < 1 << p {
+            return code as usize;
+        }
+        let (e, m) = (p + (code - (1 << p)) / 4, (code - (1 << p)) % 4);
+        assert!(e < 22);
+        let extra = match fine {
+            Some(lowest) => bits.take(e - 2 - 4) << 4 | u32::from(lowest),
+            None => bits.take(e - 2),
         };
-        value as usize
+        ((4 + m) << (e - 2) | extra) as usize
     };
     let mut recent = [1, 4, 8];
     let mut sequences = Vec::new();
     for ((&run, &length), &offset) in streams[1].iter().zip(streams[2]).zip(streams[3]) {
-        let new = if offset >= 3 { Some(value(offset - 3, 6) + 1) } else { None };
-        let length = value(length, 5) + 3;
-        let run = value(run, 4);
+        let lowest = if has_fine && is_wide(&offset) { fine.next().copied() } else { None };
+        let new = if offset >= 3 { Some(value(offset - 3, 6, lowest) + 1) } else { None };
+        let length = value(length, 5, None) + 3;
+        let run = value(run, 4, None);
         let index = (usize::from(offset) + usize::from(run == 0)) % 3;
         match new {
             Some(offset) => recent = [offset, recent[0], recent[1]],

@@ -4,17 +4,21 @@
 use std::io::{Cursor, Read};
 
 use ranvil::{
-    DeviceSelector, Options, Pipeline, Simd,
+    DeviceSelector, Options, Pipeline, SegmentProfile, Simd,
     coder::{BlockParams, Codec, Coder},
     format::BlockKind,
-    model::{LzCoder, LzParams, Model},
+    model::{LzCoder, LzParams, Model, streams::Streams, twin},
 };
 
+/// What a target does with its input.
+pub type Target = fn(&[u8]);
+
 /// Every target by name.
-pub const TARGETS: [(&str, fn(&[u8])); 6] = [
+pub const TARGETS: [(&str, Target); 7] = [
     ("coder", coder),
     ("coder_round_trip", coder_round_trip),
     ("lz_block", lz_block),
+    ("lz_streams", lz_streams),
     ("lz_round_trip", lz_round_trip),
     ("frame", frame),
     ("frame_round_trip", frame_round_trip),
@@ -33,12 +37,16 @@ fn take(data: &mut &[u8]) -> usize {
     }
 }
 
+fn take_u16(data: &mut &[u8]) -> usize {
+    take(data) << 8 | take(data)
+}
+
 /// A coded block of an entropy coder: every implementation has the same verdict and the same bytes.
 pub fn coder(mut data: &[u8]) {
     let coder = Coder::ALL[take(&mut data) % 3];
     let table_log = take(&mut data) as u8 % 16;
     let segment_log = 11 + take(&mut data) as u8 % 7;
-    let size = take(&mut data) << 8 | take(&mut data);
+    let size = take_u16(&mut data);
     let verdicts = Simd::available().into_iter().map(|simd| {
         let mut codec = Codec::new(simd).expect("available");
         let mut raw = vec![0; size];
@@ -52,7 +60,7 @@ pub fn coder(mut data: &[u8]) {
 /// What an entropy coder makes of a block is the same for every implementation, and comes back.
 pub fn coder_round_trip(mut data: &[u8]) {
     let coder = Coder::ALL[take(&mut data) % 3];
-    let logs: Vec<u8> = coder.table_logs().filter(|&log| log >= 8).collect();
+    let logs: Vec<u8> = coder.table_logs().collect();
     let choice = take(&mut data);
     let table_log = logs.get(choice % (logs.len() + 1)).copied();
     let segment_log = 12 + take(&mut data) as u8 % 5;
@@ -75,17 +83,41 @@ pub fn coder_round_trip(mut data: &[u8]) {
     }
 }
 
-/// The payload of an LZ block: whatever it is, decoding ends, and twice in the same way.
+/// The payload of an LZ block: every implementation has the same verdict and the same bytes, also the second time.
 pub fn lz_block(mut data: &[u8]) {
     let model = MODELS[take(&mut data) % 2];
     let segment_log = 12 + take(&mut data) as u8 % 5;
-    let size = take(&mut data) << 8 | take(&mut data);
-    let mut coder = LzCoder::new(Simd::Auto).expect("no choice");
-    let mut decode = || {
-        let mut raw = vec![0; size];
-        coder.decode(data, model, segment_log, &mut raw).map(|()| raw)
+    let size = take_u16(&mut data);
+    let verdicts = Simd::available().into_iter().flat_map(|simd| {
+        let mut coder = LzCoder::new(simd).expect("available");
+        [(); 2].map(|()| {
+            let mut raw = vec![0; size];
+            coder.decode(data, model, segment_log, &mut raw).map(|()| raw).ok()
+        })
+    });
+    let verdicts: Vec<_> = verdicts.collect();
+    assert!(verdicts.windows(2).all(|pair| pair[0] == pair[1]), "verdicts differ");
+}
+
+/// Decoded streams of an LZ block: the data-parallel steps have the CPU's verdict and its bytes.
+pub fn lz_streams(mut data: &[u8]) {
+    let model = MODELS[take(&mut data) % 2];
+    let [size, literals, sequences, last] = [(); 4].map(|()| take_u16(&mut data));
+    let lengths = match model {
+        Model::Lz77 => [literals, sequences, sequences, sequences, sequences, last],
+        Model::LzSeq => [literals, sequences, sequences, sequences, last, 0],
     };
-    assert_eq!(decode(), decode());
+    // What the input is too short for is missing: the streams need not fit each other.
+    let bytes = lengths.map(|length| {
+        let (stream, rest) = data.split_at(length.min(data.len()));
+        data = rest;
+        stream.to_vec()
+    });
+    let streams = Streams { bytes, tail: data.to_vec() };
+    let (mut raw, mut twins) = (vec![0; size], vec![0; size]);
+    let rebuilt = model.rebuild(streams.view(), &mut raw).map(|()| raw).ok();
+    let twin = twin::rebuild(model, streams.view(), &mut twins).map(|()| twins).ok();
+    assert!(rebuilt == twin, "verdicts differ");
 }
 
 /// An LZ block comes back, whatever was coded before it.
@@ -147,12 +179,17 @@ pub fn frame(data: &[u8]) {
 /// Content under any options comes back.
 pub fn frame_round_trip(mut data: &[u8]) {
     let pipeline = Pipeline::ALL[take(&mut data) % Pipeline::ALL.len()];
-    let block_log = 12 + take(&mut data) % 9;
+    let level = 1 + take(&mut data) as u8 % 9;
+    let block_logs = if pipeline.model().is_some() { 12..=22 } else { 12..=20 };
+    let block_log = 12 + take(&mut data) % block_logs.count();
+    let segments = [SegmentProfile::Throughput, SegmentProfile::Latency];
     let options = options()
         .pipeline(pipeline)
-        .block_size(1 << block_log)
-        .expect("within the limits of every pipeline");
+        .level(level)
+        .and_then(|options| options.block_size(1 << block_log))
+        .expect("within the limits of the pipeline")
+        .segment(segments[take(&mut data) % 2]);
     let coded = options.compress(data).expect("compressing does not fail");
     let back = options.decompress(&coded).expect("own frame");
-    assert!(back == data, "{pipeline}");
+    assert!(back == data, "{pipeline}, level {level}, block log {block_log}");
 }
