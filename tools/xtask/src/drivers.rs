@@ -80,6 +80,11 @@ impl Drivers {
         ]
     }
 
+    /// Where a configuration keeps the kernels that its driver has compiled.
+    pub fn shader_cache(&self, config: &str) -> PathBuf {
+        self.dir.join("shader-cache").join(config)
+    }
+
     /// A program of the unpacked packages and the library path that it needs.
     pub fn tool(&self, name: &str) -> (PathBuf, OsString) {
         (self.system().join("usr/bin").join(name), self.library_path())

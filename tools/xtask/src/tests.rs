@@ -78,6 +78,10 @@ impl Config {
         for &(key, value) in ours.iter().chain(self.variables) {
             set(key, value.as_ref());
         }
+        // Frames open the device many times, and software drivers compile for most of a test's time. Each configuration has
+        // a cache of its own, as lavapipe's key leaves out the vector width.
+        set("MESA_SHADER_CACHE_DISABLE", "false".as_ref());
+        set("MESA_SHADER_CACHE_DIR", drivers.shader_cache(self.name).as_ref());
     }
 }
 
