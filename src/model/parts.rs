@@ -3,7 +3,10 @@
 
 use std::ops::Range;
 
-use super::{LzParams, Model, streams::Layout};
+use super::{
+    LzParams, Model,
+    streams::{Layout, MAX_STREAMS},
+};
 use crate::{
     block::{Coder, DecodePart, Encoded},
     coder::{estimate::coded_bytes, histogram::histogram},
@@ -12,7 +15,7 @@ use crate::{
 };
 
 /// The most bytes in a part.
-const MAX_PART: usize = 1 << 20;
+pub(super) const MAX_PART: usize = 1 << 20;
 /// Every part but a stream's last is a multiple of this.
 const PART_UNIT: usize = 1 << 12;
 /// What a stream is first cut into; neighbours are then joined where one table for both is cheaper than two.
@@ -40,6 +43,18 @@ pub(super) struct Planned {
     pub coder: Option<Coder>,
     /// How often each byte value occurs.
     pub counts: [u32; 256],
+    /// Bytes that it takes, about; with the directory's entry.
+    cost: u64,
+}
+
+/// Bytes that the plan for streams of so many bytes takes.
+pub(super) const fn plan_memory(streams: usize) -> usize {
+    (streams / CUT + MAX_STREAMS) * (size_of::<Planned>() + size_of::<Joined>())
+}
+
+/// The most parts that the plan begins with for a stream of so many bytes.
+pub(super) fn most_parts(stream: usize) -> usize {
+    stream.div_ceil(CUT)
 }
 
 /// Cuts a stream that begins at `start` among all streams into parts, and chooses their coders.
@@ -47,33 +62,26 @@ pub(super) struct Planned {
 /// The stream is first cut finely; then neighbours are joined, the pair that gains most first, as long as one table
 /// for both is cheaper than two.
 pub(super) fn plan(bytes: &[u8], start: usize, params: &LzParams, parts: &mut Vec<Planned>) {
-    let mut end = start;
-    let units = bytes.chunks(CUT).map(|unit| {
+    let (first, mut end) = (parts.len(), start);
+    parts.extend(bytes.chunks(CUT).map(|unit| {
         end += unit.len();
-        Candidate::new(end - unit.len()..end, histogram(unit), params)
-    });
-    let mut units: Vec<_> = units.collect();
-    // What each unit and the next one would be together.
+        Planned::new(end - unit.len()..end, histogram(unit), params)
+    }));
+    // What each part and the next one would be together.
     let mut pairs: Vec<_> =
-        units.windows(2).map(|pair| Joined::new(&pair[0], &pair[1], params)).collect();
+        parts[first..].windows(2).map(|pair| Joined::new(&pair[0], &pair[1], params)).collect();
     while let Some(best) = Joined::best(&pairs) {
-        units[best] = pairs.remove(best).part;
-        units.remove(best + 1);
+        pairs.remove(best);
+        let second = parts.remove(first + best + 1);
+        let joined = parts[first + best].join(&second, params);
+        parts[first + best] = joined;
         for at in best.saturating_sub(1)..pairs.len().min(best + 1) {
-            pairs[at] = Joined::new(&units[at], &units[at + 1], params);
+            pairs[at] = Joined::new(&parts[first + at], &parts[first + at + 1], params);
         }
     }
-    parts.extend(units.into_iter().map(|part| part.planned));
 }
 
-/// A part that may still grow.
-struct Candidate {
-    planned: Planned,
-    /// Bytes, the directory's entry included.
-    cost: u64,
-}
-
-impl Candidate {
+impl Planned {
     fn new(range: Range<usize>, counts: [u32; 256], params: &LzParams) -> Self {
         let size = range.len();
         let costs = params
@@ -88,26 +96,28 @@ impl Candidate {
         let single = counts.iter().any(|&count| count as usize == size);
         let (cost, coder) =
             if single { (1, params.coders.first().copied()) } else { (cost, coder) };
-        Self { planned: Planned { range, coder, counts }, cost: cost + ENTRY as u64 }
+        Self { range, coder, counts, cost: cost + ENTRY as u64 }
+    }
+
+    /// This part and the one behind it as one.
+    fn join(&self, next: &Self, params: &LzParams) -> Self {
+        let counts = std::array::from_fn(|symbol| self.counts[symbol] + next.counts[symbol]);
+        Self::new(self.range.start..next.range.end, counts, params)
     }
 }
 
-/// Two neighbours as one part.
+/// Two neighbours as one part: the bytes that it saves; negative if it costs some.
+///
+/// The part itself, a kilobyte of counts, is made once more if it comes to that.
 struct Joined {
-    part: Candidate,
-    /// Bytes that it saves; negative if it costs some.
     gain: i64,
 }
 
 impl Joined {
-    fn new(a: &Candidate, b: &Candidate, params: &LzParams) -> Self {
-        let range = a.planned.range.start..b.planned.range.end;
-        let fits = range.len() <= MAX_PART;
-        let counts =
-            std::array::from_fn(|symbol| a.planned.counts[symbol] + b.planned.counts[symbol]);
-        let part = Candidate::new(range, counts, params);
-        let gain = if fits { (a.cost + b.cost) as i64 - part.cost as i64 } else { -1 };
-        Self { part, gain }
+    fn new(a: &Planned, b: &Planned, params: &LzParams) -> Self {
+        let fits = b.range.end - a.range.start <= MAX_PART;
+        let saved = || (a.cost + b.cost) as i64 - a.join(b, params).cost as i64;
+        Self { gain: if fits { saved() } else { -1 } }
     }
 
     /// The first of those that gain most, if any gains.
@@ -153,6 +163,11 @@ impl<'a> PartWriter<'a> {
     pub fn finish(self, tail: &[u8]) {
         self.payload.extend_from_slice(tail);
     }
+}
+
+/// Bytes that the directory of streams of so many bytes takes at most.
+pub(super) const fn directory_memory(streams: usize) -> usize {
+    (streams / PART_UNIT + MAX_STREAMS) * size_of::<DecodePart>()
 }
 
 /// What a payload holds, its sizes checked; the parts' payloads are not.
@@ -205,8 +220,11 @@ impl Opened {
 
 /// The parts, their payloads from 0 yet.
 fn read_directory(entries: &[u8], layout: &Layout) -> Option<Vec<DecodePart>> {
-    let mut entries = entries.as_chunks::<ENTRY>().0.iter();
-    let (mut parts, mut end) = (Vec::new(), 0);
+    let entries = entries.as_chunks::<ENTRY>().0;
+    // Neither a long payload nor a long directory takes more than the streams may have.
+    let most: usize = layout.bytes.iter().map(|length| length.div_ceil(PART_UNIT)).sum();
+    let mut parts = Vec::with_capacity(most.min(entries.len()));
+    let (mut entries, mut end) = (entries.iter(), 0);
     for length in layout.bytes {
         let mut at = end;
         end += length;
