@@ -158,6 +158,43 @@ fn keeps(pipeline: Pipeline, level: u8, block_size: usize, (threads, limit): (us
     assert!(peak <= limit + OWN, "seeking, {what}: {peak}");
 }
 
+/// Words one behind the other, so that a block is nothing but short matches: as many as a block can have, or nearly.
+fn dense(words: usize, size: usize, length: usize) -> Vec<u8> {
+    let mut random = Random(7);
+    let words: Vec<_> = (0..words).map(|_| random.bytes(size)).collect();
+    (0..length / size).flat_map(|_| &words[random.below(words.len())]).copied().collect()
+}
+
+#[test]
+fn every_limit_is_kept_where_matches_are_dense() {
+    let _alone = alloc::alone();
+    let block_size = 1 << 22;
+    for (words, size) in [(3000, 4), (400, 3)] {
+        let raw = dense(words, size, 3 * block_size / 2);
+        // Another kind of block, which needs other streams, between those.
+        let raw = [&raw[..block_size], &Random(8).bytes(block_size), &raw].concat();
+        for (pipeline, level) in
+            [(Pipeline::Lzf, 1), (Pipeline::Lzseqr, 1), (Pipeline::Lzf, 9), (Pipeline::Lzseqr, 9)]
+        {
+            let limit = least(pipeline, level, block_size);
+            let options =
+                options(pipeline, level, block_size).threads(1).memory_limit(limit as u64);
+            let what = format!("{words} words of {size}, {pipeline}, level {level}, {limit}");
+            let mut coded = Vec::with_capacity(2 * raw.len());
+            let ((), peak) = alloc::measure(|| {
+                let mut compressor = options.compressor(&mut coded).unwrap();
+                compressor.write_all(&raw).unwrap();
+                compressor.finish().unwrap();
+            });
+            assert!(peak <= limit, "encoding, {what}: {peak}");
+            let (found, peak) =
+                alloc::measure(|| digest(options.decompressor(&coded[..]).unwrap()).unwrap());
+            assert_eq!(found, digest(&raw[..]).unwrap());
+            assert!(peak <= limit + OWN, "decoding, {what}: {peak}");
+        }
+    }
+}
+
 #[test]
 fn one_small_block_takes_little() {
     let _alone = alloc::alone();

@@ -33,8 +33,8 @@ pub(crate) struct Demand {
 
 /// Scratch memory for coding blocks of a pipeline, encoding them at `level` or decoding them.
 pub(crate) fn scratch(pipeline: Pipeline, block_size: u32, level: Option<u8>) -> u64 {
-    let model = pipeline.model().map_or(0, |_| match level {
-        Some(level) => LzCoder::memory(block_size as usize, level),
+    let model = pipeline.model().map_or(0, |model| match level {
+        Some(level) => LzCoder::memory(block_size as usize, model, level),
         None => LzCoder::decode_memory(block_size as usize),
     });
     CODEC + model

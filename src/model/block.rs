@@ -3,15 +3,19 @@
 //! The two halves of each direction can also be run apart, with the parts coded by somebody else, a device, in between:
 //! [`split`](LzCoder::split) and [`assemble`](LzCoder::assemble), [`Opened::read`] and [`rebuild`](LzCoder::rebuild).
 
+use std::ops::Range;
+
 use super::{
-    LzParams, Model, Sequence,
+    LzParams, Model, Sequence, make_room,
     parse::Parser,
-    parts::{Opened, PartWriter, Planned, plan},
+    parts::{
+        MAX_PART, Opened, PartWriter, Planned, directory_memory, most_parts, plan, plan_memory,
+    },
     simd::Instructions,
     streams::{Streams, View},
 };
 use crate::{
-    block::{BlockParams, EncodePart, Encoded, EncodedPart},
+    block::{BlockParams, Coder, EncodePart, Encoded, EncodedPart},
     coder::Codec,
     error::{BlockFault, Result},
     format::BlockKind,
@@ -35,9 +39,13 @@ pub struct LzCoder {
 #[derive(Debug)]
 pub(crate) struct Split {
     counts: [u32; 4],
-    planned: Vec<Planned>,
+    /// Where the parts lie among the streams, and their coders.
+    parts: Vec<(Range<usize>, Option<Coder>)>,
     tail: Vec<u8>,
 }
+
+/// What a coded part may take beyond its raw size before it is noticed that it does not shrink.
+const PART_SLACK: usize = 2 << 10;
 
 const STORED: Encoded = Encoded { kind: BlockKind::Stored, table_log: 0 };
 const CODED: Encoded = Encoded { kind: BlockKind::Coded, table_log: 0 };
@@ -59,16 +67,22 @@ impl LzCoder {
         })
     }
 
-    /// Bytes of tables and scratch memory for encoding blocks of `block_size` bytes at `level`.
-    pub fn memory(block_size: usize, level: u8) -> u64 {
-        // Sequences and streams grow by doubling; a part is at most 1 MiB.
-        Parser::memory(block_size, level) + 4 * block_size as u64 + (1 << 20)
+    /// The most bytes of tables and scratch memory that encoding blocks of `block_size` bytes at `level` takes.
+    pub fn memory(block_size: usize, model: Model, level: u8) -> u64 {
+        let sequences = Parser::sequences(block_size, model, level);
+        let buffers = sequences * size_of::<Sequence>()
+            + Streams::memory(model, block_size, sequences)
+            + plan_memory(block_size + block_size / 2)
+            + block_size.min(MAX_PART)
+            + PART_SLACK;
+        Parser::memory(block_size, level) + buffers as u64
     }
 
-    /// Bytes of scratch memory for decoding blocks of `block_size` bytes.
+    /// The most bytes of scratch memory that decoding blocks of `block_size` bytes takes.
     pub fn decode_memory(block_size: usize) -> u64 {
-        // The streams of a hostile payload.
-        block_size as u64 * 3 / 2
+        // The streams of a hostile payload, and its directory.
+        let streams = block_size + block_size / 2;
+        (streams + directory_memory(streams)) as u64
     }
 
     /// Encodes a block of 1 byte to 4 MiB into `payload`, which is cleared first and left empty if the block is to be
@@ -82,6 +96,8 @@ impl LzCoder {
             return encoded;
         }
         self.plan(raw, params);
+        let longest = self.planned.iter().map(|part| part.range.len()).max().unwrap_or(0);
+        make_room(&mut self.scratch, longest + PART_SLACK);
         let counts = self.streams.counts(params.model);
         let mut writer = PartWriter::new(payload, counts, self.planned.len());
         let mut planned = self.planned.iter();
@@ -116,7 +132,8 @@ impl LzCoder {
         self.parser.parse(raw, params.model, params.level, &mut self.sequences);
         let instructions = Instructions::new(self.simd);
         instructions.split(params.model, raw, &self.sequences, &mut self.streams);
-        self.planned.clear();
+        let streams = &self.streams.bytes;
+        make_room(&mut self.planned, streams.iter().map(|stream| most_parts(stream.len())).sum());
         let mut start = 0;
         for stream in &self.streams.bytes {
             plan(stream, start, params, &mut self.planned);
@@ -145,7 +162,7 @@ impl LzCoder {
         let parts = parts.collect();
         let split = Split {
             counts: self.streams.counts(params.model),
-            planned: self.planned.clone(),
+            parts: self.planned.iter().map(|part| (part.range.clone(), part.coder)).collect(),
             tail: self.streams.tail.clone(),
         };
         Some((split, parts))
@@ -160,9 +177,9 @@ impl LzCoder {
         coded: &[u8],
         payload: &mut Vec<u8>,
     ) -> Encoded {
-        let mut writer = PartWriter::new(payload, split.counts, split.planned.len());
+        let mut writer = PartWriter::new(payload, split.counts, split.parts.len());
         let mut results = results.iter();
-        for Planned { range, coder, .. } in &split.planned {
+        for (range, coder) in &split.parts {
             let result = coder.and_then(|_| results.next());
             let (encoded, bytes) = match result {
                 Some(EncodedPart { encoded, payload }) => (*encoded, &coded[payload.clone()]),
@@ -188,8 +205,8 @@ impl LzCoder {
         let simd = self.simd;
         let opened = Opened::read(payload, model, raw.len())?;
         let mut streams = std::mem::take(&mut self.scratch);
-        if let Some(more) = opened.size().checked_sub(streams.len()) {
-            streams.reserve_exact(more);
+        if streams.len() < opened.size() {
+            make_room(&mut streams, opened.size());
             streams.resize(opened.size(), 0);
         }
         let decoded = opened.parts.iter().try_for_each(|part| {
@@ -254,7 +271,6 @@ fn finished(raw: &[u8], payload: &mut Vec<u8>) -> Encoded {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::block::Coder;
 
     const FILES: [&[u8]; 2] = [
         include_bytes!("../../tests/data/alice29.txt"),

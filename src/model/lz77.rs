@@ -3,7 +3,7 @@
 use super::{
     Model, Sequence,
     copy::{BATCH, Batch, Output},
-    streams::{Streams, View, gather_literals},
+    streams::{Streams, View, WIDE, count_literals, gather_literals, long_room},
 };
 use crate::error::BlockFault;
 
@@ -15,9 +15,10 @@ const LONG: u32 = 255;
 
 #[inline(always)]
 pub(super) fn split(raw: &[u8], sequences: &[Sequence], streams: &mut Streams) {
-    streams.clear();
+    let (count, n) = (count_literals(raw, sequences), sequences.len());
+    streams.make_room([count + WIDE, n, n, n, n, 2 * n, long_room(raw.len())], raw.len());
     let Streams { bytes: [literals, tokens, low, middle, high, short], tail: long } = streams;
-    gather_literals(raw, sequences, literals);
+    gather_literals(raw, sequences, count, literals);
     let nibbles = |sequence: &Sequence| [sequence.literals, sequence.length - MIN_MATCH];
     tokens.extend(sequences.iter().map(|sequence| {
         let [run, length] = nibbles(sequence).map(|value| value.min(NIBBLE) as u8);
@@ -26,7 +27,7 @@ pub(super) fn split(raw: &[u8], sequences: &[Sequence], streams: &mut Streams) {
     for (byte, stream) in [low, middle, high].into_iter().enumerate() {
         stream.extend(sequences.iter().map(|sequence| ((sequence.offset - 1) >> (8 * byte)) as u8));
     }
-    short.resize(2 * sequences.len(), 0);
+    short.resize(2 * n, 0);
     let mut count = 0;
     for value in sequences.iter().flat_map(nibbles) {
         // Written whether there is one or not: which cannot be predicted.

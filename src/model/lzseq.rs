@@ -6,7 +6,7 @@ use super::{
     Sequence,
     codes::{Coded, Codes, FINE_BITS, LENGTH, OFFSET, RUN},
     copy::{BATCH, Batch, Output},
-    streams::{Streams, View, gather_literals},
+    streams::{Streams, View, WIDE, count_literals, gather_literals, tail_room},
 };
 use crate::{
     block::Coder, coder::estimate::coded_bytes, error::BlockFault, format::MAX_SEGMENT_LOG,
@@ -20,9 +20,13 @@ const NEW: u8 = 3;
 
 #[inline(always)]
 pub(super) fn split(raw: &[u8], sequences: &[Sequence], streams: &mut Streams) {
-    streams.clear();
-    gather_literals(raw, sequences, &mut streams.bytes[0]);
-    if fine_bits_pay(sequences) {
+    let (count, n) = (count_literals(raw, sequences), sequences.len());
+    let fine_bits = fine_bits_pay(sequences);
+    let fine = if fine_bits { n } else { 0 };
+    let tail = tail_room(raw.len(), n);
+    streams.make_room([count + WIDE, n, n, n, fine, 0, tail], raw.len());
+    gather_literals(raw, sequences, count, &mut streams.bytes[0]);
+    if fine_bits {
         split_sequences::<true>(sequences, streams);
     } else {
         split_sequences::<false>(sequences, streams);

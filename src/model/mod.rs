@@ -68,6 +68,16 @@ impl Model {
     }
 }
 
+/// Empties a buffer and makes room for `count` items and no more: instead of growing it is replaced.
+fn make_room<T>(buffer: &mut Vec<T>, count: usize) {
+    buffer.clear();
+    if buffer.capacity() < count {
+        // The old one first: there is not memory for both.
+        *buffer = Vec::new();
+        buffer.reserve_exact(count);
+    }
+}
+
 /// A run of literals and the match behind it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Sequence {

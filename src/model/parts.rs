@@ -3,7 +3,10 @@
 
 use std::ops::Range;
 
-use super::{LzParams, Model, streams::Layout};
+use super::{
+    LzParams, Model,
+    streams::{Layout, MAX_STREAMS},
+};
 use crate::{
     block::{Coder, DecodePart, Encoded},
     coder::{estimate::coded_bytes, histogram::histogram},
@@ -12,7 +15,7 @@ use crate::{
 };
 
 /// The most bytes in a part.
-const MAX_PART: usize = 1 << 20;
+pub(super) const MAX_PART: usize = 1 << 20;
 /// Every part but a stream's last is a multiple of this.
 const PART_UNIT: usize = 1 << 12;
 /// What a stream is first cut into; neighbours are then joined where one table for both is cheaper than two.
@@ -40,6 +43,18 @@ pub(super) struct Planned {
     pub coder: Option<Coder>,
     /// How often each byte value occurs.
     pub counts: [u32; 256],
+    /// Bytes that it takes, about; with the directory's entry.
+    cost: u64,
+}
+
+/// Bytes that the plan for streams of so many bytes takes.
+pub(super) const fn plan_memory(streams: usize) -> usize {
+    (streams / CUT + MAX_STREAMS) * (size_of::<Planned>() + size_of::<Joined>())
+}
+
+/// The most parts that the plan begins with for a stream of so many bytes.
+pub(super) fn most_parts(stream: usize) -> usize {
+    stream.div_ceil(CUT)
 }
 
 /// Cuts a stream that begins at `start` among all streams into parts, and chooses their coders.
@@ -47,32 +62,30 @@ pub(super) struct Planned {
 /// The stream is first cut finely; then neighbours are joined, the pair that gains most first, as long as one table
 /// for both is cheaper than two.
 pub(super) fn plan(bytes: &[u8], start: usize, params: &LzParams, parts: &mut Vec<Planned>) {
-    let mut end = start;
-    let units = bytes.chunks(CUT).map(|unit| {
+    let (first, mut end) = (parts.len(), start);
+    parts.extend(bytes.chunks(CUT).map(|unit| {
         end += unit.len();
-        Candidate::new(end - unit.len()..end, histogram(unit), params)
-    });
-    let mut units: Vec<Option<Candidate>> = units.map(Some).collect();
-    // A unit that was joined to the one before it is gone. Gains are of joining a unit to the one before it.
-    let gain = |units: &[Option<Candidate>], before: usize, at: usize| {
-        units[before].as_ref()?.gain(units[at].as_ref()?, params)
-    };
+        Planned::new(end - unit.len()..end, histogram(unit), params)
+    }));
+    // A unit that was joined to the one before it is left empty. Gains are of joining a unit to the one before it.
+    let units = &mut parts[first..];
     let mut gains: Vec<Option<u64>> =
-        (0..units.len()).map(|at| gain(&units, at.checked_sub(1)?, at)).collect();
+        (0..units.len()).map(|at| units[at.checked_sub(1)?].gain(&units[at], params)).collect();
     while let Some(at) = first_of_most(&gains) {
-        let before = (0..at).rfind(|&before| units[before].is_some()).expect("it has a gain");
-        let unit = units[at].take().expect("it has a gain");
-        let part = units[before].take().expect("just found");
-        units[before] = Some(part.join(&unit, params));
+        let is_left = |&at: &usize| !units[at].range.is_empty();
+        let before = (0..at).rfind(is_left).expect("it has a gain");
+        let (earlier, later) = ((0..before).rfind(is_left), (at + 1..units.len()).find(is_left));
+        units[before] = units[before].join(&units[at], params);
+        units[at].range = 0..0;
         gains[at] = None;
-        if let Some(earlier) = (0..before).rfind(|&at| units[at].is_some()) {
-            gains[before] = gain(&units, earlier, before);
+        if let Some(earlier) = earlier {
+            gains[before] = units[earlier].gain(&units[before], params);
         }
-        if let Some(later) = (at..units.len()).find(|&at| units[at].is_some()) {
-            gains[later] = gain(&units, before, later);
+        if let Some(later) = later {
+            gains[later] = units[before].gain(&units[later], params);
         }
     }
-    parts.extend(units.into_iter().flatten().map(|part| part.planned));
+    parts.retain(|part| !part.range.is_empty());
 }
 
 /// Where the first of the largest gains is.
@@ -81,14 +94,7 @@ fn first_of_most(gains: &[Option<u64>]) -> Option<usize> {
     known.max_by_key(|&(gain, _)| gain).map(|(_, at)| at)
 }
 
-/// A part that may still grow.
-struct Candidate {
-    planned: Planned,
-    /// Bytes, the directory's entry included.
-    cost: u64,
-}
-
-impl Candidate {
+impl Planned {
     fn new(range: Range<usize>, counts: [u32; 256], params: &LzParams) -> Self {
         let size = range.len();
         let costs = params
@@ -103,24 +109,24 @@ impl Candidate {
         let single = counts.iter().any(|&count| count as usize == size);
         let (cost, coder) =
             if single { (1, params.coders.first().copied()) } else { (cost, coder) };
-        Self { planned: Planned { range, coder, counts }, cost: cost + ENTRY as u64 }
+        Self { range, coder, counts, cost: cost + ENTRY as u64 }
+    }
+
+    /// This part and the one behind it as one.
+    fn join(&self, next: &Self, params: &LzParams) -> Self {
+        let counts = std::array::from_fn(|symbol| self.counts[symbol] + next.counts[symbol]);
+        Self::new(self.range.start..next.range.end, counts, params)
     }
 
     /// How many bytes it saves if the next part is joined to this one; `None` if it does not.
     fn gain(&self, next: &Self, params: &LzParams) -> Option<u64> {
-        if self.planned.range.len() + next.planned.range.len() > MAX_PART {
+        if self.range.len() + next.range.len() > MAX_PART {
             return None;
         }
-        if self.planned.coder.is_none() && next.planned.coder.is_none() {
+        if self.coder.is_none() && next.coder.is_none() {
             return Some(ENTRY as u64); // As good as certain, and much faster to say.
         }
         (self.cost + next.cost).checked_sub(self.join(next, params).cost)
-    }
-
-    fn join(&self, next: &Self, params: &LzParams) -> Self {
-        let (own, others) = (&self.planned.counts, &next.planned.counts);
-        let counts = std::array::from_fn(|symbol| own[symbol] + others[symbol]);
-        Self::new(self.planned.range.start..next.planned.range.end, counts, params)
     }
 }
 
@@ -160,6 +166,11 @@ impl<'a> PartWriter<'a> {
     pub fn finish(self, tail: &[u8]) {
         self.payload.extend_from_slice(tail);
     }
+}
+
+/// Bytes that the directory of streams of so many bytes takes at most.
+pub(super) const fn directory_memory(streams: usize) -> usize {
+    (streams / PART_UNIT + MAX_STREAMS) * size_of::<DecodePart>()
 }
 
 /// What a payload holds, its sizes checked; the parts' payloads are not.
@@ -212,8 +223,11 @@ impl Opened {
 
 /// The parts, their payloads from 0 yet.
 fn read_directory(entries: &[u8], layout: &Layout) -> Option<Vec<DecodePart>> {
-    let mut entries = entries.as_chunks::<ENTRY>().0.iter();
-    let (mut parts, mut end) = (Vec::new(), 0);
+    let entries = entries.as_chunks::<ENTRY>().0;
+    // Neither a long payload nor a long directory takes more than the streams may have.
+    let most: usize = layout.bytes.iter().map(|length| length.div_ceil(PART_UNIT)).sum();
+    let mut parts = Vec::with_capacity(most.min(entries.len()));
+    let (mut entries, mut end) = (entries.iter(), 0);
     for length in layout.bytes {
         let mut at = end;
         end += length;

@@ -1,6 +1,6 @@
 //! The streams of bytes that a block's sequences become.
 
-use super::{Model, Sequence};
+use super::{Model, Sequence, codes::OFFSET, make_room};
 use crate::error::BlockFault;
 
 /// The most streams that a model has.
@@ -16,10 +16,30 @@ pub struct Streams {
 }
 
 impl Streams {
-    /// Empties all of them.
-    pub fn clear(&mut self) {
-        self.bytes.iter_mut().for_each(Vec::clear);
-        self.tail.clear();
+    /// The most bytes that the buffers take for blocks of `block_size` bytes of at most so many sequences.
+    pub(super) fn memory(model: Model, block_size: usize, sequences: usize) -> usize {
+        let matched = sequences * model.min_match() as usize;
+        let [of_sequences, tail] = match model {
+            Model::LzSeq => [4 * sequences, tail_room(block_size, sequences)],
+            Model::Lz77 => [6 * sequences, long_room(block_size)],
+        };
+        let dense = block_size.saturating_sub(matched) + of_sequences + tail;
+        dense.max(usual(block_size)) + WIDE
+    }
+
+    /// Empties all of them and makes room for such lengths, the tail's last.
+    pub(super) fn make_room(&mut self, lengths: [usize; MAX_STREAMS + 1], block_size: usize) {
+        let [a, b, c, d, e, f] = &mut self.bytes;
+        let mut buffers = [a, b, c, d, e, f, &mut self.tail];
+        let held: usize = buffers.iter().map(|buffer| buffer.capacity()).sum();
+        let needed = lengths.iter().sum::<usize>();
+        let both =
+            buffers.iter().zip(lengths).map(|(buffer, length)| length.max(buffer.capacity()));
+        // Blocks of different kinds need different streams: never more than one block needs at once.
+        if both.sum::<usize>() > held.max(needed).max(usual(block_size)) {
+            buffers.iter_mut().for_each(|buffer| **buffer = Vec::new());
+        }
+        buffers.into_iter().zip(lengths).for_each(|(buffer, length)| make_room(buffer, length));
     }
 
     /// The counts that the payload begins with.
@@ -36,6 +56,23 @@ impl Streams {
     pub fn view(&self) -> View<'_> {
         View { bytes: self.bytes.each_ref().map(Vec::as_slice), tail: &self.tail }
     }
+}
+
+/// What the streams of a block may take even if it needs less.
+fn usual(block_size: usize) -> usize {
+    block_size + block_size / 2
+}
+
+/// Room for the extra bits of so many sequences of a block: those of the offsets, and those of runs and lengths, each of
+/// which is at least eight times as large as it has extra bits.
+pub(super) fn tail_room(block_size: usize, sequences: usize) -> usize {
+    let width = OFFSET.code(block_size.max(1) as u32).width as usize;
+    sequences * width / 8 + block_size / 64 + 8
+}
+
+/// Room for the lengths of 4 bytes of a block, each of at least 256.
+pub(super) fn long_room(block_size: usize) -> usize {
+    block_size / 64
 }
 
 /// Borrowed streams.
@@ -83,13 +120,22 @@ impl Layout {
     }
 }
 
-/// Replaces `literals` by those of a block: what no match covers.
+/// Bytes of literals that are copied at once, whatever is needed of them.
+pub(super) const WIDE: usize = 16;
+
+/// How many bytes of a block no match covers.
+pub(super) fn count_literals(raw: &[u8], sequences: &[Sequence]) -> usize {
+    raw.len() - sequences.iter().map(|sequence| sequence.length as usize).sum::<usize>()
+}
+
+/// Replaces `literals` by those of a block, `count` bytes: what no match covers.
 #[inline(always)]
-pub(super) fn gather_literals(raw: &[u8], sequences: &[Sequence], literals: &mut Vec<u8>) {
-    /// Bytes copied at once, whatever is needed of them.
-    const WIDE: usize = 16;
-    let matched: usize = sequences.iter().map(|sequence| sequence.length as usize).sum();
-    let count = raw.len() - matched;
+pub(super) fn gather_literals(
+    raw: &[u8],
+    sequences: &[Sequence],
+    count: usize,
+    literals: &mut Vec<u8>,
+) {
     literals.clear();
     literals.resize(count + WIDE, 0);
     let (mut at, mut taken) = (0, 0);

@@ -1,5 +1,7 @@
 //! The levels.
 
+use crate::model::Model;
+
 /// How a level walks through a block.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Strategy {
@@ -67,6 +69,14 @@ pub const LEVELS: [Level; 9] = [
 ];
 
 impl Level {
+    /// The most sequences of a block: only the optimal strategy takes matches of three bytes, where there are any.
+    pub fn sequences(self, block_size: usize, model: Model) -> usize {
+        match self.strategy {
+            Strategy::Optimal { .. } => block_size / model.min_match() as usize,
+            _ => block_size / 4,
+        }
+    }
+
     /// The level for blocks of `length` bytes: a smaller block needs smaller tables, which have to be cleared for each.
     pub fn fit(self, length: usize) -> Self {
         let log = length.max(1 << *LOGS.start()).next_power_of_two().ilog2();

@@ -1,9 +1,9 @@
 //! Finding the sequences of a block.
 //!
-//! A level of the one [table](levels::LEVELS) names a strategy, which walks through the block: [`fast`], [`double`], [`lazy`]
-//! or [`optimal`]. The first two have plain tables of positions, the others a [`finder`]. All compare bytes by [`bytes`] alone.
+//! A level of the one table (`levels`) names a strategy, which walks through the block: `fast`, `double`, `lazy` or
+//! `optimal`. The first two have plain tables of positions, the others a `finder`. All compare bytes by `bytes` alone.
 
-use super::{Model, Sequence};
+use super::{Model, Sequence, make_room};
 
 mod bytes;
 mod double;
@@ -87,6 +87,11 @@ impl Parser {
         }
     }
 
+    /// The most sequences that a block may have.
+    pub(super) fn sequences(block_size: usize, model: Model, level: u8) -> usize {
+        LEVELS[usize::from(level - 1)].sequences(block_size, model)
+    }
+
     /// Cuts a block into sequences, which replace those in `out`; what follows the last one are literals.
     ///
     /// # Panics
@@ -97,6 +102,7 @@ impl Parser {
     }
 
     fn run(&mut self, raw: &[u8], model: Model, level: Level, out: &mut Vec<Sequence>) {
+        make_room(out, level.sequences(raw.len(), model));
         let level = level.fit(raw.len());
         let mut out = Output::new(out);
         let Self { first, second, finder, optimal, guess } = self;
@@ -126,6 +132,7 @@ impl Parser {
             Strategy::Optimal { skip } => {
                 let sample = &raw[..raw.len().min(SAMPLE)];
                 [&mut *first, second].into_iter().for_each(|table| clear(table, SAMPLE.ilog2()));
+                make_room(guess, SAMPLE / 4);
                 double::parse(sample, first, second, 64, &mut Output::new(guess));
                 finder.reset(raw, &level);
                 optimal.guess(sample, guess);
