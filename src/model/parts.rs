@@ -49,7 +49,7 @@ pub(super) struct Planned {
 
 /// Bytes that the plan for streams of so many bytes takes.
 pub(super) const fn plan_memory(streams: usize) -> usize {
-    (streams / CUT + MAX_STREAMS) * (size_of::<Planned>() + size_of::<Joined>())
+    (streams / CUT + MAX_STREAMS) * (size_of::<Planned>() + size_of::<Option<u64>>())
 }
 
 /// The most parts that the plan begins with for a stream of so many bytes.
