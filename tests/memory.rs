@@ -141,7 +141,8 @@ fn least(pipeline: Pipeline, level: u8, block_size: usize) -> usize {
 }
 
 fn keeps(pipeline: Pipeline, level: u8, block_size: usize, (threads, limit): (usize, usize)) {
-    let length = (8 << 20).max(3 * block_size as u64 + 5);
+    // Not so many blocks that their index would need more than its share of the smallest limit.
+    let length = (8 << 20).min(1000 * block_size as u64).max(3 * block_size as u64 + 5);
     let expected = digest(Synthetic::new(length)).unwrap();
     let options = options(pipeline, level, block_size).threads(threads).memory_limit(limit as u64);
     let what = format!("{pipeline}, level {level}, {block_size} B, {threads} threads, {limit}");

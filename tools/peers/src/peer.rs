@@ -132,8 +132,11 @@ pub struct Zstd {
 
 impl Zstd {
     pub fn new(level: u8, chunk_log: u8) -> Result<Self> {
+        let mut compressor = zstd::bulk::Compressor::new(level.into())?;
+        // As the command does; ranvil's blocks have theirs.
+        compressor.include_checksum(true)?;
         Ok(Self {
-            compressor: zstd::bulk::Compressor::new(level.into())?,
+            compressor,
             decompressor: zstd::bulk::Decompressor::new()?,
             chunks: Chunks::new(chunk_log),
         })
