@@ -90,7 +90,7 @@ pub enum BlockKind {
     Stored = 0,
     /// One byte value, repeated.
     Single = 1,
-    /// Lane streams behind a table.
+    /// Lane streams behind a table, or an LZ block's parts.
     Coded = 2,
 }
 

@@ -21,7 +21,7 @@ fn rebuild(model: Model, streams: View<'_>, raw: &mut [u8]) -> Result<(), BlockF
 }
 
 /// A set of instructions. A value is the proof that the processor has it: there is no other way to make one than to ask
-/// through [`new`](Self::new), [`best`](Self::best) or [`all`](Self::all).
+/// through [`new`](Self::new) or [`best`](Self::best) (or, in tests, `all`).
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Instructions(Set);
 

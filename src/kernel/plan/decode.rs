@@ -43,7 +43,7 @@ impl DecodePlan {
     pub const BLOCKS: BufferId = BufferId(0);
     /// Upload: the payloads, each from a multiple of 4 bytes.
     pub const PAYLOAD: BufferId = BufferId(1);
-    /// Device: 256 frequencies a block.
+    /// Device: 256 entries a block, frequencies or codes.
     pub const TABLES: BufferId = BufferId(2);
     /// Device: where segments begin.
     pub const STREAMS: BufferId = BufferId(3);
