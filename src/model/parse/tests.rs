@@ -76,8 +76,13 @@ fn adversarial(length: usize) -> Vec<(&'static str, Vec<u8>)> {
         bytes.truncate(length);
         bytes
     };
-    // Every three-bit window once, then the next, so many short equal stretches.
-    let windows = (0..length).map(|at| ((at / 3) >> (2 - at % 3) & 1) as u8).collect();
+    // A de Bruijn sequence but for its zeros: every other window of 19 bits occurs once (a maximal shift register).
+    let mut register = 1_u32;
+    let de_bruijn = std::iter::repeat_with(|| {
+        let next = register ^ register >> 1 ^ register >> 2 ^ register >> 5;
+        register = register >> 1 | (next & 1) << 18;
+        (register & 1) as u8
+    });
     let period = |n: usize| (0..length).map(|at| (at % n) as u8).collect::<Vec<_>>();
     // The same five bytes before ever different ones: all hashes of five bytes are equal.
     let tails = noise(length, 256);
@@ -91,7 +96,7 @@ fn adversarial(length: usize) -> Vec<(&'static str, Vec<u8>)> {
         ("period 255", period(255)),
         ("drifting from 5", drifting(5)),
         ("drifting from 300", drifting(300)),
-        ("windows", windows),
+        ("de Bruijn", de_bruijn.take(length).collect()),
         ("two symbols", noise(length, 2)),
         ("four symbols", noise(length, 4)),
         ("noise", noise(length, 256)),
@@ -115,12 +120,14 @@ fn work_is_linear() {
     let mut list = Vec::new();
     for length in [1 << 16, 1 << 19] {
         for (name, raw) in adversarial(length) {
-            for level in 1..=9 {
-                Parser::new().parse(&raw, Model::LzSeq, level, &mut list);
+            for (level, model) in
+                (1..=9).flat_map(|level| [Model::Lz77, Model::LzSeq].map(|model| (level, model)))
+            {
+                Parser::new().parse(&raw, model, level, &mut list);
                 let work = bytes::work::take();
                 assert!(
                     work < 8 * length,
-                    "{name}, level {level}: {work} comparisons of {length} bytes"
+                    "{name}, {model:?}, level {level}: {work} comparisons of {length} bytes"
                 );
             }
         }
