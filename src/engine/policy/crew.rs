@@ -67,11 +67,9 @@ impl Crew {
         }
     }
 
-    /// Whether a block that came now would have to wait; of a later stage, whose worker may go on with it, whether
-    /// another block waits for that worker.
-    pub fn is_busy(&self, kind: Kind) -> bool {
-        let queued: u64 = self.queued.iter().map(|queued| queued.tasks).sum();
-        queued + u64::from(kind == WHOLE) > self.idle as u64
+    /// Whether blocks wait that no idle worker is about to begin, if so many `more` were queued.
+    pub fn has_waiting(&self, more: u64) -> bool {
+        self.queued.iter().map(|queued| queued.tasks).sum::<u64>() + more > self.idle as u64
     }
 
     /// What a task takes once it has begun; `None` if nothing like it has been measured.

@@ -35,8 +35,6 @@ const BEHIND: Kind = Kind(3);
 /// The share of the time that a run has taken so far that may be lost waiting for a device that stalls. Stalls cost
 /// twice that at most: once here, and once for the last block in its time.
 const PATIENCE: f64 = 0.01;
-/// A batch is overdue when it has taken longer than expected by this share.
-const OVERDUE: f64 = 0.5;
 /// Half-life of pressure in nanoseconds as long as no service time is known.
 const HALF_LIFE: f64 = 1e6;
 
@@ -148,6 +146,13 @@ impl Policy {
         self.devices[device].start(batch, now, bytes);
     }
 
+    /// The input of a batch is there: its service begins. Without this call the time that it took to get there counts as
+    /// the device's latency.
+    pub fn loaded(&mut self, device: usize, batch: u64, now: u64) {
+        self.see(now);
+        self.devices[device].load(batch, now);
+    }
+
     /// A batch is done.
     pub fn arrived(&mut self, device: usize, batch: u64, now: u64) {
         self.see(now);
@@ -165,7 +170,8 @@ impl Policy {
     /// noted: the caller says what became of it with [`sent`](Self::sent) or [`queued`](Self::queued).
     pub fn choose(&mut self, now: u64, kind: Kind, bytes: u64) -> Place {
         self.see(now);
-        if self.crew.is_busy(kind)
+        // A worker goes on at once with a block that it has. Then it matters whether others wait for it.
+        if self.crew.has_waiting(u64::from(kind == WHOLE))
             && let Some(device) = self.probe(now, bytes)
         {
             return Place::Device(device);
@@ -225,7 +231,7 @@ impl Policy {
         let queue = &self.devices[device];
         let pulls = match (queue.finish(now, bytes), self.crew.cost(kind, bytes)) {
             _ if queue.failed => false,
-            (None, _) => queue.wants_probe() && self.crew.is_busy(kind),
+            (None, _) => queue.wants_probe() && self.crew.has_waiting(0),
             (Some(_), None) => queue.held() == 0,
             // Whichever block it takes, the queue gets shorter by its last.
             (Some(finish), Some(cost)) => {
@@ -240,17 +246,35 @@ impl Policy {
     }
 
     /// Whether an idle worker is to take a block back that waits in a device's channel: where it does it before the
-    /// device would have done everything that waits.
+    /// device would have done everything that waits, or the device is not on time.
     pub fn reclaims(&self, device: usize, now: u64, kind: Kind, bytes: u64) -> bool {
         let queue = &self.devices[device];
         match (queue.finish(now, 0), self.crew.cost(kind, bytes)) {
-            (Some(finish), Some(cost)) if !queue.failed => cost < finish + self.crew.behind(bytes),
+            (Some(finish), Some(cost)) if !queue.failed && queue.is_on_time(now) => {
+                cost < finish + self.crew.behind(bytes)
+            }
             _ => true,
         }
     }
 
-    /// Whether an idle worker is to do a block as well that a device has in flight (backup execution: Dean and
-    /// Ghemawat, MapReduce, 2004). `draining` says that nothing else will come until blocks in flight are done.
+    /// A device that is late: what it holds should be done before anything new, as the window of blocks in flight
+    /// closes behind it.
+    pub fn late(&self, now: u64) -> Option<usize> {
+        let late = |device: &DeviceQueue| self.late_in(device, now).is_some_and(|left| left <= 0.0);
+        self.devices.iter().position(|device| !device.failed && late(device))
+    }
+
+    fn late_in(&self, device: &DeviceQueue, now: u64) -> Option<f64> {
+        device.late_in(now, |bytes| self.crew.cost(ENTROPY, bytes).unwrap_or(HALF_LIFE))
+    }
+
+    /// Whether a worker is to do a block as well that a device has in flight (backup execution: Dean and Ghemawat,
+    /// MapReduce, 2004). `draining` says that the worker has nothing else to do and nothing else will come until blocks
+    /// in flight are done.
+    ///
+    /// Where the device is late, always. A worker that has other blocks to do is better off with those as long as it is
+    /// not. One that has not loses nothing: it leaves the block to the device if that is expected to be sooner,
+    /// but only where a run has taken so long that it can bear the wait for a device that turns out to have stalled.
     pub fn hedges(
         &self,
         device: usize,
@@ -261,17 +285,18 @@ impl Policy {
         draining: bool,
     ) -> Hedge {
         let queue = &self.devices[device];
-        let (Some(arrival), Some(cost)) = (queue.arrival(now, batch), self.crew.cost(kind, bytes))
-        else {
-            return Hedge::Now;
+        let cost = self.crew.cost(kind, bytes).unwrap_or(HALF_LIFE);
+        let late_in = self.late_in(queue, now).unwrap_or(0.0);
+        let is_sooner = || {
+            let elapsed = now.saturating_sub(self.began.unwrap_or(now)) as f64;
+            queue.arrival(now, batch).is_none_or(|arrival| {
+                arrival + self.crew.behind(bytes) >= cost || late_in > PATIENCE * elapsed
+            })
         };
-        let overdue = arrival + OVERDUE * queue.usual(bytes);
-        let elapsed = now.saturating_sub(self.began.unwrap_or(now)) as f64;
-        let is_sooner = arrival + self.crew.behind(bytes) >= cost || overdue > PATIENCE * elapsed;
-        if queue.failed || overdue <= 0.0 || (draining && is_sooner) {
+        if queue.failed || late_in <= 0.0 || (draining && is_sooner()) {
             Hedge::Now
         } else {
-            Hedge::At(now + overdue as u64 + 1)
+            Hedge::At(now + late_in as u64 + 1)
         }
     }
 

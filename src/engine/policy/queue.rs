@@ -4,12 +4,15 @@ use std::collections::VecDeque;
 
 use super::{
     pressure::Pressure,
-    rates::{DevicePrior, Service},
+    rates::{DevicePrior, Rate, Service},
 };
 
 /// Blocks that a device is given before anything is known of it: the first alone and the second behind it tell its
 /// latency from its rate.
 const PROBE: u32 = 2;
+
+/// A batch is late when it has taken longer than expected by this share.
+const OVERDUE: f64 = 0.5;
 
 pub(super) struct DeviceQueue {
     measured: DevicePrior,
@@ -19,6 +22,7 @@ pub(super) struct DeviceQueue {
     waiting: u64,
     in_flight: VecDeque<Batch>,
     last_arrival: u64,
+    loading: Rate,
     /// Blocks that it was given as a probe.
     probed: u32,
     pub failed: bool,
@@ -26,6 +30,7 @@ pub(super) struct DeviceQueue {
 
 struct Batch {
     number: u64,
+    /// When it was given a slot and, later, when its input was there.
     started: u64,
     bytes: u64,
 }
@@ -40,6 +45,7 @@ impl DeviceQueue {
             waiting: 0,
             in_flight: VecDeque::new(),
             last_arrival: 0,
+            loading: Rate::default(),
             probed: 0,
             failed: false,
         }
@@ -66,6 +72,13 @@ impl DeviceQueue {
     pub fn start(&mut self, number: u64, now: u64, bytes: u64) {
         self.waiting = self.waiting.saturating_sub(bytes);
         self.in_flight.push_back(Batch { number, started: now, bytes });
+    }
+
+    pub fn load(&mut self, number: u64, now: u64) {
+        if let Some(batch) = self.in_flight.iter_mut().find(|batch| batch.number == number) {
+            self.loading.learn(batch.bytes, now.saturating_sub(batch.started));
+            batch.started = now;
+        }
     }
 
     pub fn arrive(&mut self, number: u64, now: u64) {
@@ -97,17 +110,39 @@ impl DeviceQueue {
         self.waiting + self.in_flight.iter().map(|batch| batch.bytes).sum::<u64>()
     }
 
-    /// When, from now, all that it holds and `bytes` more will have arrived; `None` if nothing is known.
+    /// When, from now, all that it holds and `bytes` more will have arrived; `None` if nothing is known. What waits goes
+    /// as one batch.
     pub fn finish(&self, now: u64, bytes: u64) -> Option<f64> {
         let service = self.service?;
-        let through = self.through(now, service, u64::MAX).max(0.0);
-        Some(through + (self.waiting + bytes) as f64 * service.ns_per_byte + service.latency)
+        let bytes = self.waiting + bytes;
+        // It is loaded while the device does what it has.
+        let loaded = self.loading.ns(bytes).unwrap_or(0.0);
+        let begin = self.through(now, service, u64::MAX).max(loaded);
+        Some(begin + service.time(bytes) + service.latency)
     }
 
     /// When, from now, a batch will arrive; negative if it should have; `None` if nothing is known.
     pub fn arrival(&self, now: u64, number: u64) -> Option<f64> {
         let service = self.service?;
         Some(self.through(now, service, number) + service.latency)
+    }
+
+    /// In how many nanoseconds what is in flight is late: when the oldest batch takes longer than expected by the share
+    /// [`OVERDUE`]; of a cold device, longer than one CPU worker, as `cost` tells.
+    pub fn late_in(&self, now: u64, cost: impl FnOnce(u64) -> f64) -> Option<f64> {
+        let batch = self.in_flight.front()?;
+        let spent = now.saturating_sub(batch.started.max(self.last_arrival)) as f64;
+        let expected = match self.service {
+            None => cost(batch.bytes),
+            Some(service) => (1.0 + OVERDUE) * (service.time(batch.bytes) + service.latency),
+        };
+        Some(expected - spent)
+    }
+
+    /// Whether no batch should have arrived that has not.
+    pub fn is_on_time(&self, now: u64) -> bool {
+        let oldest = self.in_flight.front();
+        oldest.is_none_or(|batch| self.arrival(now, batch.number).is_some_and(|left| left >= 0.0))
     }
 
     /// When, from now, the device is through with the batches in flight, as far as `last`; negative if that is past.
@@ -118,8 +153,7 @@ impl DeviceQueue {
         let ago = |time: u64| now.saturating_sub(time) as f64;
         let mut through = -ago(self.last_arrival) - service.latency;
         for batch in &self.in_flight {
-            let time = batch.bytes as f64 * service.ns_per_byte;
-            let expected = through.max(-ago(batch.started)) + time;
+            let expected = through.max(-ago(batch.started)) + service.time(batch.bytes);
             let late = -(expected + service.latency);
             if batch.number == last {
                 return expected;
@@ -132,8 +166,8 @@ impl DeviceQueue {
     /// How long a batch of its usual size takes, roughly: the half-life of pressure.
     pub fn usual(&self, bytes: u64) -> f64 {
         self.service.map_or(0.0, |service| {
-            let batch = self.in_flight.back().map_or(bytes, |batch| batch.bytes);
-            service.latency + batch as f64 * service.ns_per_byte
+            let bytes = self.in_flight.back().map_or(bytes, |batch| batch.bytes);
+            service.time(bytes) + service.latency
         })
     }
 
@@ -146,7 +180,7 @@ impl DeviceQueue {
         let mut measured = self.measured;
         if let (Some(service), Some(batch)) = (self.service, self.in_flight.front()) {
             let spent = now.saturating_sub(batch.started.max(self.last_arrival));
-            if spent as f64 > service.latency + batch.bytes as f64 * service.ns_per_byte {
+            if spent as f64 > service.time(batch.bytes) + service.latency {
                 measured.learn(true, batch.bytes, spent);
             }
         }

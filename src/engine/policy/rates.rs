@@ -9,8 +9,8 @@ const CPU_DECAY: f64 = 15.0 / 16.0;
 const DEVICE_DECAY: f64 = 0.75;
 /// The share of its weight with which an earlier run's estimate enters a run: a few own measurements outweigh it.
 const PRIOR_WEIGHT: f64 = 0.25;
-/// Weight of the assumption that a device has no latency, until batches of several sizes tell it from the rate.
-const NO_LATENCY: f64 = 0.01;
+/// Weight of the assumption that a batch costs nothing beside its bytes, until batches of several sizes say otherwise.
+const RIDGE: f64 = 0.01;
 
 /// Time per raw byte.
 #[derive(Clone, Copy, Default, PartialEq, Debug)]
@@ -48,72 +48,104 @@ impl CpuPrior {
     }
 }
 
-/// What a device needs for a batch: a latency, which batches in its pipeline share, and time per raw byte. What
-/// earlier runs measured; `Default` is nothing.
+/// What a device needs for a batch. What earlier runs measured; `Default` is nothing.
 ///
-/// The two are a least-squares fit (recursive, with exponential forgetting) of `time = alone * latency + bytes * rate`,
-/// where `alone` is 1 for a batch that found the device idle, timed from its start, and 0 for one that came back to
-/// back with its predecessor, timed from that one's arrival. Larger batches weigh more, so a cost per batch is spread
-/// over the sizes that the device really gets.
+/// A batch that came back to back with its predecessor took, since that one's arrival, what it occupies the device:
+/// `per_batch + bytes * ns_per_byte`. One that found the device idle took that since its start, and the latency, which
+/// batches in a pipeline share.
 #[derive(Clone, Copy, Default, PartialEq, Debug)]
 pub(crate) struct DevicePrior {
-    alone: f64,
-    alone_bytes: f64,
-    bytes2: f64,
-    alone_ns: f64,
-    bytes_ns: f64,
+    alone: Fit,
+    pipelined: Fit,
 }
 
 /// [`DevicePrior`] solved.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Service {
+pub(crate) struct Service {
     pub latency: f64,
+    pub per_batch: f64,
     pub ns_per_byte: f64,
+}
+
+impl Service {
+    /// How long a batch occupies the device.
+    pub fn time(&self, bytes: u64) -> f64 {
+        self.per_batch + bytes as f64 * self.ns_per_byte
+    }
 }
 
 impl DevicePrior {
     pub fn learn(&mut self, alone: bool, bytes: u64, ns: u64) {
-        let (alone, bytes, ns) = (f64::from(u8::from(alone)), bytes as f64, ns as f64);
-        for (sum, new) in [
-            (&mut self.alone, alone),
-            (&mut self.alone_bytes, alone * bytes),
-            (&mut self.bytes2, bytes * bytes),
-            (&mut self.alone_ns, alone * ns),
-            (&mut self.bytes_ns, bytes * ns),
-        ] {
-            *sum = *sum * DEVICE_DECAY + new;
-        }
+        let fit = if alone { &mut self.alone } else { &mut self.pipelined };
+        fit.learn(bytes as f64, ns as f64);
     }
 
     /// `None` if nothing has been measured.
-    pub(super) fn service(&self) -> Option<Service> {
-        if self.bytes2 <= 0.0 {
-            return None;
-        }
-        let alone = self.alone * (1.0 + NO_LATENCY);
-        let determinant = alone * self.bytes2 - self.alone_bytes * self.alone_bytes;
-        let latency = if determinant > 0.0 {
-            (self.alone_ns * self.bytes2 - self.alone_bytes * self.bytes_ns) / determinant
-        } else {
-            0.0
+    pub(crate) fn service(&self) -> Option<Service> {
+        let (fit, latency) = match (self.pipelined.solve(), self.alone.solve()) {
+            (Some(fit), Some(_)) => (fit, self.alone.excess(fit)),
+            (Some(fit), None) | (None, Some(fit)) => (fit, 0.0),
+            (None, None) => return None,
         };
-        // Neither is negative: noise in batches of nearly equal size would have it so.
-        let most = if self.alone_bytes > 0.0 { self.bytes_ns / self.alone_bytes } else { 0.0 };
-        let latency = latency.clamp(0.0, most);
-        let ns_per_byte = (self.bytes_ns - latency * self.alone_bytes) / self.bytes2;
-        Some(Service { latency, ns_per_byte })
+        Some(Service { latency, per_batch: fit.0, ns_per_byte: fit.1 })
     }
 
     /// As the beginning of another run's measurements.
     pub(super) fn aged(self) -> Self {
-        let Self { alone, alone_bytes, bytes2, alone_ns, bytes_ns } = self;
         Self {
-            alone: alone * PRIOR_WEIGHT,
-            alone_bytes: alone_bytes * PRIOR_WEIGHT,
-            bytes2: bytes2 * PRIOR_WEIGHT,
-            alone_ns: alone_ns * PRIOR_WEIGHT,
-            bytes_ns: bytes_ns * PRIOR_WEIGHT,
+            alone: self.alone.scaled(PRIOR_WEIGHT),
+            pipelined: self.pipelined.scaled(PRIOR_WEIGHT),
         }
+    }
+}
+
+/// A least-squares fit of a line, with exponential forgetting: sums over `(bytes, ns)`.
+#[derive(Clone, Copy, Default, PartialEq, Debug)]
+struct Fit {
+    weight: f64,
+    bytes: f64,
+    bytes2: f64,
+    ns: f64,
+    bytes_ns: f64,
+}
+
+impl Fit {
+    fn learn(&mut self, bytes: f64, ns: f64) {
+        let Self { weight, bytes: b, bytes2, ns: n, bytes_ns } = self.scaled(DEVICE_DECAY);
+        *self = Self {
+            weight: weight + 1.0,
+            bytes: b + bytes,
+            bytes2: bytes2 + bytes * bytes,
+            ns: n + ns,
+            bytes_ns: bytes_ns + bytes * ns,
+        };
+    }
+
+    fn scaled(&self, by: f64) -> Self {
+        Self {
+            weight: self.weight * by,
+            bytes: self.bytes * by,
+            bytes2: self.bytes2 * by,
+            ns: self.ns * by,
+            bytes_ns: self.bytes_ns * by,
+        }
+    }
+
+    /// The constant and the slope, neither negative. As long as all batches are of one size the slope has it all: the
+    /// constant is pulled to 0 a little (ridge regression).
+    fn solve(&self) -> Option<(f64, f64)> {
+        if self.bytes2 <= 0.0 {
+            return None;
+        }
+        let determinant = self.weight * (1.0 + RIDGE) * self.bytes2 - self.bytes * self.bytes;
+        let constant = (self.ns * self.bytes2 - self.bytes * self.bytes_ns) / determinant;
+        let constant = constant.clamp(0.0, self.bytes_ns / self.bytes);
+        Some((constant, (self.bytes_ns - constant * self.bytes) / self.bytes2))
+    }
+
+    /// By how much the mean lies above another line; not negative.
+    fn excess(&self, (constant, slope): (f64, f64)) -> f64 {
+        ((self.ns - slope * self.bytes) / self.weight - constant).max(0.0)
     }
 }
 
@@ -132,20 +164,21 @@ mod tests {
     }
 
     #[test]
-    fn latency_and_rate_are_told_apart_by_batches_of_two_sizes_or_in_a_pipeline() {
-        for second in [(true, 8000, 50_000 + 8000), (false, 1000, 1000)] {
-            let mut device = DevicePrior::default();
-            assert!(device.service().is_none());
-            device.learn(true, 1000, 50_000 + 1000);
-            let first = device.service().unwrap();
-            assert!(first.latency < 1.0, "one batch says nothing of latency: {first:?}");
-            (0..8).for_each(|_| {
-                device.learn(second.0, second.1, second.2);
-                device.learn(true, 1000, 50_000 + 1000);
-            });
-            let both = device.service().unwrap();
-            assert!((both.latency / 50_000.0 - 1.0).abs() < 0.1, "{both:?}");
-            assert!((both.ns_per_byte - 1.0).abs() < 0.7, "{both:?}");
+    fn latency_cost_of_a_batch_and_rate_are_told_apart() {
+        let mut device = DevicePrior::default();
+        assert!(device.service().is_none());
+        device.learn(true, 1000, 50_000 + 3000 + 1000);
+        let first = device.service().unwrap();
+        assert!(first.per_batch < 1.0, "one batch says nothing of the cost of others: {first:?}");
+        for bytes in [1000, 20_000, 4000, 1000, 10_000] {
+            device.learn(false, bytes, 3000 + bytes);
+            device.learn(true, 1000, 50_000 + 3000 + 1000);
+        }
+        let service = device.service().unwrap();
+        for (found, real) in
+            [(service.latency, 50_000.0), (service.per_batch, 3000.0), (service.ns_per_byte, 1.0)]
+        {
+            assert!((found / real - 1.0).abs() < 0.05, "{service:?}");
         }
     }
 
@@ -156,8 +189,10 @@ mod tests {
             for (alone, bytes, ns) in [(true, 1000, small), (true, 1001, large), (false, 999, 0)] {
                 device.learn(alone, bytes, ns);
                 let service = device.service().unwrap();
-                assert!(service.latency >= 0.0 && service.ns_per_byte >= 0.0, "{service:?}");
-                assert!(service.latency.is_finite() && service.ns_per_byte.is_finite());
+                let Service { latency, per_batch, ns_per_byte } = service;
+                for found in [latency, per_batch, ns_per_byte] {
+                    assert!(found >= 0.0 && found.is_finite(), "{service:?}");
+                }
             }
         }
     }
