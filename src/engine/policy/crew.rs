@@ -1,7 +1,7 @@
 //! The CPU workers, as far as the policy knows: what they run and what waits for them.
 
 use super::{
-    BEHIND, ENTROPY, KINDS, Kind, MODEL, WHOLE,
+    BEHIND, ENTROPY, KINDS, Kind, LOAD, MODEL, WHOLE,
     rates::{CpuPrior, Rate},
 };
 
@@ -86,6 +86,11 @@ impl Crew {
     /// What is to be done for a block that a device codes; nothing, as long as nothing is known.
     pub fn behind(&self, bytes: u64) -> f64 {
         self.cost(BEHIND, bytes).unwrap_or(0.0)
+    }
+
+    /// Its copy to the device, likewise.
+    pub fn load(&self, bytes: u64) -> f64 {
+        self.cost(LOAD, bytes).unwrap_or(0.0)
     }
 
     /// When a task would be done, from now, that takes `cost` and is begun after all that is queued and after `more`

@@ -26,11 +26,12 @@ pub(crate) use self::rates::{CpuPrior, DevicePrior};
 use self::{crew::Crew, queue::DeviceQueue};
 
 /// How many kinds there are.
-const KINDS: usize = 4;
+const KINDS: usize = 5;
 const WHOLE: Kind = Kind(0);
 const MODEL: Kind = Kind(1);
 const ENTROPY: Kind = Kind(2);
 const BEHIND: Kind = Kind(3);
+const LOAD: Kind = Kind(4);
 
 /// The share of the time that a run has taken so far that may be lost waiting for a device that stalls. Stalls cost
 /// twice that at most: once here, and once for the last block in its time.
@@ -39,7 +40,7 @@ const PATIENCE: f64 = 0.01;
 const HALF_LIFE: f64 = 1e6;
 
 /// What the cost of a task on the CPU depends on: 0 is a whole block, 1 the model's stage, 2 the entropy stage and what
-/// comes behind it, 3 what comes behind a device.
+/// comes behind it, 3 what comes behind a device, 4 the copy to a device.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Kind(pub u8);
 
@@ -180,7 +181,7 @@ impl Policy {
             return Place::Cpu; // It comes first where nothing is known.
         };
         // What a device codes leaves the workers something to do as well.
-        if cost <= behind {
+        if cost <= behind + self.crew.load(bytes) {
             return Place::Cpu;
         }
         let mut best = (self.crew.finish(now, cost, self.owed()), Place::Cpu);
@@ -206,7 +207,10 @@ impl Policy {
 
     /// Work that the blocks at the devices will yet be for the workers.
     fn owed(&self) -> f64 {
-        self.crew.behind(self.devices.iter().map(DeviceQueue::held).sum())
+        let held = |device: &DeviceQueue| {
+            self.crew.behind(device.held()) + self.crew.load(device.unloaded())
+        };
+        self.devices.iter().map(held).sum()
     }
 
     /// The device that is expected to finish a block first, for one that no worker may do; `None` if all have failed.
@@ -235,7 +239,8 @@ impl Policy {
             (Some(_), None) => queue.held() == 0,
             // Whichever block it takes, the queue gets shorter by its last.
             (Some(finish), Some(cost)) => {
-                behind < cost && finish + behind < self.crew.finish(now, cost, self.owed() - cost)
+                behind + self.crew.load(bytes) < cost
+                    && finish + behind < self.crew.finish(now, cost, self.owed() - cost)
             }
         };
         if pulls {

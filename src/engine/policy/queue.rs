@@ -32,6 +32,7 @@ struct Batch {
     number: u64,
     /// When it was given a slot and, later, when its input was there.
     started: u64,
+    loaded: bool,
     bytes: u64,
 }
 
@@ -71,13 +72,13 @@ impl DeviceQueue {
 
     pub fn start(&mut self, number: u64, now: u64, bytes: u64) {
         self.waiting = self.waiting.saturating_sub(bytes);
-        self.in_flight.push_back(Batch { number, started: now, bytes });
+        self.in_flight.push_back(Batch { number, started: now, loaded: false, bytes });
     }
 
     pub fn load(&mut self, number: u64, now: u64) {
         if let Some(batch) = self.in_flight.iter_mut().find(|batch| batch.number == number) {
             self.loading.learn(batch.bytes, now.saturating_sub(batch.started));
-            batch.started = now;
+            (batch.started, batch.loaded) = (now, true);
         }
     }
 
@@ -108,6 +109,12 @@ impl DeviceQueue {
     /// Raw bytes that it holds.
     pub fn held(&self) -> u64 {
         self.waiting + self.in_flight.iter().map(|batch| batch.bytes).sum::<u64>()
+    }
+
+    /// Raw bytes that are yet to be copied to it.
+    pub fn unloaded(&self) -> u64 {
+        let loading = self.in_flight.iter().filter(|batch| !batch.loaded);
+        self.waiting + loading.map(|batch| batch.bytes).sum::<u64>()
     }
 
     /// When, from now, all that it holds and `bytes` more will have arrived; `None` if nothing is known. What waits goes
