@@ -21,6 +21,8 @@ pub(crate) struct Job {
     pub work: Work,
     /// When it is served.
     pub class: Class,
+    /// Whether it is for a device and nobody else.
+    pub strict: bool,
     /// The block, and what the engine does with it afterwards: nothing to the accelerator.
     pub rest: Option<Box<Rest>>,
 }
@@ -37,14 +39,15 @@ pub(crate) enum Class {
 }
 
 /// The two directions. A part is coded by itself, as a block of a pipeline without a model; such a block is one part.
+/// The input is shared with a worker that does the same because the device is late.
 #[derive(Debug)]
 pub(crate) enum Work {
     /// Encode the parts of `raw`; their payloads are written to `payload` (cleared first), those of stored parts left
     /// out.
-    Encode { raw: Vec<u8>, parts: Vec<EncodePart>, segment_log: u8, payload: Vec<u8> },
+    Encode { raw: Arc<Vec<u8>>, parts: Vec<EncodePart>, segment_log: u8, payload: Vec<u8> },
     /// Decode the parts of `payload` to their ranges of `raw`, which lie end to end (cleared first). Neither the parts'
     /// table logs nor their payloads have been checked.
-    Decode { payload: Vec<u8>, parts: Vec<DecodePart>, segment_log: u8, raw: Vec<u8> },
+    Decode { payload: Arc<Vec<u8>>, parts: Vec<DecodePart>, segment_log: u8, raw: Vec<u8> },
 }
 
 impl Work {
