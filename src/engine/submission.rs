@@ -79,6 +79,7 @@ impl Submission {
         for batch in self.batches.iter_mut().filter(|batch| !batch.started) {
             if batch.loading.is_done() {
                 self.accelerator.start(batch.slot)?;
+                fleet.policy().loaded(self.station.index, batch.number, now);
                 (batch.started, busy) = (true, true);
                 if batch.shared {
                     crew.started();
@@ -151,7 +152,9 @@ impl Submission {
         };
         loop {
             let job = self.station.channel.next(|job| fits(job, parts, raw_bytes, &batch[0]));
-            let Some(job) = job.or_else(|| crew.spare()) else { break };
+            // A full batch would hold a spare block back from workers and devices alike.
+            let room = parts < limit.parts && raw_bytes < limit.raw_bytes;
+            let Some(job) = job.or_else(|| if room { crew.spare() } else { None }) else { break };
             if !fits(&job, parts, raw_bytes, &batch[0]) {
                 self.held = Some(job); // A spare one.
                 break;
