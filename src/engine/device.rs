@@ -141,11 +141,11 @@ impl Crew for Hands {
         (0..helpers).for_each(|_| workers.wake());
     }
 
-    fn spare(&self) -> Option<Job> {
+    fn spare(&self, accept: &dyn Fn(&Job) -> bool) -> Option<Job> {
         let Surroundings { desk, workers, .. } = &self.surroundings;
         let fleet = desk.fleet()?;
         let task = workers.take_queued(|task| match task {
-            BlockTask::Either(job) => {
+            BlockTask::Either(job) if accept(job) => {
                 let bytes = job.work.raw_bytes() as u64;
                 fleet.policy().pulls(self.station.index, telemetry::clock(), WHOLE, bytes)
             }
