@@ -64,6 +64,7 @@ mod pipeline;
 mod sched;
 mod seek;
 mod stream;
+mod telemetry;
 mod vk;
 mod walk;
 
