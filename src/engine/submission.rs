@@ -18,8 +18,8 @@ pub(crate) trait Crew {
     fn complete(&self, job: Job, unload: Unload);
     /// Do what the device will not: it `failed` on the job, or was never given it.
     fn stand_in(&self, job: Job, failed: bool);
-    /// A block that waits for a worker, if the device is to take it from there.
-    fn spare(&self) -> Option<Job>;
+    /// A block that waits for a worker and is acceptable, if the device is to take it from there.
+    fn spare(&self, accept: &dyn Fn(&Job) -> bool) -> Option<Job>;
     /// The device has begun a batch that the CPU may back up.
     fn started(&self) {}
     /// A batch has arrived.
@@ -33,8 +33,6 @@ pub(crate) struct Submission {
     batches: Vec<Batch>,
     /// The next batch's number.
     next: u64,
-    /// A job that a batch had no room for.
-    held: Option<Job>,
     lost: bool,
 }
 
@@ -51,7 +49,7 @@ struct Batch {
 
 impl Submission {
     pub fn new(accelerator: Box<dyn Accelerator>, station: Arc<Station>) -> Self {
-        Self { accelerator, station, batches: Vec::new(), next: 0, held: None, lost: false }
+        Self { accelerator, station, batches: Vec::new(), next: 0, lost: false }
     }
 
     /// Whether the device has failed: there will be nothing more to do.
@@ -87,15 +85,12 @@ impl Submission {
             }
         }
         while self.accelerator.idle_slots() > 0 {
-            let Some(first) = self.first(crew) else { break };
+            let first = self.station.channel.next(|_| true).or_else(|| crew.spare(&|_| true));
+            let Some(first) = first else { break };
             self.begin(first, now, fleet, crew)?;
             busy = true;
         }
         Ok(busy)
-    }
-
-    fn first(&mut self, crew: &dyn Crew) -> Option<Job> {
-        self.held.take().or_else(|| self.station.channel.next(|_| true)).or_else(|| crew.spare())
     }
 
     /// Gives a batch that begins with `first` a slot.
@@ -141,29 +136,22 @@ impl Submission {
     }
 
     /// What goes with a job into a batch, and their raw bytes.
-    fn gather(&mut self, first: Job, crew: &dyn Crew) -> (Vec<Job>, usize) {
+    fn gather(&self, first: Job, crew: &dyn Crew) -> (Vec<Job>, usize) {
         let limit = self.station.limit;
         let (mut parts, mut raw_bytes) = (first.work.parts(), first.work.raw_bytes());
         let mut batch = vec![first];
-        let fits = |job: &Job, parts: usize, raw_bytes: usize, first: &Job| {
-            parts + job.work.parts() <= limit.parts
-                && raw_bytes + job.work.raw_bytes() <= limit.raw_bytes
-                && first.work.may_share_batch(&job.work)
-        };
         loop {
-            let job = self.station.channel.next(|job| fits(job, parts, raw_bytes, &batch[0]));
-            // A full batch would hold a spare block back from workers and devices alike.
-            let room = parts < limit.parts && raw_bytes < limit.raw_bytes;
-            let Some(job) = job.or_else(|| if room { crew.spare() } else { None }) else { break };
-            if !fits(&job, parts, raw_bytes, &batch[0]) {
-                self.held = Some(job); // A spare one.
-                break;
-            }
+            let fits = |job: &Job| {
+                parts + job.work.parts() <= limit.parts
+                    && raw_bytes + job.work.raw_bytes() <= limit.raw_bytes
+                    && batch[0].work.may_share_batch(&job.work)
+            };
+            let job = self.station.channel.next(fits).or_else(|| crew.spare(&fits));
+            let Some(job) = job else { return (batch, raw_bytes) };
             parts += job.work.parts();
             raw_bytes += job.work.raw_bytes();
             batch.push(job);
         }
-        (batch, raw_bytes)
     }
 
     fn arrive(&mut self, arrival: Arrival, now: u64, fleet: &Fleet, crew: &dyn Crew) {
@@ -185,13 +173,13 @@ impl Submission {
         self.lost = true;
         fleet.policy().failed(self.station.index);
         let in_flight = self.station.ground();
-        let waiting = self.held.take().into_iter().chain(self.station.channel.close());
+        let waiting = self.station.channel.close();
         log::warn!(
             "{} failed ({error}): the CPU codes {} blocks instead",
             self.station.name,
             in_flight.len()
         );
         in_flight.into_iter().for_each(|job| crew.stand_in(job, true));
-        waiting.for_each(|job| crew.stand_in(job, false));
+        waiting.into_iter().for_each(|job| crew.stand_in(job, false));
     }
 }

@@ -389,12 +389,12 @@ impl Crew for Hands<'_> {
         self.queues.tasks.borrow_mut().push_back(Task::StandIn(job));
     }
 
-    fn spare(&self) -> Option<Job> {
+    fn spare(&self, accept: &dyn Fn(&Job) -> bool) -> Option<Job> {
         let mut tasks = self.queues.tasks.borrow_mut();
         let place = tasks.iter().position(|task| matches!(task, Task::Whole(_)))?;
         let Some(Task::Whole(job)) = tasks.get(place) else { unreachable!("it was found") };
         let bytes = job.work.raw_bytes() as u64;
-        if job.strict || !self.fleet.policy().pulls(self.device, self.now, WHOLE, bytes) {
+        if job.strict || !accept(job) || !self.fleet.policy().pulls(self.device, self.now, WHOLE, bytes) {
             return None;
         }
         match tasks.remove(place) {
