@@ -122,7 +122,7 @@ impl Desk {
         let draining = self.is_draining();
         let mut soonest: Option<u64> = None;
         for station in &fleet.stations {
-            let backup = station.back_up(|batch, bytes| {
+            let backup = station.back_up(false, |batch, bytes| {
                 match fleet.policy().hedges(
                     station.index,
                     batch,
@@ -148,6 +148,18 @@ impl Desk {
 }
 
 impl Fleet {
+    /// What a late device holds and others may do, oldest first. It comes before anything new, as the window of blocks in
+    /// flight closes behind it.
+    pub fn rescue(&self, station: &Arc<Station>) -> Vec<BlockTask> {
+        let in_flight = std::iter::from_fn(|| station.back_up(true, |_, _| true))
+            .map(|backup| BlockTask::Backup(backup, Arc::clone(station)));
+        let waiting = std::iter::from_fn(|| station.channel.next(|job| !job.strict)).map(|job| {
+            self.policy().withdrawn(station.index, job.work.raw_bytes() as u64);
+            BlockTask::StandIn(job, Side::Cpu)
+        });
+        in_flight.chain(waiting).collect()
+    }
+
     pub fn policy(&self) -> MutexGuard<'_, Policy> {
         self.policy.lock().unwrap_or_else(PoisonError::into_inner)
     }

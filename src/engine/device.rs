@@ -12,12 +12,13 @@ use std::{
         mpsc,
     },
     thread::{self, JoinHandle},
+    time::Duration,
 };
 
 use super::{
     accel::{Accelerator, Job, Load, Unload, Waker},
     block::{Finished, Side},
-    desk::{Desk, WHOLE},
+    desk::{Desk, Fleet, WHOLE},
     policy::{
         Policy,
         memory::{self, Workload},
@@ -30,6 +31,9 @@ use crate::{
     sched::{Outcome, Scheduler, panic_message},
     telemetry,
 };
+
+/// How often a submission thread looks again whether a late device holds more that others may do.
+const LATE_POLL: Duration = Duration::from_millis(10);
 
 /// A submission thread. Dropping it drops what has not been submitted and ends the thread.
 pub(super) struct Device {
@@ -103,10 +107,22 @@ impl Thread {
             if busy || self.hands.surroundings.workers.help(&mut scratch) {
                 continue;
             }
-            if let Err(error) = self.submission.accelerator.wait(None) {
+            let patience = self.rescue(fleet);
+            if let Err(error) = self.submission.accelerator.wait(patience) {
                 self.submission.fail(&error, fleet, &self.hands);
             }
         }
+    }
+
+    /// Gives the workers what the device is late with. Returns how long to wait until it may be.
+    fn rescue(&self, fleet: &Fleet) -> Option<Duration> {
+        let (station, now) = (&self.hands.station, telemetry::clock());
+        let late_at = fleet.policy().late_at(station.index, now)?;
+        if late_at > now {
+            return Some(Duration::from_nanos(late_at - now + 1));
+        }
+        fleet.rescue(station).into_iter().for_each(|task| self.hands.urgent(task));
+        Some(LATE_POLL)
     }
 }
 

@@ -105,6 +105,9 @@ fn complete(mut job: Job, unload: Unload, station: &Station, coder: &mut Coder) 
 
 /// The entropy stage on a copy of its output; `None` if the device is faster after all.
 fn back_up(mut backup: Backup, station: &Station, coder: &mut Coder) -> Option<Finished> {
+    if !station.holds(backup.id) {
+        return None;
+    }
     let outcome = coder.code_parts(&mut backup.work);
     let mut job = station.claim(backup.id)?;
     job.work = backup.work;
