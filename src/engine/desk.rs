@@ -148,8 +148,8 @@ impl Desk {
 }
 
 impl Fleet {
-    /// What a late device holds and others may do, oldest first. It comes before anything new, as the window of blocks in
-    /// flight closes behind it.
+    /// Some of what a late device holds and others may do, oldest first: one task for each worker, as it may yet come. That
+    /// goes before anything new, as the window of blocks in flight closes behind it.
     pub fn rescue(&self, station: &Arc<Station>) -> Vec<BlockTask> {
         let in_flight = std::iter::from_fn(|| station.back_up(true, |_, _| true))
             .map(|backup| BlockTask::Backup(backup, Arc::clone(station)));
@@ -157,7 +157,7 @@ impl Fleet {
             self.policy().withdrawn(station.index, job.work.raw_bytes() as u64);
             BlockTask::StandIn(job, Side::Cpu)
         });
-        in_flight.chain(waiting).collect()
+        in_flight.chain(waiting).take(self.workers).collect()
     }
 
     pub fn policy(&self) -> MutexGuard<'_, Policy> {

@@ -171,6 +171,9 @@ impl<'a> World<'a> {
     /// A submission thread that has nothing to do looks whether its device is late.
     fn rescue(&mut self, device: usize) -> bool {
         let now = self.now();
+        if !self.queues.urgent.borrow().is_empty() {
+            return false;
+        }
         let fleet = self.desk.fleet().expect("it was set");
         match fleet.policy().late_at(device, now) {
             None => return false,
