@@ -394,14 +394,10 @@ impl Crew for Hands<'_> {
         let place = tasks.iter().position(|task| matches!(task, Task::Whole(_)))?;
         let Some(Task::Whole(job)) = tasks.get(place) else { unreachable!("it was found") };
         let bytes = job.work.raw_bytes() as u64;
-<<<<<<< HEAD
         if job.strict
             || !accept(job)
             || !self.fleet.policy().pulls(self.device, self.now, WHOLE, bytes)
         {
-=======
-        if job.strict || !accept(job) || !self.fleet.policy().pulls(self.device, self.now, WHOLE, bytes) {
->>>>>>> refs/heads/policy
             return None;
         }
         match tasks.remove(place) {
