@@ -55,7 +55,7 @@ use crate::{
     Options, Pipeline,
     error::{Error, Result},
     format::BlockKind,
-    sched::{self, Scheduler, panic_message},
+    sched::{self, Forage, Scheduler, panic_message},
 };
 
 /// Threads beyond this number are of no use to anybody, and each takes memory before it starts.
@@ -228,8 +228,11 @@ impl Engine {
             let (sender, done) = mpsc::channel();
             let (simd, verifies) = (self.options.simd, self.config.verifies);
             let coder =
-                move || Coder::new(simd, verifies).expect("the caller's thread has made one");
-            let workers = Arc::new(Scheduler::new(self.plan.workers, coder, sender.clone()));
+                move |_| Coder::new(simd, verifies).expect("the caller's thread has made one");
+            let forage = |_, _: &mut crate::telemetry::Recorder| Forage::Sleep(None);
+            let run = crate::telemetry::Run::begin(self.options.telemetry.as_ref(), "test");
+            let workers = Scheduler::new(self.plan.workers, coder, forage, &run, sender.clone());
+            let workers = Arc::new(workers);
             Pool { device: None, workers, sender, done }
         })
     }

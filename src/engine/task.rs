@@ -25,7 +25,12 @@ impl Task for BlockTask {
     type Scratch = Coder;
     type Output = Finished;
 
-    fn run(self, coder: &mut Coder) -> Option<Finished> {
+    fn run(
+        self,
+        _worker: usize,
+        coder: &mut Coder,
+        _: &mut crate::telemetry::Recorder,
+    ) -> Option<Finished> {
         match self {
             Self::All(id, block) => Some(coder.code(id, block)),
             Self::Prepare(id, block, device) => match coder.prepare(id, block) {
