@@ -11,6 +11,7 @@ use crate::{
     error::{Error, Result},
     format::{BlockHeader, BlockKind, FrameHeader, FrameWriter, IndexEntry, entry, padding},
     stream::{Failure, output::Output},
+    telemetry::{Kind, Piece},
 };
 
 /// Compresses what is written to it into one frame.
@@ -79,7 +80,7 @@ impl<W: Write> Compressor<W> {
             error => error,
         })?;
         let expected = options.content_size.unwrap_or(0);
-        engine.expect_content(expected)?;
+        engine.expect_content(expected, 0)?;
         let compressor = Self {
             out: Output::new(inner),
             engine,
@@ -154,7 +155,9 @@ impl<W: Write> Compressor<W> {
 
     /// Empty buffers for a block. Writes out what has finished, and waits for it if there are no others.
     fn free_buffers(&mut self) -> Result<Buffers> {
-        self.engine.expect_content(self.taken)?;
+        // What has no announced end is expected to go on for as long again.
+        let expected = self.header.content_size.unwrap_or(self.taken.saturating_mul(2));
+        self.engine.expect_content(expected, self.taken)?;
         while let Some(block) = self.engine.next(false)? {
             self.write_block(block)?;
         }
@@ -184,6 +187,7 @@ impl<W: Write> Compressor<W> {
     fn flush_blocks(&mut self) -> Result<()> {
         self.engine.check_cancelled()?;
         self.submit();
+        self.engine.drain();
         while let Some(block) = self.engine.next(true)? {
             self.write_block(block)?;
         }
@@ -196,6 +200,7 @@ impl<W: Write> Compressor<W> {
     }
 
     fn write_block(&mut self, block: Finished) -> Result<()> {
+        self.engine.recorder().begin();
         self.write_header()?;
         let Ok(encoded) = block.outcome else {
             return Err(Error::Internal("a block was not encoded".to_owned()));
@@ -216,6 +221,9 @@ impl<W: Write> Compressor<W> {
             self.check_index((self.index.len() / IndexEntry::SIZE) as u64 + 1)?;
             self.index.extend_from_slice(&entry(&header).encode());
         }
+        let bytes = u64::from(header.coded_size);
+        let piece = Piece { name: "write", stages: &[], block: self.progress.blocks, bytes };
+        self.engine.recorder().lap_piece(Kind::Other, piece);
         self.progress.blocks += 1;
         self.progress.raw_bytes += u64::from(header.raw_size);
         self.progress.device_blocks += u64::from(block.side == Side::Device);
