@@ -26,6 +26,7 @@ pub(crate) const WHOLE: Kind = Kind(0);
 pub(crate) const MODEL: Kind = Kind(1);
 pub(crate) const ENTROPY: Kind = Kind(2);
 pub(crate) const BEHIND: Kind = Kind(3);
+pub(crate) const LOAD: Kind = Kind(4);
 
 /// See the [module](self).
 #[derive(Default)]

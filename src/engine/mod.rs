@@ -47,8 +47,9 @@ use self::{
     accel::{Accelerator, Job},
     budget::{Demand, Plan, Staging},
     desk::{Desk, MODEL, WHOLE},
-    device::{Device, Surroundings, start_fleet},
+    device::{Device, Surroundings, remember, start_fleet},
     order::Reorder,
+    policy::memory::Workload,
     route::{Devices, Opening},
     task::{BlockTask, Worker},
 };
@@ -125,6 +126,7 @@ struct Pool {
     devices: Vec<Device>,
     surroundings: Surroundings,
     done: Receiver<sched::Outcome<Finished>>,
+    workload: Workload,
 }
 
 impl Engine {
@@ -273,7 +275,7 @@ impl Engine {
         self.bytes += devices.iter().map(|device| device.staging_bytes()).sum::<u64>();
         self.recorder.memory(self.bytes);
         let pool = self.pool();
-        pool.devices = start_fleet(devices, workers, &pool.surroundings)?;
+        pool.devices = start_fleet(devices, workers, pool.workload, &pool.surroundings)?;
         Ok(())
     }
 
@@ -294,7 +296,8 @@ impl Engine {
             let workers = Scheduler::new(self.plan.workers, worker, forage, &run, sender.clone());
             let workers = Arc::new(workers);
             let surroundings = Surroundings { desk, workers, done: sender, run };
-            Pool { devices: Vec::new(), surroundings, done }
+            let workload = Workload { pipeline: self.config.pipeline, level: self.config.level };
+            Pool { devices: Vec::new(), surroundings, done, workload }
         })
     }
 
@@ -405,6 +408,12 @@ impl Engine {
             Some(token) if token.is_cancelled() => Err(Error::Cancelled),
             _ => Ok(()),
         }
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        remember(self.workload, &self.surroundings.desk);
     }
 }
 
