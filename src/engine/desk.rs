@@ -124,14 +124,14 @@ impl Desk {
                 return Forage::Task(BlockTask::StandIn(job, Side::Cpu));
             }
         }
-        self.back_up(fleet, now, recorder)
+        self.back_up(fleet, now)
     }
 
-    fn back_up(&self, fleet: &Fleet, now: u64, recorder: &mut Recorder) -> Forage<BlockTask> {
+    fn back_up(&self, fleet: &Fleet, now: u64) -> Forage<BlockTask> {
         let draining = self.is_draining();
         let mut soonest: Option<u64> = None;
         for station in &fleet.stations {
-            let backup = station.back_up(|batch, bytes| {
+            let backup = station.back_up(false, |batch, bytes| {
                 match fleet.policy().hedges(
                     station.index,
                     batch,
@@ -149,7 +149,6 @@ impl Desk {
                 }
             });
             if let Some(backup) = backup {
-                recorder.count(|stats| &mut stats.hedged_blocks);
                 return Forage::Task(BlockTask::Backup(backup, Arc::clone(station)));
             }
         }
@@ -158,6 +157,18 @@ impl Desk {
 }
 
 impl Fleet {
+    /// What a late device holds and others may do. It comes before anything new, as the window of blocks in flight closes
+    /// behind it.
+    pub fn rescue(&self, station: &Arc<Station>) -> Vec<BlockTask> {
+        let waiting = std::iter::from_fn(|| station.channel.withdraw(|_| true)).map(|job| {
+            self.policy().withdrawn(station.index, job.work.raw_bytes() as u64);
+            BlockTask::StandIn(job, Side::Cpu)
+        });
+        let in_flight = std::iter::from_fn(|| station.back_up(true, |_, _| true))
+            .map(|backup| BlockTask::Backup(backup, Arc::clone(station)));
+        waiting.chain(in_flight).collect()
+    }
+
     pub fn policy(&self) -> MutexGuard<'_, Policy> {
         self.policy.lock().unwrap_or_else(PoisonError::into_inner)
     }

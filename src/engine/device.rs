@@ -13,12 +13,13 @@ use std::{
         mpsc,
     },
     thread::{self, JoinHandle},
+    time::Duration,
 };
 
 use super::{
     accel::{Accelerator, Arrival, Job, Load, Unload, Waker},
     block::{Finished, Side},
-    desk::{Desk, WHOLE},
+    desk::{Desk, Fleet, WHOLE},
     policy::{
         Policy,
         memory::{self, Workload},
@@ -31,6 +32,9 @@ use crate::{
     sched::{Outcome, Scheduler, panic_message},
     telemetry::{self, BatchSpan, Kind, Recorder, Row, Run},
 };
+
+/// How often a submission thread looks again whether a late device holds more that others may do.
+const LATE_POLL: Duration = Duration::from_millis(10);
 
 /// A submission thread. Dropping it drops what has not been submitted and ends the thread.
 pub(super) struct Device {
@@ -117,12 +121,24 @@ impl Thread {
             if self.hands.surroundings.workers.help(&mut scratch, recorder) {
                 continue;
             }
-            let waited = self.submission.accelerator.wait(None);
-            recorder.begin();
+            let patience = self.rescue(fleet);
+            let waited = self.submission.accelerator.wait(patience);
+            self.hands.log.get_mut().recorder.begin();
             if let Err(error) = waited {
                 self.submission.fail(&error, fleet, &self.hands);
             }
         }
+    }
+
+    /// Gives the workers what the device is late with. Returns how long to wait until it may be.
+    fn rescue(&self, fleet: &Fleet) -> Option<Duration> {
+        let (station, now) = (&self.hands.station, telemetry::clock());
+        let late_at = fleet.policy().late_at(station.index, now)?;
+        if late_at > now {
+            return Some(Duration::from_nanos(late_at - now + 1));
+        }
+        fleet.rescue(station).into_iter().for_each(|task| self.hands.urgent(task));
+        Some(LATE_POLL)
     }
 }
 

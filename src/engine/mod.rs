@@ -27,6 +27,8 @@ mod device;
 mod order;
 mod policy;
 mod route;
+#[cfg(test)]
+mod sim;
 mod station;
 mod submission;
 mod task;

@@ -149,6 +149,7 @@ fn back_up(
     coder: &mut Coder,
     recorder: &mut Recorder,
 ) -> Option<Finished> {
+    recorder.count(|stats| &mut stats.hedged_blocks);
     let outcome =
         recorder.piece(Phase::Compute, backup.piece, || coder.code_parts(&mut backup.work));
     let mut job = station.claim(backup.id)?;

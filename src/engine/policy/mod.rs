@@ -270,6 +270,12 @@ impl Policy {
         self.devices.iter().position(|device| !device.failed && late(device))
     }
 
+    /// When a device will be late if nothing arrives; `None` while it has nothing.
+    pub fn late_at(&self, device: usize, now: u64) -> Option<u64> {
+        let device = self.devices.get(device).filter(|device| !device.failed)?;
+        self.late_in(device, now).map(|left| now.saturating_add_signed(left as i64))
+    }
+
     fn late_in(&self, device: &DeviceQueue, now: u64) -> Option<f64> {
         device.late_in(now, |bytes| self.crew.cost(ENTROPY, bytes).unwrap_or(HALF_LIFE))
     }
