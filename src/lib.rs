@@ -64,6 +64,7 @@ mod pipeline;
 mod sched;
 mod seek;
 mod stream;
+mod telemetry;
 mod vk;
 mod walk;
 
@@ -75,8 +76,13 @@ pub use options::{CancelToken, Options, Progress, SegmentProfile, Simd};
 pub use pipeline::Pipeline;
 pub use seek::SeekableReader;
 pub use stream::{Compressor, Decompressor};
+pub use telemetry::{
+    SchedulerStats, SideStats, StageStats, Telemetry, collect_process_stats, process_stats,
+};
 pub use vk::devices;
 
+#[doc(hidden)]
+pub use telemetry::record_nothing;
 #[doc(hidden)]
 pub use vk::testing;
 
