@@ -3,7 +3,7 @@
 
 use std::{fmt::Display, time::Duration};
 
-use crate::stub::{SchedulerStats, SideStats};
+use ranvil::{SchedulerStats, SideStats};
 
 /// A line that is being put together.
 pub struct Line(String);

@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::{Result, bail};
-use ranvil::Options;
+use ranvil::{Options, Telemetry};
 
 use crate::{
     args::is_dash,
@@ -17,7 +17,6 @@ use crate::{
     output::{Target, same_file},
     report::{self, Status},
     stats::scheduler_line,
-    stub::{Scheduling, Telemetry},
 };
 
 /// Events that a trace holds: some hundred megabytes of JSON. Those beyond are counted, not kept.

@@ -17,7 +17,7 @@ use std::{
 };
 
 use anyhow::{Result, bail, ensure};
-use ranvil::{ContentInfo, DeviceSelector, FrameKind, Options};
+use ranvil::{ContentInfo, DeviceSelector, FrameKind, Options, Telemetry};
 
 use self::{data::Data, report::Report};
 use crate::{
@@ -25,7 +25,6 @@ use crate::{
     interrupt::Interrupt,
     report::Status,
     run::{list_pipelines, print},
-    stub::Telemetry,
     watch::Watch,
 };
 

@@ -7,10 +7,9 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use ranvil::{Error, Options};
+use ranvil::{Error, Options, Telemetry};
 
 use super::{BenchArgs, Content, Prepared, Sample, Work};
-use crate::stub::{Scheduling, Telemetry};
 
 /// The work and the size of what it compresses to. The round trip is verified.
 pub fn prepare<'a>(

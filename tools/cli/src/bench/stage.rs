@@ -13,12 +13,12 @@ use std::{
 
 use anyhow::{Result, ensure};
 use ranvil::{
-    Options, Simd,
+    Options, Simd, Telemetry,
     model::stages::{Block, Params, Stages},
 };
 
 use super::{BenchArgs, Content, Prepared, Sample, Work, args::Stage, pipeline};
-use crate::{interrupt::Interrupt, stub::Telemetry};
+use crate::interrupt::Interrupt;
 
 /// The work of a stage. The round trip is verified.
 pub fn prepare<'a>(
@@ -125,7 +125,7 @@ struct OnDevice<'a>(Box<dyn Work + 'a>);
 
 impl Work for OnDevice<'_> {
     fn run(&mut self, options: &Options, telemetry: Option<&Telemetry>) -> Result<Sample> {
-        let telemetry = telemetry.cloned().unwrap_or_default();
+        let telemetry = telemetry.cloned().unwrap_or_else(Telemetry::new);
         let before = telemetry.total().gpu_busy;
         let Sample { setup, .. } = self.0.run(options, Some(&telemetry))?;
         let time = telemetry.total().gpu_busy.saturating_sub(before);
