@@ -13,7 +13,7 @@ use std::{
 };
 
 use super::{
-    BatchSpan, Piece, Queue, Row, RunSpan, Span, clock,
+    BatchSpan, Piece, Row, RunSpan, Span, clock,
     run::Shared,
     stats::{SchedulerStats, SideStats, StageStats},
     trace::{Event, What},
@@ -292,6 +292,7 @@ impl Busy {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::telemetry::Queue;
 
     const fn ns(time: u64) -> Duration {
         Duration::from_nanos(time)

@@ -11,6 +11,9 @@ use crate::{
 const WINDOWS_PACKAGES: [&str; 6] = ["-p", "ranvil", "-p", "ranvil-cli", "-p", "ranvil-xtask"];
 const WINDOWS: &str = "x86_64-pc-windows-gnu";
 
+/// All that there are. Windows and the package are checked without the optional ones.
+const FEATURES: &str = "ranvil/compile-kernels,ranvil/tracing";
+
 /// All of them.
 pub fn all() -> Result {
     fmt()?;
@@ -34,7 +37,7 @@ pub fn clippy() -> Result {
         "--workspace",
         "--all-targets",
         "--features",
-        "ranvil/compile-kernels",
+        FEATURES,
         "--",
         "-D",
         "warnings",
@@ -43,8 +46,7 @@ pub fn clippy() -> Result {
 
 /// Documentation: with private items, so that no link in a comment is dead, and as users see it.
 pub fn docs() -> Result {
-    let doc =
-        ["doc", "--locked", "--workspace", "--no-deps", "--features", "ranvil/compile-kernels"];
+    let doc = ["doc", "--locked", "--workspace", "--no-deps", "--features", FEATURES];
     for private in [Some("--document-private-items"), None] {
         run(cargo(&doc).args(private).env("RUSTDOCFLAGS", "-D warnings"))?;
     }
