@@ -27,13 +27,32 @@ pub enum DeviceSelector {
 }
 
 impl DeviceSelector {
-    /// The selector in the environment variable `RANVIL_DEVICE`; `None` if it is unset or empty.
+    /// The selectors in a list, separated by commas. A name takes the rest of the text, as it may have commas itself.
     ///
     /// # Errors
-    /// [`DeviceError::BadSelector`] if it names no device.
-    pub fn from_env() -> Result<Option<Self>, DeviceError> {
+    /// [`DeviceError::BadSelector`] if one of them names no device.
+    pub fn parse_list(text: &str) -> Result<Vec<Self>, DeviceError> {
+        let mut list = Vec::new();
+        let mut rest = Some(text);
+        while let Some(text) = rest {
+            let named = text.get(..5).is_some_and(|key| key.eq_ignore_ascii_case("name="));
+            let (one, others) = match text.split_once(',') {
+                Some((one, others)) if !named => (one, Some(others)),
+                _ => (text, None),
+            };
+            list.push(one.parse()?);
+            rest = others;
+        }
+        Ok(list)
+    }
+
+    /// The selectors in the environment variable `RANVIL_DEVICE`, a [list](Self::parse_list); `None` if it is unset or empty.
+    ///
+    /// # Errors
+    /// [`DeviceError::BadSelector`] if one of them names no device.
+    pub fn list_from_env() -> Result<Option<Vec<Self>>, DeviceError> {
         match std::env::var_os("RANVIL_DEVICE") {
-            Some(text) if !text.is_empty() => text.to_string_lossy().parse().map(Some),
+            Some(text) if !text.is_empty() => Self::parse_list(&text.to_string_lossy()).map(Some),
             _ => Ok(None),
         }
     }
@@ -213,6 +232,18 @@ mod tests {
         assert_eq!(uuid.to_string(), "uuid=6d65736132352e302e372d320a000000");
         let short: DeviceSelector = "pci=0a:00.0".parse().unwrap();
         assert_eq!(short.to_string(), "pci=0000:0a:00.0");
+    }
+
+    #[test]
+    fn a_list_ends_with_a_name_and_its_commas() {
+        use DeviceSelector::{Auto, Cpu, Index, Name};
+        let list = |text: &str| DeviceSelector::parse_list(text).unwrap();
+        assert_eq!(list("auto"), [Auto]);
+        assert_eq!(list("cpu,3,0"), [Cpu, Index(3), Index(0)]);
+        assert_eq!(list("1,NAME=llvmpipe (15, 256)"), [Index(1), Name("llvmpipe (15, 256)".into())]);
+        for text in ["", ",", "0,", ",0", "0,,1", "0, 1", "0;1"] {
+            assert!(DeviceSelector::parse_list(text).is_err(), "{text:?} was accepted");
+        }
     }
 
     #[test]

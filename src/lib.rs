@@ -72,7 +72,7 @@ pub use device::{DeviceInfo, DeviceKind, DeviceSelector, PciAddress, SubgroupSiz
 pub use error::{BlockFault, DeviceError, Error, FrameFault, Result};
 pub use inspect::{ContentInfo, FrameInfo, FrameKind, inspect};
 pub use oneshot::{compress, decompress};
-pub use options::{CancelToken, Options, Progress, SegmentProfile, Simd};
+pub use options::{Assignment, CancelToken, Options, Progress, SegmentProfile, Simd};
 pub use pipeline::Pipeline;
 pub use seek::SeekableReader;
 pub use stream::{Compressor, Decompressor};
@@ -85,6 +85,7 @@ pub use vk::devices;
 pub use telemetry::record_nothing;
 #[doc(hidden)]
 pub use vk::testing;
+
 
 /// The README's examples, compiled and run as tests.
 #[cfg(doctest)]

@@ -2,6 +2,7 @@
 
 use std::{
     fmt,
+    str::FromStr,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -82,6 +83,50 @@ impl CancelToken {
     }
 }
 
+/// Who does a stage of the blocks.
+///
+/// A block's stages are counted from the side of the raw bytes. The pipelines `rans`, `fse` and `huff` have one, the entropy
+/// coder: stage 0. The others have two: the model is stage 0, the entropy coder stage 1. The bytes are the same whatever is
+/// chosen.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub enum Assignment {
+    /// The CPU, always.
+    Cpu,
+    /// A device, always: however many blocks wait for it. Only blocks of a device that fails are done by the CPU.
+    Gpu,
+    /// For every block whoever is expected to be done first.
+    #[default]
+    Auto,
+}
+
+impl fmt::Display for Assignment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Cpu => "cpu",
+            Self::Gpu => "gpu",
+            Self::Auto => "auto",
+        })
+    }
+}
+
+impl FromStr for Assignment {
+    type Err = Error;
+
+    /// # Errors
+    /// [`Error::InvalidOption`] for anything but `cpu`, `gpu` and `auto`, in any case.
+    fn from_str(text: &str) -> Result<Self> {
+        match text.to_ascii_lowercase().as_str() {
+            "cpu" => Ok(Self::Cpu),
+            "gpu" => Ok(Self::Gpu),
+            "auto" => Ok(Self::Auto),
+            _ => Err(Error::InvalidOption {
+                name: "assignment",
+                reason: format!("{text:?} is not cpu, gpu or auto"),
+            }),
+        }
+    }
+}
+
 pub(crate) type ProgressFn = Arc<dyn Fn(Progress) + Send + Sync>;
 
 /// Options for compression and decompression; the defaults suit most uses.
@@ -95,7 +140,9 @@ pub struct Options {
     pub(crate) table_log: Option<u8>,
     pub(crate) threads: usize,
     pub(crate) simd: Simd,
-    pub(crate) device: Option<DeviceSelector>,
+    pub(crate) devices: Option<Vec<DeviceSelector>>,
+    pub(crate) stage0: Option<Assignment>,
+    pub(crate) stage1: Option<Assignment>,
     pub(crate) memory_limit: u64,
     pub(crate) output_limit: u64,
     pub(crate) verify: bool,
@@ -116,7 +163,9 @@ impl Default for Options {
             table_log: None,
             threads: 0,
             simd: Simd::Auto,
-            device: None,
+            devices: None,
+            stage0: None,
+            stage1: None,
             memory_limit: 256 << 20,
             output_limit: u64::MAX,
             verify: true,
@@ -219,10 +268,35 @@ impl Options {
         self
     }
 
-    /// The device. Without this call the environment variable `RANVIL_DEVICE` decides, and without it
+    /// The device. Without this call the environment variable `RANVIL_DEVICE` decides, a
+    /// [list](DeviceSelector::parse_list), and without it
     /// [`DeviceSelector::Auto`].
-    pub fn device(mut self, device: DeviceSelector) -> Self {
-        self.device = Some(device);
+    pub fn device(self, device: DeviceSelector) -> Self {
+        self.devices([device])
+    }
+
+    /// Several devices at once. Every block goes to the one that is expected to be done with it first. With
+    /// [`DeviceSelector::Cpu`] among them the CPU takes its share of the entropy stage as well; alone it means no device.
+    /// [`DeviceSelector::Auto`] stands alone. The same device twice is opened twice. An empty list is as none.
+    pub fn devices(mut self, devices: impl IntoIterator<Item = DeviceSelector>) -> Self {
+        self.devices = Some(devices.into_iter().collect()).filter(|list: &Vec<_>| !list.is_empty());
+        self
+    }
+
+    /// Who does stage 0: see [`Assignment`]. Without this call the devices decide: with explicit ones the entropy stage is
+    /// theirs, otherwise it is [`Assignment::Auto`]; the model is the CPU's, as it has no kernels.
+    ///
+    /// A stage of which a pipeline has no kernels cannot be assigned to a GPU, nor can any with the device `cpu`:
+    /// [`Error::InvalidOption`] when the operation begins. [`Assignment::Gpu`] with the device `auto` takes the best
+    /// hardware GPU, and it is an error if there is none.
+    pub fn stage0(mut self, assignment: Assignment) -> Self {
+        self.stage0 = Some(assignment);
+        self
+    }
+
+    /// Who does stage 1: see [`stage0`](Self::stage0). Pipelines without a model have none.
+    pub fn stage1(mut self, assignment: Assignment) -> Self {
+        self.stage1 = Some(assignment);
         self
     }
 
@@ -336,7 +410,9 @@ impl fmt::Debug for Options {
             .field("table_log", &self.table_log)
             .field("threads", &self.threads)
             .field("simd", &self.simd)
-            .field("device", &self.device)
+            .field("devices", &self.devices)
+            .field("stage0", &self.stage0)
+            .field("stage1", &self.stage1)
             .field("memory_limit", &self.memory_limit)
             .field("output_limit", &self.output_limit)
             .field("verify", &self.verify)

@@ -17,7 +17,7 @@ use ranvil::{
     BlockFault, DeviceSelector, Options, Pipeline, Progress, Simd,
     coder::{BlockParams, Codec, Coder},
     format::BlockKind,
-    testing::{CodedBlock, Gpu, validation_messages},
+    testing::{CodedBlock, Gpu, Traffic, validation_messages},
 };
 
 use common::{ALICE, FILES, Random, contents, corpus_windows};
@@ -46,7 +46,10 @@ fn the_device_does_what_the_cpu_does() {
     step("bit flips and truncations", || every_flip_and_cut(&mut gpu));
     step("mutations", || mutations(&mut gpu));
     step("headers", || wrong_headers(&mut gpu));
-    step("loss", || loss(gpu));
+    step("several threads", || several_threads(&mut gpu));
+    step("the seam", || seam(&mut gpu));
+    drop(gpu);
+    step("the seam, undivided", || seam(&mut Gpu::open(&selector(), BUDGET).unwrap()));
     step("frames", frames);
     // The engine goes on after a device's error, and an instance has more to say when it is destroyed.
     let messages = validation_messages();
@@ -93,14 +96,7 @@ fn round_trip(gpu: &mut Gpu, blocks: &[Vec<u8>], params: BlockParams) -> Vec<Cod
         let length = raw.len();
         assert_eq!(encoded, on_cpu, "{length} bytes with {params:?}");
         assert!(payload == expected, "other payload for {length} bytes with {params:?}");
-        coded.push(CodedBlock {
-            coder: params.coder,
-            kind: encoded.kind,
-            table_log: encoded.table_log,
-            segment_log: params.segment_log,
-            raw_size: length as u32,
-            payload: if encoded.kind == BlockKind::Stored { raw.clone() } else { payload },
-        });
+        coded.push(coded_block(&mut codec, raw, params));
     }
     for (decoded, raw) in gpu.decode(&coded).unwrap().into_iter().zip(blocks) {
         assert!(decoded.as_ref() == Ok(raw), "{} bytes with {params:?}", raw.len());
@@ -281,13 +277,60 @@ fn wrong_headers(gpu: &mut Gpu) {
     assert_eq!(gpu.decode(&[huge]).unwrap(), [Err(BlockFault::Size)]);
 }
 
-/// A lost device gives every block back as it was.
-fn loss(gpu: Gpu) {
-    let blocks = FILES.map(|(_, bytes)| &bytes[..20_000]);
-    let params = BlockParams { coder: Coder::Rans, segment_log: 14, table_log: None };
-    for back in gpu.lose(&blocks, params) {
-        assert!(back == blocks, "{} of {} blocks came back", back.len(), blocks.len());
+/// Blocks of all sorts and sizes, copied by many threads at once: the bytes of one thread.
+fn several_threads(gpu: &mut Gpu) {
+    let mut random = Random(3);
+    let mut blocks = Vec::new();
+    for (_, bytes) in FILES.iter().cycle().take(300) {
+        let length = 1 + random.below(30_000);
+        let start = random.below(bytes.len() - length);
+        blocks.push(&bytes[start..start + length]);
     }
+    let params = BlockParams { coder: Coder::Fse, segment_log: 12, table_log: None };
+    let mut codec = codec();
+    let mut expected = Vec::new();
+    let coded: Vec<_> = blocks.iter().map(|raw| coded_block(&mut codec, raw, params)).collect();
+    for threads in [1, 2, 8, 32] {
+        let mut traffic = Traffic::encode(&blocks, params);
+        let trip = gpu.send(&mut traffic, threads).unwrap();
+        assert!(trip.batches > 1, "all of it went in one batch");
+        for ((encoded, payload), raw) in traffic.encoded().zip(&blocks) {
+            assert_eq!(encoded, codec.encode(raw, &params, &mut expected));
+            assert!(payload == expected, "other bytes with {threads} threads");
+        }
+        let mut traffic = Traffic::decode(&coded);
+        gpu.send(&mut traffic, threads).unwrap();
+        for (decoded, raw) in traffic.decoded().zip(&blocks) {
+            assert!(decoded == Ok(raw), "other bytes with {threads} threads");
+        }
+    }
+}
+
+/// A block as the CPU codes it.
+fn coded_block(codec: &mut Codec, raw: &[u8], params: BlockParams) -> CodedBlock {
+    let mut payload = Vec::new();
+    let encoded = codec.encode(raw, &params, &mut payload);
+    CodedBlock {
+        coder: params.coder,
+        kind: encoded.kind,
+        table_log: encoded.table_log,
+        segment_log: params.segment_log,
+        raw_size: raw.len() as u32,
+        payload: if encoded.kind == BlockKind::Stored { raw.to_vec() } else { payload },
+    }
+}
+
+/// What the engine may rely on, between one call and the next and after the end.
+fn seam(gpu: &mut Gpu) {
+    let blocks: Vec<&[u8]> = FILES.iter().map(|(_, bytes)| &bytes[..20_000]).collect();
+    let params = BlockParams { coder: Coder::Rans, segment_log: 14, table_log: None };
+    let many: Vec<&[u8]> = blocks.iter().copied().cycle().take(500).collect();
+    gpu.slots_wait_for_unloads(&blocks, params);
+    gpu.a_batch_starts_only_when_loaded(&blocks, params);
+    gpu.no_ring_is_lost(20_000, &blocks, params);
+    gpu.spans_are_in_order(&many, params);
+    gpu.a_loss_is_final(&blocks, params);
+    gpu.all_may_go_in_any_order(&blocks, params);
 }
 
 /// Whole frames of every pipeline through the engine: the same bytes as on the CPU, and back, coded by the device.

@@ -1,5 +1,10 @@
-//! The seam between the engine and a device: the submission thread owns one [`Accelerator`] and feeds it
-//! batches of jobs.
+//! The seam between the engine and a device: a submission thread owns one [`Accelerator`] and feeds it batches.
+//!
+//! The device never owns a block. Its input is copied to the mapped memory of a slot by a [`Load`] and its results are
+//! copied out by an [`Unload`], both on any thread; meanwhile the engine keeps the [`Job`], so that the CPU can do it as
+//! well.
+
+use std::{sync::Arc, time::Duration};
 
 use crate::{
     block::{DecodePart, EncodePart, EncodedPart},
@@ -7,27 +12,42 @@ use crate::{
     error::{BlockFault, DeviceError},
 };
 
-/// The entropy stage of one block. Buffers travel with the job and come back in [`Done`], so that the engine's pool
-/// bounds all host memory.
+/// The entropy stage of one block. Buffers travel with the job, so that the engine's pool bounds all host memory.
 #[derive(Debug)]
 pub(crate) struct Job {
     /// The engine's own number of the block.
     pub id: u64,
     /// What to do.
     pub work: Work,
+    /// When it is served.
+    pub class: Class,
+    /// Whether it is for a device and nobody else.
+    pub strict: bool,
     /// The block, and what the engine does with it afterwards: nothing to the accelerator.
     pub rest: Option<Box<Rest>>,
 }
 
+/// The order in which a submission thread serves what waits: a block that is nearly done frees its buffers soonest.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) enum Class {
+    /// Behind a stage that ran on the CPU.
+    Later,
+    /// Several streams of a block in one go.
+    Fused,
+    /// A block that nobody has worked on.
+    First,
+}
+
 /// The two directions. A part is coded by itself, as a block of a pipeline without a model; such a block is one part.
+/// The input is shared with a worker that does the same because the device is late.
 #[derive(Debug)]
 pub(crate) enum Work {
     /// Encode the parts of `raw`; their payloads are written to `payload` (cleared first), those of stored parts left
     /// out.
-    Encode { raw: Vec<u8>, parts: Vec<EncodePart>, segment_log: u8, payload: Vec<u8> },
+    Encode { raw: Arc<Vec<u8>>, parts: Vec<EncodePart>, segment_log: u8, payload: Vec<u8> },
     /// Decode the parts of `payload` to their ranges of `raw`, which lie end to end (cleared first). Neither the parts'
     /// table logs nor their payloads have been checked.
-    Decode { payload: Vec<u8>, parts: Vec<DecodePart>, segment_log: u8, raw: Vec<u8> },
+    Decode { payload: Arc<Vec<u8>>, parts: Vec<DecodePart>, segment_log: u8, raw: Vec<u8> },
 }
 
 impl Work {
@@ -57,14 +77,6 @@ impl Work {
     }
 }
 
-/// A finished job.
-#[derive(Debug)]
-pub(crate) struct Done {
-    /// The job with its buffers, filled where `outcome` is `Ok`.
-    pub job: Job,
-    pub outcome: Result<Outcome, BlockFault>,
-}
-
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
     /// What became of each part.
@@ -91,25 +103,83 @@ pub(crate) struct BatchLimit {
     pub raw_bytes: usize,
 }
 
-/// A device as the submission thread sees it. Only that thread calls it.
+/// Copies a job's input into the slot that was planned for it. Dropping it without a call leaves the slot unfit to be
+/// started.
+pub(crate) type Load = Box<dyn FnOnce(&Work) + Send>;
+
+/// Copies a job's results out of the slot, into the job's buffers. The slot is free when all of its batch are gone.
+pub(crate) type Unload = Box<dyn FnOnce(&mut Work) -> Result<Outcome, BlockFault> + Send>;
+
+/// Wakes a thread in [`Accelerator::wait`], or about to be.
+pub(crate) type Waker = Arc<dyn Fn() + Send + Sync>;
+
+/// A batch that has been given a slot.
+pub(crate) struct Planned {
+    pub slot: usize,
+    /// One for each job, in their order.
+    pub loads: Vec<Load>,
+}
+
+/// A batch whose results are there.
+pub(crate) struct Arrival {
+    pub slot: usize,
+    /// One for each job, in their order.
+    pub unloads: Vec<Unload>,
+    /// What the device did when, if it has been asked to tell.
+    pub spans: Vec<Span>,
+}
+
+/// A piece of a device's work.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Span {
+    pub name: &'static str,
+    pub queue: Queue,
+    /// Begin and end in nanoseconds of [`telemetry::clock`](crate::telemetry::clock).
+    pub begin: u64,
+    pub end: u64,
+}
+
+/// A device's queue, as a trace shows it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Queue {
+    Upload,
+    Compute,
+    Download,
+}
+
+/// A device as its submission thread sees it. Only that thread calls it. After an error it is not used any more: the
+/// CPU does what was in flight.
 pub(crate) trait Accelerator: Send {
     /// Readable name, for logs and telemetry.
     fn name(&self) -> &str;
 
-    /// The largest batch worth submitting at once. `submit` is not called with a larger one.
+    /// The largest batch worth submitting at once. `plan` is not called with a larger one.
     fn batch_limit(&self) -> BatchLimit;
 
-    /// Batches that may be in flight at once; `submit` is not called beyond that.
+    /// Batches that may be in flight at once.
     fn slots(&self) -> usize;
+
+    /// Slots without a batch and without unloads that have not been dropped. `plan` is not called at 0.
+    fn idle_slots(&self) -> usize;
 
     /// Host memory in bytes that the staging ring takes, to be counted against the memory limit.
     fn staging_bytes(&self) -> u64;
 
-    /// Uploads and starts a batch of jobs that [may share it](Work::may_share_batch). On an error the jobs come back
-    /// so that the CPU can take them.
-    fn submit(&mut self, jobs: Vec<Job>) -> Result<(), (DeviceError, Vec<Job>)>;
+    /// Wakes [`wait`](Self::wait). A call before the wait begins is not lost.
+    fn waker(&self) -> Waker;
 
-    /// Finished jobs, oldest batch first. With `wait`, blocks until at least one batch has finished (if one
-    /// is in flight). On an error every job in flight comes back unfinished, with its input buffers intact.
-    fn poll(&mut self, wait: bool) -> Result<Vec<Done>, (DeviceError, Vec<Job>)>;
+    /// Whether arrivals are to have their spans. Off at first.
+    fn measure(&mut self, spans: bool);
+
+    /// Gives a batch of jobs that [may share it](Work::may_share_batch) an idle slot.
+    fn plan(&mut self, works: &[&Work]) -> Result<Planned, DeviceError>;
+
+    /// Starts the batch of a slot, all of whose loads have been called.
+    fn start(&mut self, slot: usize) -> Result<(), DeviceError>;
+
+    /// What has arrived, oldest batch first. Does not wait.
+    fn finished(&mut self) -> Result<Vec<Arrival>, DeviceError>;
+
+    /// Returns when `finished` may have something new, when it has been woken, or after the time.
+    fn wait(&mut self, most: Option<Duration>) -> Result<(), DeviceError>;
 }

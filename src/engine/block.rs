@@ -23,6 +23,16 @@ pub(crate) struct Block {
     pub work: Work,
 }
 
+impl Block {
+    /// Its raw bytes, or those that it says to have.
+    pub fn raw_size(&self) -> usize {
+        match self.work {
+            Work::Encode { .. } => self.buffers.raw.len(),
+            Work::Decode { raw_size, .. } => raw_size as usize,
+        }
+    }
+}
+
 /// The two directions.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Work {

@@ -46,13 +46,42 @@ impl Demand {
         let block = u64::from(block_size) + PAYLOAD_SLACK as u64;
         let streams = streams_bound(block_size as usize) as u64;
         // Where a device codes streams, the block waits meanwhile, and so does the tail of its payload.
-        let streams = match (pipeline.model(), level) {
+        let streams_in_flight = match (pipeline.model(), level) {
             (Some(_), Some(_)) if device => 2 * streams + block,
             (Some(_), None) if device => streams,
             _ => 0,
         };
-        let buffers = 2 * block + streams;
-        Self { block_size, scratch: scratch(pipeline, block_size, level), buffers }
+        let buffers = 2 * block + streams_in_flight;
+        // A worker that does what a late device has needs an output of its own; and while two share an input, whoever is
+        // done first copies it.
+        let backup = if device { 2 * streams.max(block) } else { 0 };
+        Self { block_size, scratch: scratch(pipeline, block_size, level) + backup, buffers }
+    }
+}
+
+/// What devices take.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Staging {
+    /// Host memory of their slots.
+    pub bytes: u64,
+    /// Blocks that they hold, and that wait for them.
+    pub blocks: u64,
+}
+
+impl Staging {
+    /// `None` without devices.
+    pub fn of(devices: &[Box<dyn Accelerator>], block_size: u32) -> Option<Self> {
+        let one = |device: &dyn Accelerator| {
+            let limit = device.batch_limit();
+            let blocks = limit.parts.min(limit.raw_bytes / block_size as usize + 1) as u64;
+            // One batch waits beside those in flight.
+            let blocks = blocks.saturating_mul(device.slots() as u64 + 1);
+            Self { bytes: device.staging_bytes(), blocks }
+        };
+        devices.iter().map(|device| one(device.as_ref())).reduce(|a, b| Self {
+            bytes: a.bytes.saturating_add(b.bytes),
+            blocks: a.blocks.saturating_add(b.blocks),
+        })
     }
 }
 
@@ -77,13 +106,13 @@ impl Plan {
         reserve: u64,
         demand: Demand,
         threads: usize,
-        accelerator: Option<&dyn Accelerator>,
+        staging: Option<Staging>,
     ) -> Result<Self> {
-        let Demand { block_size, scratch, buffers } = demand;
-        let staging = accelerator.map_or(0, |a| a.staging_bytes());
-        let fixed = ADAPTER.saturating_add(reserve).saturating_add(staging);
+        let Demand { scratch, buffers, .. } = demand;
+        let Staging { bytes, blocks } = staging.unwrap_or_default();
+        let fixed = ADAPTER.saturating_add(reserve).saturating_add(bytes);
         // The least: one block, coded by the caller's thread; with a device a worker and another block.
-        let least_sets = if accelerator.is_some() { 2 } else { 1 };
+        let least_sets = if staging.is_some() { 2 } else { 1 };
         let least = fixed.saturating_add(scratch + least_sets * buffers);
         if least > limit {
             return Err(Error::MemoryLimit { needed: least, limit });
@@ -92,14 +121,8 @@ impl Plan {
         // The caller fills or empties one block while each worker has another.
         let room = limit - fixed - buffers;
         let workers = (room / (scratch + buffers)).min(threads.max(1) as u64);
-        // Two blocks per worker, so that one waits while the other is coded; and batches for the device, one
-        // being filled beside those in flight.
-        let batches = accelerator.map_or(0, |a| {
-            let limit = a.batch_limit();
-            let blocks = limit.parts.min(limit.raw_bytes / block_size as usize + 1) as u64;
-            blocks.saturating_mul(a.slots() as u64 + 1)
-        });
-        let wanted = (2 * workers).saturating_add(batches);
+        // Two blocks per worker, so that one waits while the other is coded; and what the devices take.
+        let wanted = (2 * workers).saturating_add(blocks);
         let scratch = workers.max(1) * scratch;
         let sets = 1 + wanted.min((room - scratch) / buffers);
         let bytes = fixed + scratch + sets * buffers;

@@ -1,10 +1,10 @@
 //! The stages of a block on one thread: all at once, or those before, in and behind the entropy stage, which a device
 //! may do instead.
 
-use std::mem::take;
+use std::{mem::take, sync::Arc};
 
 use super::{
-    accel::{self, Done, Job, Outcome},
+    accel::{self, Class, Job, Outcome},
     block::{Block, Buffers, Finished, Side, Work},
     budget::{PAYLOAD_SLACK, streams_bound},
     resize_exact,
@@ -52,26 +52,23 @@ enum Model {
 
 impl Job {
     /// The entropy stage of a block without a model: the block is the only part.
-    pub fn whole(id: u64, mut block: Block) -> Self {
+    pub fn whole(id: u64, mut block: Block, strict: bool) -> Self {
         let Block { pipeline, segment_log, .. } = block;
         let coder = *pipeline.coders().first().expect("stored blocks have no entropy stage");
         let (raw, payload) = (take(&mut block.buffers.raw), take(&mut block.buffers.payload));
         let work = match block.work {
             Work::Encode { table_log, .. } => {
                 let parts = vec![EncodePart { range: 0..raw.len(), coder, table_log }];
-                accel::Work::Encode { raw, parts, segment_log, payload }
+                accel::Work::Encode { raw: Arc::new(raw), parts, segment_log, payload }
             }
             Work::Decode { encoded, raw_size } => {
                 let (from, range) = (0..payload.len(), 0..raw_size as usize);
                 let parts = vec![DecodePart { payload: from, range, encoded, coder }];
-                accel::Work::Decode { payload, parts, segment_log, raw }
+                accel::Work::Decode { payload: Arc::new(payload), parts, segment_log, raw }
             }
         };
-        Self::new(id, work, block, Model::None)
-    }
-
-    fn new(id: u64, work: accel::Work, block: Block, model: Model) -> Self {
-        Self { id, work, rest: Some(Box::new(Rest { block, model })) }
+        let rest = Some(Box::new(Rest { block, model: Model::None }));
+        Self { id, work, class: Class::First, strict, rest }
     }
 }
 
@@ -144,9 +141,14 @@ impl Coder {
 
     /// The stage before the entropy stage: a job for the device. The block is finished where there is nothing for
     /// the device to do.
-    pub fn prepare(&mut self, id: u64, mut block: Block) -> Result<Job, Box<Finished>> {
+    pub fn prepare(
+        &mut self,
+        id: u64,
+        mut block: Block,
+        strict: bool,
+    ) -> Result<Job, Box<Finished>> {
         let Block { pipeline, segment_log, .. } = block;
-        let Some(model) = pipeline.model() else { return Ok(Job::whole(id, block)) };
+        let Some(model) = pipeline.model() else { return Ok(Job::whole(id, block, strict)) };
         match block.work {
             Work::Encode { level, .. } => {
                 let params = LzParams { model, coders: pipeline.coders(), level, segment_log };
@@ -158,8 +160,9 @@ impl Coder {
                 };
                 let nothing = parts.is_empty();
                 let (raw, payload) = (take(streams), take(&mut block.buffers.coded));
-                let work = accel::Work::Encode { raw, parts, segment_log, payload };
-                let job = Job::new(id, work, block, Model::Assemble(split));
+                let work = accel::Work::Encode { raw: Arc::new(raw), parts, segment_log, payload };
+                let rest = Some(Box::new(Rest { block, model: Model::Assemble(split) }));
+                let job = Job { id, work, class: Class::Later, strict, rest };
                 if nothing { Err(Box::new(self.stand_in(job, Side::Cpu))) } else { Ok(job) }
             }
             Work::Decode { raw_size, .. } => {
@@ -174,8 +177,10 @@ impl Coder {
                 resize_exact(&mut block.buffers.raw, raw_size as usize);
                 let payload = take(&mut block.buffers.payload);
                 let (raw, parts) = (take(&mut block.buffers.streams), opened.parts.clone());
+                let payload = Arc::new(payload);
                 let work = accel::Work::Decode { payload, parts, segment_log, raw };
-                Ok(Job::new(id, work, block, Model::Rebuild(opened, model)))
+                let rest = Some(Box::new(Rest { block, model: Model::Rebuild(opened, model) }));
+                Ok(Job { id, work, class: Class::Fused, strict, rest })
             }
         }
     }
@@ -183,7 +188,7 @@ impl Coder {
     /// The entropy stage, which the device could not do, and the stage behind it.
     pub fn stand_in(&mut self, mut job: Job, side: Side) -> Finished {
         let outcome = self.code_parts(&mut job.work);
-        self.complete(Done { job, outcome }, side)
+        self.complete(job, outcome, side)
     }
 
     /// The entropy stage.
@@ -233,20 +238,27 @@ impl Coder {
     }
 
     /// The stage behind the entropy stage, and the checksum.
-    pub fn complete(&self, done: Done, side: Side) -> Finished {
-        let Done { job: Job { id, work, rest }, outcome } = done;
+    pub fn complete(
+        &self,
+        job: Job,
+        outcome: Result<Outcome, BlockFault>,
+        side: Side,
+    ) -> Finished {
+        let Job { id, work, rest, .. } = job;
         let Rest { mut block, model } = *rest.expect("the engine's jobs have it");
         let buffers = &mut block.buffers;
         match (work, &model) {
-            (accel::Work::Encode { raw, payload, .. }, Model::None)
-            | (accel::Work::Decode { raw, payload, .. }, Model::None) => {
-                (buffers.raw, buffers.payload) = (raw, payload);
+            (accel::Work::Encode { raw, payload, .. }, Model::None) => {
+                (buffers.raw, buffers.payload) = (unshared(raw), payload);
+            }
+            (accel::Work::Decode { raw, payload, .. }, Model::None) => {
+                (buffers.raw, buffers.payload) = (raw, unshared(payload));
             }
             (accel::Work::Encode { raw, payload, .. }, _) => {
-                (buffers.streams, buffers.coded) = (raw, payload);
+                (buffers.streams, buffers.coded) = (unshared(raw), payload);
             }
             (accel::Work::Decode { raw, payload, .. }, _) => {
-                (buffers.streams, buffers.payload) = (raw, payload);
+                (buffers.streams, buffers.payload) = (raw, unshared(payload));
             }
         }
         let outcome = outcome.and_then(|outcome| match (model, block.work) {
@@ -276,6 +288,11 @@ impl Coder {
         let crc = if wanted { crc32c::crc32c(&block.buffers.raw) } else { 0 };
         Finished { id, buffers: block.buffers, outcome, crc, side }
     }
+}
+
+/// The buffer, or a copy of it while somebody else still works on the same block.
+fn unshared(buffer: Arc<Vec<u8>>) -> Vec<u8> {
+    Arc::try_unwrap(buffer).unwrap_or_else(|shared| Vec::clone(&shared))
 }
 
 fn assemble(split: &Split, parts: &[EncodedPart], buffers: &mut Buffers) -> Encoded {

@@ -20,10 +20,15 @@
 pub(crate) mod accel;
 mod block;
 mod budget;
+mod channel;
 mod coder;
+mod desk;
 mod device;
 mod order;
+mod policy;
 mod route;
+mod station;
+mod submission;
 mod task;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -32,18 +37,20 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc,
-        mpsc::{self, Receiver, RecvTimeoutError, Sender, TryRecvError},
+        mpsc::{self, Receiver, RecvTimeoutError, TryRecvError},
     },
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use self::{
     accel::{Accelerator, Job},
-    budget::{Demand, Plan},
-    device::Device,
+    budget::{Demand, Plan, Staging},
+    desk::{Desk, MODEL, WHOLE},
+    device::{Device, Surroundings, start_fleet},
     order::Reorder,
-    task::BlockTask,
+    route::{Devices, Opening},
+    task::{BlockTask, Worker},
 };
 pub(crate) use self::{
     block::{Block, Buffers, Finished, Side, Work},
@@ -52,7 +59,7 @@ pub(crate) use self::{
     route::Route,
 };
 use crate::{
-    Options, Pipeline,
+    Assignment, Options, Pipeline,
     error::{Error, Result},
     format::BlockKind,
     sched::{self, Scheduler, panic_message},
@@ -99,26 +106,19 @@ pub(crate) struct Engine {
     /// For that block; dropped when threads are started.
     coder: Option<Coder>,
     order: Reorder,
-    /// Whether a device may still be added when the content turns out to be large.
-    undecided: bool,
+    route: Route,
+    /// A device that will be added when it is open.
+    opening: Option<Opening>,
+    began: Instant,
     pool: Option<Pool>,
 }
 
 /// The threads, from the second block on.
 struct Pool {
-    device: Option<(Device, Share)>,
-    workers: Arc<Scheduler<BlockTask>>,
-    sender: Sender<sched::Outcome<Finished>>,
+    /// First of all to be dropped: their threads hold the others.
+    devices: Vec<Device>,
+    surroundings: Surroundings,
     done: Receiver<sched::Outcome<Finished>>,
-}
-
-/// What the device gets of the blocks.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Share {
-    /// All; it was chosen explicitly.
-    All,
-    /// What it has room for.
-    Spare,
 }
 
 impl Engine {
@@ -126,31 +126,36 @@ impl Engine {
     ///
     /// # Errors
     /// An impossible option or memory limit.
-    pub fn new(options: &Options, route: Route, config: Config) -> Result<Self> {
+    pub fn new(options: &Options, mut route: Route, config: Config) -> Result<Self> {
         let coder = Some(Coder::new(options.simd, config.verifies)?);
-        let (undecided, device) = match route {
-            Route::Cpu => (false, None),
-            // Where there is a model, its stages take the CPU so long that a device would spare it little.
-            Route::Auto => (!config.is_stored() && config.pipeline.model().is_none(), None),
-            Route::Device(accelerator) => {
-                (false, Some(accelerator).filter(|_| !config.is_stored()))
+        let assignment = route.entropy(config.pipeline)?;
+        let devices = std::mem::replace(&mut route.devices, Devices::None);
+        let devices = match devices {
+            _ if config.is_stored() || assignment == Assignment::Cpu => Vec::new(),
+            Devices::None => Vec::new(),
+            Devices::Later => {
+                route.devices = Devices::Later;
+                Vec::new()
             }
+            Devices::Open(devices) => devices,
         };
         let mut engine = Self {
             options: options.clone(),
             config,
-            plan: plan(options, &config, device.as_deref())?,
+            plan: plan(options, &config, &devices)?,
             sets: 0,
             spare: Vec::new(),
             submitted: 0,
             lone: None,
             coder,
             order: Reorder::default(),
-            undecided,
+            route,
+            opening: None,
+            began: Instant::now(),
             pool: None,
         };
-        if let Some(accelerator) = device {
-            engine.start_device(accelerator, Share::All)?;
+        if !devices.is_empty() {
+            engine.start_devices(devices)?;
         }
         Ok(engine)
     }
@@ -160,6 +165,14 @@ impl Engine {
         let demands =
             |pipeline: Pipeline| (pipeline != Pipeline::Stored, pipeline.model().is_some());
         self.config.block_size >= block_size && demands(self.config.pipeline) >= demands(pipeline)
+    }
+
+    /// Whether the assignment of stages suits blocks of `pipeline`.
+    ///
+    /// # Errors
+    /// [`Error::InvalidOption`] if it does not.
+    pub fn accepts(&self, pipeline: Pipeline) -> Result<()> {
+        self.route.entropy(pipeline).map(drop)
     }
 
     /// Bytes of the memory limit that the engine leaves to the caller.
@@ -191,34 +204,50 @@ impl Engine {
         }
     }
 
-    /// Announces that the content has at least so many raw bytes.
+    /// Announces that the content has at least so many raw bytes, of which `done` have been taken in. A device may be
+    /// worth its start now.
     ///
     /// # Errors
     /// A thread could not be started.
-    pub fn expect_content(&mut self, raw_bytes: u64) -> Result<()> {
-        if !self.undecided || raw_bytes < route::LARGE {
-            return Ok(());
+    pub fn expect_content(&mut self, raw_bytes: u64, done: u64) -> Result<()> {
+        let seconds = self.began.elapsed().as_secs_f64();
+        if matches!(self.route.devices, Devices::Later)
+            && route::worth_opening(raw_bytes.saturating_sub(done), done, seconds)
+        {
+            self.route.devices = Devices::None;
+            // Buffers in use cannot be taken back: staging gets what the present plan leaves.
+            self.opening = Opening::begin(self.options.memory_limit - self.plan.bytes);
         }
-        self.undecided = false;
-        // Buffers in use cannot be taken back: staging gets what the present plan leaves.
-        let left = self.options.memory_limit - self.plan.bytes;
-        if let Some(accelerator) = route::open_hardware(left) {
-            match plan(&self.options, &self.config, Some(accelerator.as_ref())) {
-                Ok(plan) => {
-                    self.plan = plan;
-                    self.start_device(accelerator, Share::Spare)?;
-                }
-                Err(error) => log::debug!("no device beside the CPU: {error}"),
+        match self.opening.as_ref().map(|opening| opening.result.try_recv()) {
+            None | Some(Err(TryRecvError::Empty)) => {}
+            Some(opened) => {
+                self.opening = None;
+                self.add(opened.ok().flatten().into_iter().collect())?;
             }
         }
         Ok(())
     }
 
-    fn start_device(&mut self, accelerator: Box<dyn Accelerator>, share: Share) -> Result<()> {
-        log::debug!("blocks go to {}", accelerator.name());
+    /// Adds devices beside the CPU, if there is memory for them.
+    fn add(&mut self, devices: Vec<Box<dyn Accelerator>>) -> Result<()> {
+        if devices.is_empty() {
+            return Ok(());
+        }
+        match plan(&self.options, &self.config, &devices) {
+            Ok(plan) => {
+                self.plan = plan;
+                self.start_devices(devices)?;
+            }
+            Err(error) => log::debug!("no device beside the CPU: {error}"),
+        }
+        Ok(())
+    }
+
+    fn start_devices(&mut self, devices: Vec<Box<dyn Accelerator>>) -> Result<()> {
+        devices.iter().for_each(|device| log::debug!("blocks go to {}", device.name()));
+        let workers = self.plan.workers;
         let pool = self.pool();
-        let device = Device::start(accelerator, Arc::clone(&pool.workers), pool.sender.clone())?;
-        pool.device = Some((device, share));
+        pool.devices = start_fleet(devices, workers, &pool.surroundings)?;
         Ok(())
     }
 
@@ -227,10 +256,18 @@ impl Engine {
             self.coder = None;
             let (sender, done) = mpsc::channel();
             let (simd, verifies) = (self.options.simd, self.config.verifies);
-            let coder =
-                move || Coder::new(simd, verifies).expect("the caller's thread has made one");
-            let workers = Arc::new(Scheduler::new(self.plan.workers, coder, sender.clone()));
-            Pool { device: None, workers, sender, done }
+            let desk = Arc::new(Desk::default());
+            let own = Arc::clone(&desk);
+            let worker = move |_| Worker {
+                coder: Coder::new(simd, verifies).expect("the caller's thread has made one"),
+                desk: Arc::clone(&own),
+            };
+            let own = Arc::clone(&desk);
+            let forage = move |_| own.forage();
+            let workers = Scheduler::new(self.plan.workers, worker, forage, sender.clone());
+            let workers = Arc::new(workers);
+            let surroundings = Surroundings { desk, workers, done: sender };
+            Pool { devices: Vec::new(), surroundings, done }
         })
     }
 
@@ -243,8 +280,21 @@ impl Engine {
             return;
         }
         let lone = self.lone.take();
-        let pool = self.pool();
-        lone.into_iter().chain([(id, block)]).for_each(|(id, block)| pool.place(id, block));
+        for (id, block) in lone.into_iter().chain([(id, block)]) {
+            // The engine was made for such blocks.
+            let assignment = self.route.entropy(block.pipeline).unwrap_or(Assignment::Cpu);
+            self.pool().place(id, block, assignment);
+        }
+    }
+
+    /// Says that no more blocks will be submitted before those in flight have come back.
+    pub fn drain(&mut self) {
+        if let Some(Pool { surroundings, .. }) = &self.pool
+            && !surroundings.desk.set_draining(true)
+            && surroundings.desk.fleet().is_some()
+        {
+            (0..self.plan.workers).for_each(|_| surroundings.workers.wake());
+        }
     }
 
     /// The next block in order, or `None` if none is in flight. With `wait` it is waited for; else `None` can
@@ -306,37 +356,43 @@ impl Engine {
 }
 
 impl Pool {
-    /// Routes a block. Only coded ones are worth a way to the device and back.
-    fn place(&self, id: u64, block: Block) {
+    /// Routes a block. Only coded ones are worth a way to a device and back.
+    fn place(&self, id: u64, block: Block, assignment: Assignment) {
+        let Surroundings { desk, workers, .. } = &self.surroundings;
+        desk.set_draining(false);
         let trivial = match block.work {
             Work::Encode { .. } => block.pipeline == Pipeline::Stored,
             Work::Decode { encoded, .. } => encoded.kind != BlockKind::Coded,
         };
-        let device = self.device.as_ref().filter(|(device, share)| {
-            !trivial && (*share == Share::All || device.sender().has_room())
-        });
-        let task = match device {
-            None => BlockTask::All(id, block),
-            Some((device, _)) if block.pipeline.model().is_some() => {
-                BlockTask::Prepare(id, block, device.sender().clone())
+        let strict = assignment == Assignment::Gpu;
+        let raw_size = block.raw_size() as u64;
+        let fleet = desk.fleet().filter(|_| !trivial && assignment != Assignment::Cpu);
+        let (task, kind) = match fleet {
+            None => (BlockTask::All(id, block), WHOLE),
+            Some(_) if block.pipeline.model().is_some() => {
+                (BlockTask::Prepare(id, block, strict), MODEL)
             }
-            Some((device, _)) => match device.sender().send(Job::whole(id, block)) {
+            Some(_) => match desk.hand_over(Job::whole(id, block, strict), WHOLE) {
                 Ok(()) => return,
-                Err(job) => BlockTask::StandIn(job, Side::Cpu),
+                Err(job) => (BlockTask::Either(job), WHOLE),
             },
         };
-        self.workers.spawn(task);
+        if let Some(fleet) = desk.fleet() {
+            fleet.policy().queued(kind, raw_size);
+        }
+        workers.spawn(task);
     }
 }
 
-fn plan(options: &Options, config: &Config, accelerator: Option<&dyn Accelerator>) -> Result<Plan> {
+fn plan(options: &Options, config: &Config, devices: &[Box<dyn Accelerator>]) -> Result<Plan> {
     let threads = match options.threads {
         0 => thread::available_parallelism().map_or(1, usize::from),
         threads => threads.min(MAX_THREADS),
     };
     let Config { block_size, pipeline, level, reserve, .. } = *config;
-    let demand = Demand::new(pipeline, block_size, level, accelerator.is_some());
-    Plan::new(options.memory_limit, reserve, demand, threads, accelerator)
+    let demand = Demand::new(pipeline, block_size, level, !devices.is_empty());
+    let staging = Staging::of(devices, block_size);
+    Plan::new(options.memory_limit, reserve, demand, threads, staging)
 }
 
 /// Gives `buffer` this length without over-allocating, as buffers are counted against the memory limit. New

@@ -1,23 +1,31 @@
 //! Workers that run tasks: generic over the task, ignorant of blocks.
 //!
-//! New tasks enter the *injector*. A worker looks for its next task in its own deque, then in the injector (from
-//! which it takes a few at once), then in the deques of the others; if there is nothing anywhere it sleeps
-//! (`sleep.rs` says why it cannot miss a task). Workers are started one by one, when a task arrives that no
-//! idle worker awaits: a run of three tasks starts at most three threads.
+//! New tasks enter the *injector*, or the *urgent* queue if they must not wait behind long ones. A worker looks for its
+//! next task in the urgent queue, in its own deque, in the injector (from which it takes a few at once), then in the
+//! deques of the others. If there is nothing anywhere it *forages*: a hook finds it a task elsewhere, or says how long
+//! it may sleep at most (`sleep.rs` says why it cannot miss a task). Workers are started one by one, when a task
+//! arrives that no idle worker awaits: a run of three tasks starts at most three threads.
 //!
 //! Every task yields one message on the channel given to [`Scheduler::new`]: its output, or the message of its
 //! panic; unless it has handed its work on to somebody who will. So whoever counts what was begun and the messages
 //! never waits in vain.
 
 mod sleep;
+mod sync;
 #[cfg(test)]
 mod tests;
 
 use std::{
     any::Any,
+    iter,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Arc, Mutex, PoisonError, mpsc::Sender},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering::Relaxed},
+        mpsc::Sender,
+    },
     thread::{self, JoinHandle},
+    time::Duration,
 };
 
 use crossbeam_deque::{Injector, Steal, Stealer, Worker};
@@ -34,15 +42,25 @@ pub(crate) trait Task: Send + Sized + 'static {
     /// What a task yields.
     type Output: Send + 'static;
 
-    /// `None` if somebody else goes on with the work.
-    fn run(self, scratch: &mut Self::Scratch) -> Option<Self::Output>;
+    /// Does it, on the worker of this index; threads that are none of the workers all bear the index behind the last
+    /// worker's. `None` if somebody else goes on with the work.
+    fn run(self, worker: usize, scratch: &mut Self::Scratch) -> Option<Self::Output>;
 }
 
 /// What became of a task.
 pub(crate) enum Outcome<T> {
     Finished(T),
-    /// The task panicked; the panic's message.
+    /// A task, or the foraging for one, panicked; the panic's message.
     Panicked(String),
+}
+
+/// What a worker is to do that found no task.
+#[allow(dead_code, reason = "for the engine's devices")]
+pub(crate) enum Forage<T> {
+    /// This.
+    Task(T),
+    /// Sleep until it is woken; if a time is given, no longer than that: then it looks around and forages again.
+    Sleep(Option<Duration>),
 }
 
 /// Runs tasks on up to a given number of threads. Dropping it drops the tasks that have not begun and waits for
@@ -50,13 +68,19 @@ pub(crate) enum Outcome<T> {
 pub(crate) struct Scheduler<T: Task> {
     shared: Arc<Shared<T>>,
     crew: Mutex<Crew<T>>,
+    /// Whether nobody is left to be hired, and somebody works: what the crew says, without its lock.
+    complete: AtomicBool,
 }
 
 struct Shared<T: Task> {
+    urgent: Injector<T>,
     injector: Injector<T>,
+    /// Tasks that [`Scheduler::take_queued`] did not accept: they were ahead of those in the injector.
+    passed_over: Injector<T>,
     stealers: Vec<Stealer<T>>,
     sleep: Sleep,
-    new_scratch: Box<dyn Fn() -> T::Scratch + Send + Sync>,
+    new_scratch: Box<dyn Fn(usize) -> T::Scratch + Send + Sync>,
+    forage: Box<dyn Fn(usize) -> Forage<T> + Send + Sync>,
     done: Sender<Outcome<T::Output>>,
 }
 
@@ -67,34 +91,100 @@ struct Crew<T: Task> {
 }
 
 impl<T: Task> Scheduler<T> {
-    /// A scheduler that starts at most `threads` threads, none of them yet.
+    /// A scheduler that starts at most `threads` threads, none of them yet. `new_scratch` and `forage` are given the
+    /// worker's index.
     pub fn new(
         threads: usize,
-        new_scratch: impl Fn() -> T::Scratch + Send + Sync + 'static,
+        new_scratch: impl Fn(usize) -> T::Scratch + Send + Sync + 'static,
+        forage: impl Fn(usize) -> Forage<T> + Send + Sync + 'static,
         done: Sender<Outcome<T::Output>>,
     ) -> Self {
         let dormant: Vec<_> = (0..threads.max(1)).map(|_| Worker::new_fifo()).collect();
         let shared = Shared {
+            urgent: Injector::new(),
             injector: Injector::new(),
+            passed_over: Injector::new(),
             stealers: dormant.iter().map(Worker::stealer).collect(),
             sleep: Sleep::new(),
             new_scratch: Box::new(new_scratch),
+            forage: Box::new(forage),
             done,
         };
-        Self { shared: Arc::new(shared), crew: Mutex::new(Crew { dormant, threads: Vec::new() }) }
+        Self {
+            shared: Arc::new(shared),
+            crew: Mutex::new(Crew { dormant, threads: Vec::new() }),
+            complete: AtomicBool::new(false),
+        }
     }
 
     /// Queues a task. Where the system refuses every thread, the caller's runs it.
     pub fn spawn(&self, task: T) {
         self.shared.injector.push(task);
+        self.rouse(self.queued());
+    }
+
+    /// Queues a task that the next worker to become free does before any other. For short ones.
+    #[allow(dead_code, reason = "for the engine's devices")]
+    pub fn spawn_urgent(&self, task: T) {
+        self.shared.urgent.push(task);
+        self.rouse(self.shared.urgent.len());
+    }
+
+    /// Wakes a worker, or starts one if none sleeps, because there is something to forage.
+    #[allow(dead_code, reason = "for the engine's devices")]
+    pub fn wake(&self) {
+        if self.shared.sleep.wake_one() == 0 {
+            self.hire();
+        }
+    }
+
+    /// Runs an urgent task on the calling thread, if there is one.
+    #[allow(dead_code, reason = "for the engine's devices")]
+    pub fn help(&self, scratch: &mut Option<T::Scratch>) -> bool {
+        let task = until_settled(|| self.shared.urgent.steal());
+        task.map(|task| self.shared.run(task, self.shared.stealers.len(), scratch)).is_some()
+    }
+
+    /// How many tasks wait that no worker has taken, urgent ones aside.
+    pub fn queued(&self) -> usize {
+        self.shared.passed_over.len() + self.shared.injector.len()
+    }
+
+    /// Takes the first of these tasks that is acceptable.
+    #[allow(dead_code, reason = "for the engine's devices")]
+    pub fn take_queued(&self, accept: impl Fn(&T) -> bool) -> Option<T> {
+        let shared = &self.shared;
+        // All of those passed over before, so that they can be put back in order.
+        let older = iter::from_fn(|| until_settled(|| shared.passed_over.steal()));
+        let mut waiting: Vec<T> = older.collect();
+        let mut taken = waiting.iter().position(&accept).map(|i| waiting.remove(i));
+        while taken.is_none() {
+            match until_settled(|| shared.injector.steal()) {
+                Some(task) if accept(&task) => taken = Some(task),
+                Some(task) => waiting.push(task),
+                None => break,
+            }
+        }
+        for task in waiting {
+            shared.passed_over.push(task);
+            shared.sleep.wake_one(); // A worker that looked around meanwhile has missed it.
+        }
+        taken
+    }
+
+    /// Calls somebody to the tasks that wait, which are so many.
+    fn rouse(&self, waiting: usize) {
         let sleepers = self.shared.sleep.wake_one();
-        if self.shared.injector.len() > sleepers && !self.hire() {
+        if waiting > sleepers && !self.hire() {
             self.shared.drain();
         }
     }
 
     /// Starts a thread more, if one is left. False if none runs.
     fn hire(&self) -> bool {
+        if self.complete.load(Relaxed) {
+            return true;
+        }
         let mut crew = self.crew.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(local) = crew.dormant.pop() {
             let index = crew.dormant.len();
@@ -107,6 +197,7 @@ impl<T: Task> Scheduler<T> {
                 Err(error) => log::warn!("worker {index} could not be started: {error}"),
             }
         }
+        self.complete.store(crew.dormant.is_empty() && !crew.threads.is_empty(), Relaxed);
         !crew.threads.is_empty()
     }
 }
@@ -116,8 +207,11 @@ impl<T: Task> Drop for Scheduler<T> {
         self.shared.sleep.stop();
         let crew = self.crew.get_mut().unwrap_or_else(PoisonError::into_inner);
         for thread in crew.threads.drain(..) {
-            // Its panic, if a destructor panicked after all, has been printed and harms nobody else.
-            let _ = thread.join();
+            // A task may have held the last reference to the scheduler.
+            if thread.thread().id() != thread::current().id() {
+                // Its panic, if a destructor panicked after all, has been printed and harms nobody else.
+                let _ = thread.join();
+            }
         }
     }
 }
@@ -126,24 +220,25 @@ impl<T: Task> Shared<T> {
     fn work(&self, index: usize, local: &Worker<T>) {
         let mut scratch = None;
         while let Some(task) = self.next(index, local) {
-            if !self.run(task, &mut scratch) {
+            if !self.run(task, index, &mut scratch) {
                 return;
             }
         }
     }
 
-    /// Runs what is in the injector on the calling thread.
+    /// Runs what waits on the calling thread.
     fn drain(&self) {
         let mut scratch = None;
-        while let Some(task) = until_settled(|| self.injector.steal()) {
-            self.run(task, &mut scratch);
+        let queues = [&self.urgent, &self.passed_over, &self.injector];
+        while let Some(task) = queues.iter().find_map(|queue| until_settled(|| queue.steal())) {
+            self.run(task, self.stealers.len(), &mut scratch);
         }
     }
 
     /// Runs a task and sends its message. False if nobody waits any more.
-    fn run(&self, task: T, scratch: &mut Option<T::Scratch>) -> bool {
+    fn run(&self, task: T, worker: usize, scratch: &mut Option<T::Scratch>) -> bool {
         let outcome = catch_unwind(AssertUnwindSafe(|| {
-            task.run(scratch.get_or_insert_with(|| (self.new_scratch)()))
+            task.run(worker, scratch.get_or_insert_with(|| (self.new_scratch)(worker)))
         }));
         let message = match outcome {
             Ok(Some(output)) => Outcome::Finished(output),
@@ -166,26 +261,45 @@ impl<T: Task> Shared<T> {
                 return Some(task);
             }
             let drowsy = self.sleep.announce();
-            match self.find(index, local) {
-                Some(task) => {
-                    drowsy.stay_awake();
-                    return Some(task);
-                }
-                None => drowsy.sleep(),
+            if let Some(task) = self.find(index, local) {
+                return Some(task);
+            }
+            match self.forage(index) {
+                Forage::Task(task) => return Some(task),
+                Forage::Sleep(limit) => drowsy.sleep(limit),
             }
         }
     }
 
     fn find(&self, index: usize, local: &Worker<T>) -> Option<T> {
-        local
-            .pop()
-            .or_else(|| until_settled(|| self.injector.steal_batch_with_limit_and_pop(local, TAKE)))
+        until_settled(|| self.urgent.steal())
+            .or_else(|| local.pop())
+            .or_else(|| until_settled(|| self.passed_over.steal()))
+            .or_else(|| self.take_some(local))
             .or_else(|| {
                 // Everybody begins with another victim: their right-hand neighbour.
                 let count = self.stealers.len();
                 (1..count)
                     .find_map(|i| until_settled(|| self.stealers[(index + i) % count].steal()))
             })
+    }
+
+    /// The first task of the injector, of which the next ones come along.
+    fn take_some(&self, local: &Worker<T>) -> Option<T> {
+        let task = until_settled(|| self.injector.steal_batch_with_limit_and_pop(local, TAKE))?;
+        if !local.is_empty() {
+            // On their way they were in no queue: somebody may have missed them.
+            self.sleep.wake_one();
+        }
+        Some(task)
+    }
+
+    fn forage(&self, index: usize) -> Forage<T> {
+        catch_unwind(AssertUnwindSafe(|| (self.forage)(index))).unwrap_or_else(|panic| {
+            // Who does not wait any more drops the scheduler.
+            let _ = self.done.send(Outcome::Panicked(panic_message(panic)));
+            Forage::Sleep(None)
+        })
     }
 }
 

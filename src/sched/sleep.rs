@@ -1,25 +1,30 @@
-//! When a worker may sleep: an event count.
+//! When a worker may sleep: an event count in one word, the number of wake-ups and that of sleepers.
 //!
-//! A worker that found nothing *announces* that it is drowsy: it counts itself as a sleeper and notes the number
-//! of wake-ups so far. Then it looks for tasks once more, and sleeps only while that number has not changed.
-//! Whoever adds a task first makes it visible, then raises the number, then reads the count of sleepers.
+//! A worker that found nothing *announces* that it is drowsy: one operation counts it as a sleeper and notes the
+//! number of wake-ups so far. Then it looks for tasks once more, and sleeps only while that number has not changed.
+//! Whoever adds a task makes it visible and then *wakes*: one operation raises the number of wake-ups and reads that
+//! of sleepers.
 //!
-//! No wake-up is lost. All four accesses are sequentially consistent, so either the number was raised before the
-//! worker noted it, and its second look sees the task; or the worker was counted before the other side read the
-//! count, which therefore notifies. The notification takes the mutex under which the worker compares the number,
-//! so it comes before the comparison, which then fails, or finds the worker waiting.
+//! No wake-up is lost. Both operations modify the same word, so one comes before the other. If the wake-up comes
+//! first, the announcement acquires what it released, and the second look sees the task. If the announcement comes
+//! first, the other side finds a sleeper and notifies, under the mutex under which the worker compares the number:
+//! that is before the comparison, which then fails, or when the worker waits.
 //!
-//! Stopping is a state, not a task that a second look would find, so it is compared under the mutex as well.
+//! Stopping is no task that a second look would find: it is a state, compared like the number.
+//!
+//! tools/models checks this file, as it stands, with loom.
 
-use std::sync::{
-    Condvar, Mutex, PoisonError,
-    atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
-};
+use std::time::Duration;
+
+use super::sync::{AtomicU64, Condvar, Mutex, Ordering, PoisonError};
+
+/// In the word: sleepers in the bits below, the number of wake-ups in those above, where it may wrap.
+const STOPPED: u64 = 1 << 16;
+const WAKE_UP: u64 = STOPPED << 1;
+const SLEEPERS: u64 = STOPPED - 1;
 
 pub(super) struct Sleep {
-    wake_ups: AtomicUsize,
-    sleepers: AtomicUsize,
-    stopped: AtomicBool,
+    word: AtomicU64,
     mutex: Mutex<()>,
     condition: Condvar,
 }
@@ -27,61 +32,65 @@ pub(super) struct Sleep {
 /// Proof that this worker is counted as a sleeper.
 pub(super) struct Drowsy<'a> {
     sleep: &'a Sleep,
-    seen: usize,
+    /// The word, less the sleepers, when it was announced.
+    seen: u64,
 }
 
 impl Sleep {
     pub fn new() -> Self {
-        Self {
-            wake_ups: AtomicUsize::new(0),
-            sleepers: AtomicUsize::new(0),
-            stopped: AtomicBool::new(false),
-            mutex: Mutex::new(()),
-            condition: Condvar::new(),
-        }
+        Self { word: AtomicU64::new(0), mutex: Mutex::new(()), condition: Condvar::new() }
     }
 
+    /// Counts the worker as a sleeper. It has to look for tasks once more before it sleeps.
     pub fn announce(&self) -> Drowsy<'_> {
-        self.sleepers.fetch_add(1, SeqCst);
-        Drowsy { sleep: self, seen: self.wake_ups.load(SeqCst) }
+        let word = self.word.fetch_add(1, Ordering::Acquire);
+        Drowsy { sleep: self, seen: word & !(SLEEPERS | STOPPED) }
     }
 
     /// Wakes a sleeper, if there is one, after a task was made visible. Returns how many there were.
     pub fn wake_one(&self) -> usize {
-        self.wake_ups.fetch_add(1, SeqCst);
-        let sleepers = self.sleepers.load(SeqCst);
+        let sleepers = self.word.fetch_add(WAKE_UP, Ordering::Release) & SLEEPERS;
         if sleepers > 0 {
-            let _guard = self.mutex.lock().unwrap_or_else(PoisonError::into_inner);
+            drop(self.mutex.lock().unwrap_or_else(PoisonError::into_inner));
             self.condition.notify_one();
         }
-        sleepers
+        sleepers as usize
     }
 
+    /// Wakes everybody for good.
     pub fn stop(&self) {
-        self.stopped.store(true, SeqCst);
-        let _guard = self.mutex.lock().unwrap_or_else(PoisonError::into_inner);
+        self.word.fetch_or(STOPPED, Ordering::Release);
+        drop(self.mutex.lock().unwrap_or_else(PoisonError::into_inner));
         self.condition.notify_all();
     }
 
     pub fn is_stopped(&self) -> bool {
-        self.stopped.load(SeqCst)
+        self.word.load(Ordering::Acquire) & STOPPED != 0
     }
 }
 
 impl Drowsy<'_> {
-    /// Returns at the next wake-up after the announcement, or when the scheduler stops or has stopped.
-    pub fn sleep(self) {
-        let mut guard = self.sleep.mutex.lock().unwrap_or_else(PoisonError::into_inner);
-        while self.sleep.wake_ups.load(SeqCst) == self.seen && !self.sleep.is_stopped() {
-            guard = self.sleep.condition.wait(guard).unwrap_or_else(PoisonError::into_inner);
+    /// Returns at a wake-up after the announcement, when the scheduler stops or has stopped, or after `limit`.
+    pub fn sleep(self, limit: Option<Duration>) {
+        let Self { sleep, seen } = &self;
+        let mut guard = sleep.mutex.lock().unwrap_or_else(PoisonError::into_inner);
+        // The mutex orders this after the wake-up if that has looked for sleepers already.
+        while sleep.word.load(Ordering::Acquire) & !SLEEPERS == *seen {
+            guard = match limit {
+                None => sleep.condition.wait(guard).unwrap_or_else(PoisonError::into_inner),
+                // Early or late does not matter: the worker looks around and asks again.
+                Some(limit) => {
+                    let woken = sleep.condition.wait_timeout(guard, limit);
+                    drop(woken.unwrap_or_else(PoisonError::into_inner));
+                    return;
+                }
+            };
         }
     }
-
-    pub fn stay_awake(self) {}
 }
 
 impl Drop for Drowsy<'_> {
     fn drop(&mut self) {
-        self.sleep.sleepers.fetch_sub(1, SeqCst);
+        self.sleep.word.fetch_sub(1, Ordering::Relaxed);
     }
 }

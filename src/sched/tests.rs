@@ -1,14 +1,15 @@
 use std::{
     collections::HashSet,
     sync::{
-        Arc, Barrier,
+        Arc, Barrier, Mutex,
         atomic::{AtomicUsize, Ordering},
         mpsc::{self, Receiver},
     },
     thread::{self, ThreadId},
+    time::Duration,
 };
 
-use super::{Outcome, Scheduler, Task};
+use super::{Forage, Outcome, Scheduler, Task};
 
 enum Job {
     /// Is handed on to nobody.
@@ -24,7 +25,7 @@ impl Task for Job {
     type Scratch = u64;
     type Output = Output;
 
-    fn run(self, scratch: &mut u64) -> Option<Output> {
+    fn run(self, _worker: usize, scratch: &mut u64) -> Option<Output> {
         *scratch += 1;
         let value = match self {
             Job::Vanish => return None,
@@ -36,7 +37,7 @@ impl Task for Job {
             }
             Job::Slow(begun) => {
                 begun.fetch_add(1, Ordering::Relaxed);
-                thread::sleep(std::time::Duration::from_millis(1));
+                thread::sleep(Duration::from_millis(1));
                 0
             }
         };
@@ -48,7 +49,7 @@ type Output = (u64, ThreadId, u64);
 
 fn scheduler(threads: usize) -> (Scheduler<Job>, Receiver<Outcome<Output>>) {
     let (sender, receiver) = mpsc::channel();
-    (Scheduler::new(threads, || 0, sender), receiver)
+    (Scheduler::new(threads, |_| 0, |_| Forage::Sleep(None), sender), receiver)
 }
 
 fn output(outcome: Outcome<Output>) -> Output {
@@ -162,5 +163,197 @@ fn where_no_thread_can_be_started_the_caller_works() {
         scheduler.spawn(Job::Double(n));
         let (value, thread, _) = output(done.try_recv().expect("a message"));
         assert_eq!((value, thread), (2 * n, thread::current().id()));
+    }
+}
+
+/// A task that does what it is told. It yields the worker's index.
+struct Call(Box<dyn FnOnce() + Send>);
+
+impl Call {
+    fn new(what: impl FnOnce() + Send + 'static) -> Self {
+        Self(Box::new(what))
+    }
+}
+
+impl Task for Call {
+    type Scratch = usize;
+    type Output = usize;
+
+    fn run(self, worker: usize, scratch: &mut usize) -> Option<usize> {
+        assert_eq!(*scratch, worker, "the scratch was made for this worker");
+        (self.0)();
+        Some(worker)
+    }
+}
+
+fn callers(
+    threads: usize,
+    forage: impl Fn(usize) -> Forage<Call> + Send + Sync + 'static,
+) -> (Scheduler<Call>, Receiver<Outcome<usize>>) {
+    let (sender, receiver) = mpsc::channel();
+    (Scheduler::new(threads, |worker| worker, forage, sender), receiver)
+}
+
+fn finished(outcome: Outcome<usize>) -> usize {
+    match outcome {
+        Outcome::Finished(worker) => worker,
+        Outcome::Panicked(message) => panic!("a task panicked: {message}"),
+    }
+}
+
+/// Occupies the only worker until the sender that is returned is dropped.
+fn occupy(scheduler: &Scheduler<Call>) -> mpsc::Sender<()> {
+    let (release, released) = mpsc::channel();
+    let (began, begun) = mpsc::channel();
+    scheduler.spawn(Call::new(move || {
+        began.send(()).unwrap();
+        let _ = released.recv();
+    }));
+    begun.recv().unwrap();
+    release
+}
+
+#[test]
+fn urgent_tasks_come_before_all_others() {
+    let (scheduler, done) = callers(1, |_| Forage::Sleep(None));
+    let release = occupy(&scheduler);
+    let order = Arc::new(Mutex::new(Vec::new()));
+    let note = |what| {
+        let order = Arc::clone(&order);
+        Call::new(move || order.lock().unwrap().push(what))
+    };
+    for _ in 0..3 {
+        scheduler.spawn(note("common"));
+    }
+    for _ in 0..3 {
+        scheduler.spawn_urgent(note("urgent"));
+    }
+    drop(release);
+    (0..7).for_each(|_| assert_eq!(finished(done.recv().unwrap()), 0));
+    let order = order.lock().unwrap();
+    assert_eq!(*order, ["urgent", "urgent", "urgent", "common", "common", "common"]);
+}
+
+#[test]
+fn another_thread_helps_with_urgent_tasks_only() {
+    let (scheduler, done) = callers(1, |_| Forage::Sleep(None));
+    let release = occupy(&scheduler);
+    scheduler.spawn(Call::new(|| {}));
+    scheduler.spawn_urgent(Call::new(|| {}));
+    scheduler.spawn_urgent(Call::new(|| panic!("and that is no harm")));
+    let mut scratch = None;
+    assert!(scheduler.help(&mut scratch));
+    assert_eq!((finished(done.try_recv().unwrap()), scratch), (1, Some(1)));
+    assert!(scheduler.help(&mut scratch));
+    assert!(matches!(done.try_recv().unwrap(), Outcome::Panicked(_)));
+    assert!(!scheduler.help(&mut scratch));
+    drop(release);
+    (0..2).for_each(|_| assert_eq!(finished(done.recv().unwrap()), 0));
+}
+
+#[test]
+fn who_takes_queued_tasks_loses_none() {
+    let (scheduler, receiver) = scheduler(1);
+    let barrier = Arc::new(Barrier::new(2));
+    scheduler.spawn(Job::Meet(Arc::clone(&barrier)));
+    (0..6).for_each(|n| scheduler.spawn(Job::Double(n)));
+    while scheduler.queued() > 5 {
+        thread::yield_now(); // The worker takes the first, and maybe another with it.
+    }
+    let wanted = |wanted| move |job: &Job| matches!(job, Job::Double(n) if *n == wanted);
+    assert!(scheduler.take_queued(wanted(9)).is_none());
+    let queued = scheduler.queued();
+    assert!(matches!(scheduler.take_queued(wanted(4)), Some(Job::Double(4))));
+    assert_eq!(scheduler.queued(), queued - 1);
+    barrier.wait();
+    let values: Vec<u64> = (0..6).map(|_| output(receiver.recv().unwrap()).0).collect();
+    assert_eq!(values, [0, 0, 2, 4, 6, 10], "in order");
+}
+
+#[test]
+fn tasks_that_were_passed_over_wake_the_workers() {
+    let (scheduler, receiver) = scheduler(2);
+    thread::scope(|scope| {
+        let stop = Arc::new(AtomicUsize::new(0));
+        let stopped = Arc::clone(&stop);
+        let scheduler = &scheduler;
+        scope.spawn(move || {
+            while stopped.load(Ordering::Relaxed) == 0 {
+                assert!(scheduler.take_queued(|_| false).is_none());
+            }
+        });
+        for n in 0..2000 {
+            scheduler.spawn(Job::Double(n));
+            assert_eq!(output(receiver.recv().unwrap()).0, 2 * n);
+        }
+        stop.store(1, Ordering::Relaxed);
+    });
+}
+
+#[test]
+fn idle_workers_forage() {
+    let things = Arc::new(Mutex::new(0));
+    let store = Arc::clone(&things);
+    let (scheduler, done) = callers(2, move |worker| {
+        assert!(worker < 2);
+        match &mut *store.lock().unwrap() {
+            0 => Forage::Sleep(None),
+            things => {
+                *things -= 1;
+                Forage::Task(Call::new(|| {}))
+            }
+        }
+    });
+    for _ in 0..2000 {
+        *things.lock().unwrap() += 1;
+        scheduler.wake();
+        finished(done.recv().unwrap());
+    }
+    assert_eq!(*things.lock().unwrap(), 0);
+}
+
+#[test]
+fn a_worker_that_may_not_sleep_long_asks_again() {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&asked);
+    let (scheduler, done) = callers(1, move |_| match count.fetch_add(1, Ordering::Relaxed) {
+        0..10 => Forage::Sleep(Some(Duration::from_millis(1))),
+        10 => Forage::Task(Call::new(|| {})),
+        _ => Forage::Sleep(None),
+    });
+    scheduler.wake();
+    finished(done.recv().unwrap());
+    assert!(asked.load(Ordering::Relaxed) >= 11);
+}
+
+#[test]
+fn a_panic_in_the_foraging_is_reported_and_the_worker_goes_on() {
+    let (scheduler, done) = callers(1, |_| panic!("nothing here"));
+    scheduler.wake();
+    for _ in 0..2 {
+        let Outcome::Panicked(message) = done.recv().unwrap() else { panic!("no task is there") };
+        assert_eq!(message, "nothing here");
+        scheduler.spawn(Call::new(|| {}));
+        finished(done.recv().unwrap());
+    }
+}
+
+#[test]
+fn tasks_spawn_tasks_and_the_last_one_ends_the_scheduler() {
+    fn grow(scheduler: Arc<Scheduler<Call>>, depth: u32) -> Call {
+        Call::new(move || {
+            for i in 0..if depth == 0 { 0 } else { 2 } {
+                let task = grow(Arc::clone(&scheduler), depth - 1);
+                if i == 0 { scheduler.spawn(task) } else { scheduler.spawn_urgent(task) }
+            }
+        })
+    }
+    for round in 0..200 {
+        let (scheduler, done) = callers(1 + round % 3, |_| Forage::Sleep(None));
+        let scheduler = Arc::new(scheduler);
+        scheduler.spawn(grow(Arc::clone(&scheduler), 5));
+        drop(scheduler);
+        // A task that drops the scheduler ends it before it has sent its message, but not without sending it.
+        assert_eq!(done.iter().map(finished).count(), 63);
     }
 }

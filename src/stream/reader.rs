@@ -131,6 +131,7 @@ impl<R: Read> Decompressor<R> {
             State::Begun(frame) => {
                 let block_size = frame.header().block_size();
                 let pipeline = Pipeline::try_from(frame.header().pipeline)?;
+                self.engine.as_ref().map_or(Ok(()), |engine| engine.accepts(pipeline))?;
                 let fits = |engine: &Engine| engine.fits(block_size, pipeline);
                 if !self.engine.as_ref().is_some_and(fits) {
                     if in_flight > 0 {
@@ -186,7 +187,7 @@ impl<R: Read> Decompressor<R> {
             reserve: 0,
         };
         let mut engine = Engine::new(&self.options, route, config)?;
-        engine.expect_content(frame.header().content_size.unwrap_or(0))?;
+        engine.expect_content(frame.header().content_size.unwrap_or(0), 0)?;
         self.engine = Some(engine);
         Ok(())
     }
@@ -204,12 +205,14 @@ impl<R: Read> Decompressor<R> {
             engine.release(buffers);
             return self.end_frame().map(|()| true);
         };
-        let &FrameHeader { pipeline, segment_log, .. } = frame.header();
+        let &FrameHeader { pipeline, segment_log, content_size, .. } = frame.header();
         let short = block.raw_size < frame.header().block_size();
         let limit = self.options.output_limit;
         self.announced = add_within(self.announced, u64::from(block.raw_size), limit)?;
         self.input.read_payload(&mut buffers.payload, &block, number, offset)?;
-        engine.expect_content(self.announced)?;
+        // What has no announced end is expected to go on for as long again.
+        let expected = content_size.unwrap_or(self.announced.saturating_mul(2));
+        engine.expect_content(expected, self.announced)?;
         let encoded = Encoded { kind: block.kind, table_log: block.table_log };
         engine.submit(Block {
             buffers,
@@ -238,6 +241,9 @@ impl<R: Read> Decompressor<R> {
         loop {
             // Afterwards there is a block in flight, or nothing more to come.
             self.read_ahead();
+            if let (State::Over(_), Some(engine)) = (&self.state, &mut self.engine) {
+                engine.drain();
+            }
             let next = self.engine.as_mut().map_or(Ok(None), |engine| engine.next(true))?;
             if let Some(block) = next {
                 self.accept(block)?;

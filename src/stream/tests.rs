@@ -4,6 +4,7 @@ use std::io::{Read, Write};
 
 use super::{Compressor, Decompressor};
 use crate::{
+    Assignment,
     BlockFault, Error, Options, Pipeline, Progress, Result,
     engine::{
         Route,
@@ -18,7 +19,7 @@ fn options() -> Options {
 }
 
 fn device(trouble: Trouble) -> Route {
-    Route::Device(Box::new(Fake::new(trouble, 8, 2).0))
+    Route::open(vec![Box::new(Fake::new(trouble, 8, 2).0)], Assignment::Gpu)
 }
 
 fn compress(options: &Options, trouble: Trouble) -> Result<(Vec<u8>, Progress)> {
@@ -42,8 +43,9 @@ fn bytes_do_not_depend_on_the_device_or_its_troubles() {
         for trouble in [
             Trouble::None,
             Trouble::Backward,
-            Trouble::RefuseSubmit(2),
-            Trouble::LoseAtPoll(3),
+            Trouble::RefusePlan(2),
+            Trouble::RefuseStart(2),
+            Trouble::LoseAt(3),
             Trouble::Slow(1),
         ] {
             compare(pipeline, trouble);
@@ -63,7 +65,7 @@ fn compare(pipeline: Pipeline, trouble: Trouble) {
     assert_eq!((progress.blocks, progress.raw_bytes), (blocks, ALICE.len() as u64));
     let check = |progress: Progress| {
         let Progress { device_blocks, retried_blocks, .. } = progress;
-        let failed = matches!(trouble, Trouble::RefuseSubmit(_) | Trouble::LoseAtPoll(_));
+        let failed = matches!(trouble, Trouble::RefusePlan(_) | Trouble::RefuseStart(_) | Trouble::LoseAt(_));
         let expected = match (pipeline, failed) {
             (Pipeline::Stored, _) => retried_blocks == 0 && device_blocks == 0,
             // The last block is so short that a model may store it.

@@ -79,7 +79,7 @@ impl<W: Write> Compressor<W> {
             error => error,
         })?;
         let expected = options.content_size.unwrap_or(0);
-        engine.expect_content(expected)?;
+        engine.expect_content(expected, 0)?;
         let compressor = Self {
             out: Output::new(inner),
             engine,
@@ -154,7 +154,9 @@ impl<W: Write> Compressor<W> {
 
     /// Empty buffers for a block. Writes out what has finished, and waits for it if there are no others.
     fn free_buffers(&mut self) -> Result<Buffers> {
-        self.engine.expect_content(self.taken)?;
+        // What has no announced end is expected to go on for as long again.
+        let expected = self.header.content_size.unwrap_or(self.taken.saturating_mul(2));
+        self.engine.expect_content(expected, self.taken)?;
         while let Some(block) = self.engine.next(false)? {
             self.write_block(block)?;
         }
@@ -184,6 +186,7 @@ impl<W: Write> Compressor<W> {
     fn flush_blocks(&mut self) -> Result<()> {
         self.engine.check_cancelled()?;
         self.submit();
+        self.engine.drain();
         while let Some(block) = self.engine.next(true)? {
             self.write_block(block)?;
         }

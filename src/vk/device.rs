@@ -6,6 +6,7 @@ use ash::{ext, khr, vk};
 
 use super::{
     Named,
+    clock::{Calibration, DeviceClock},
     instance::{Instance, Messages},
     probe::{Found, Offer},
     quirks::Workarounds,
@@ -66,6 +67,8 @@ pub(crate) struct Device {
     pub subgroup: Option<u32>,
     /// Statistics of pipelines, if they were asked for.
     pub executables: Option<khr::pipeline_executable_properties::Device>,
+    /// The clock of its timestamps, if the host can read it.
+    pub clock: Option<DeviceClock>,
     as_discrete: bool,
     pub physical: vk::PhysicalDevice,
     pub instance: Instance,
@@ -85,6 +88,8 @@ pub(crate) struct TransferQueues {
     pub upload: vk::Queue,
     /// The same as `upload` if the family has but one queue.
     pub download: vk::Queue,
+    /// Valid bits of a timestamp; 0 if the queues have none.
+    pub timestamp_bits: u32,
 }
 
 impl Device {
@@ -118,16 +123,22 @@ impl Device {
             family: families.compute,
             timestamp_bits: families.timestamp_bits,
         };
-        let transfer = families.transfer.map(|(family, count)| TransferQueues {
-            family,
-            upload: queue(family, 0),
-            download: queue(family, count - 1),
+        let transfer = families.transfer.map(|transfer| TransferQueues {
+            family: transfer.family,
+            upload: queue(transfer.family, 0),
+            download: queue(transfer.family, transfer.queues - 1),
+            timestamp_bits: transfer.timestamp_bits,
         });
-        let stand_in =
-            TransferQueues { family: compute.family, upload: compute.raw, download: compute.raw };
+        let stand_in = TransferQueues {
+            family: compute.family,
+            upload: compute.raw,
+            download: compute.raw,
+            timestamp_bits: compute.timestamp_bits,
+        };
         let transfer = transfer.or(options.as_discrete.then_some(stand_in));
         let executables = (options.inspect_pipelines && offer.executable_properties)
             .then(|| khr::pipeline_executable_properties::Device::new(&instance.raw, &raw));
+        let clock = DeviceClock::new(&instance, physical, &raw, &offer);
         log::debug!("opened {} with subgroups of {subgroup:?}, transfer {transfer:?}", info.name);
         Ok(Arc::new(Self {
             raw,
@@ -138,6 +149,7 @@ impl Device {
             transfer,
             subgroup,
             executables,
+            clock,
             as_discrete: options.as_discrete,
             physical,
             instance,
@@ -215,8 +227,15 @@ fn choose_subgroup(
 struct Families {
     compute: u32,
     timestamp_bits: u32,
-    /// A family that only copies, and how many of its queues to take.
-    transfer: Option<(u32, u32)>,
+    transfer: Option<TransferFamily>,
+}
+
+/// A family that only copies.
+struct TransferFamily {
+    family: u32,
+    /// How many of its queues to take.
+    queues: u32,
+    timestamp_bits: u32,
 }
 
 impl Families {
@@ -249,7 +268,11 @@ impl Families {
         Ok(Self {
             compute,
             timestamp_bits: properties.timestamp_valid_bits,
-            transfer: transfer.map(|(index, family)| (index, family.queue_count.min(2))),
+            transfer: transfer.map(|(index, family)| TransferFamily {
+                family: index,
+                queues: family.queue_count.min(2),
+                timestamp_bits: family.timestamp_valid_bits,
+            }),
         })
     }
 }
@@ -267,18 +290,20 @@ fn create(
             .queue_family_index(families.compute)
             .queue_priorities(&priorities[..1]),
     ];
-    if let Some((family, count)) = families.transfer {
+    if let Some(transfer) = &families.transfer {
         queues.push(
             vk::DeviceQueueCreateInfo::default()
-                .queue_family_index(family)
-                .queue_priorities(&priorities[..count as usize]),
+                .queue_family_index(transfer.family)
+                .queue_priorities(&priorities[..transfer.queues as usize]),
         );
     }
 
     let mut extensions = Vec::new();
     let mut vulkan11 =
         vk::PhysicalDeviceVulkan11Features::default().storage_buffer16_bit_access(offer.storage16);
-    let mut vulkan12 = vk::PhysicalDeviceVulkan12Features::default().timeline_semaphore(true);
+    let mut vulkan12 = vk::PhysicalDeviceVulkan12Features::default()
+        .timeline_semaphore(true)
+        .host_query_reset(offer.host_query_reset);
     let mut control = vk::PhysicalDeviceSubgroupSizeControlFeaturesEXT::default();
     let mut executables = vk::PhysicalDevicePipelineExecutablePropertiesFeaturesKHR::default()
         .pipeline_executable_info(true);
@@ -290,6 +315,11 @@ fn create(
         extensions.push(ext::subgroup_size_control::NAME.as_ptr());
         control = control.subgroup_size_control(true).compute_full_subgroups(size_control.full);
         create = create.push_next(&mut control);
+    }
+    match offer.calibrated_timestamps {
+        Some(Calibration::Khr) => extensions.push(khr::calibrated_timestamps::NAME.as_ptr()),
+        Some(Calibration::Ext) => extensions.push(ext::calibrated_timestamps::NAME.as_ptr()),
+        None => {}
     }
     if offer.portability_subset {
         extensions.push(khr::portability_subset::NAME.as_ptr());

@@ -64,7 +64,7 @@ impl Messages {
 }
 
 /// The loader's functions. Loaded once: drivers do not all survive being unloaded.
-fn entry() -> Result<&'static ash::Entry, DeviceError> {
+pub(super) fn entry() -> Result<&'static ash::Entry, DeviceError> {
     static ENTRY: OnceLock<Result<ash::Entry, String>> = OnceLock::new();
     ENTRY
         .get_or_init(|| {

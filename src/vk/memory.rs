@@ -1,6 +1,9 @@
 //! Buffers in device memory and in memory that the host sees.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    ptr::NonNull,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use ash::vk;
 use gpu_allocator::{
@@ -136,6 +139,9 @@ impl Memory {
             unsafe { device.bind_buffer_memory(raw, allocation.memory(), allocation.offset()) };
         buffer.allocation = Some(allocation);
         bound.named("vkBindBufferMemory")?;
+        if matches!(place, Place::Download | Place::StagingDownload) && !buffer.is_cached() {
+            log::debug!("{}: the host reads {name} uncached, slowly", self.device.info.name);
+        }
         Ok(buffer)
     }
 
@@ -170,8 +176,8 @@ fn allocation_error(error: gpu_allocator::AllocationError) -> DeviceError {
     DeviceError::Vulkan { call: "allocating device memory", result: error.to_string() }
 }
 
-/// A buffer bound to memory; both are released when it is dropped. Whoever drops it knows that the device has
-/// finished with it.
+/// A buffer bound to memory; both are released when it is dropped, by whichever thread. The slot that uses it keeps it
+/// until the device has finished with it.
 pub(crate) struct Buffer {
     pub raw: vk::Buffer,
     /// Bytes.
@@ -181,19 +187,16 @@ pub(crate) struct Buffer {
 }
 
 impl Buffer {
-    /// The buffer as the host sees it. Memory is always coherent, so no range needs flushing.
-    ///
-    /// # Panics
-    /// If the host does not see it.
-    pub fn bytes(&self) -> &[u8] {
-        let mapped = self.allocation.as_ref().and_then(Allocation::mapped_slice);
-        &mapped.expect("a buffer for the host is mapped")[..self.size as usize]
+    /// Where the host sees its `size` bytes, if it does: there as long as the buffer lives. The memory is always coherent,
+    /// so that no range needs to be flushed or invalidated.
+    pub fn mapped(&self) -> Option<NonNull<u8>> {
+        Some(self.allocation.as_ref()?.mapped_ptr()?.cast())
     }
 
-    /// As [`bytes`](Self::bytes), to write to.
-    pub fn bytes_mut(&mut self) -> &mut [u8] {
-        let mapped = self.allocation.as_mut().and_then(Allocation::mapped_slice_mut);
-        &mut mapped.expect("a buffer for the host is mapped")[..self.size as usize]
+    /// Whether the host reads it through its caches. Where it does not, reading is slower by an order of magnitude.
+    pub fn is_cached(&self) -> bool {
+        let flags = self.allocation.as_ref().map(Allocation::memory_properties);
+        flags.is_some_and(|flags| flags.contains(vk::MemoryPropertyFlags::HOST_CACHED))
     }
 }
 

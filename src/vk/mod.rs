@@ -7,7 +7,10 @@
 #![allow(unsafe_code)]
 
 mod accel;
+mod clock;
+mod commands;
 mod device;
+mod doorbell;
 mod encoder;
 mod inspect;
 mod instance;
@@ -16,9 +19,11 @@ mod pipeline;
 mod probe;
 mod quirks;
 mod select;
+mod span;
 mod submit;
 pub mod testing;
 mod timing;
+mod window;
 
 use std::sync::Arc;
 

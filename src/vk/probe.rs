@@ -4,6 +4,7 @@ use ash::{amd, ext, khr, nv, vk};
 
 use super::{
     Named,
+    clock::Calibration,
     instance::{API_VERSION, Instance, offers},
     quirks::{Facts, Workarounds, workarounds},
 };
@@ -36,6 +37,10 @@ pub(crate) struct Offer {
     pub portability_subset: bool,
     /// Pipelines can be asked for their compiled code's statistics.
     pub executable_properties: bool,
+    /// The host can reset queries.
+    pub host_query_reset: bool,
+    /// The host can read the clock of the device's timestamps.
+    pub calibrated_timestamps: Option<Calibration>,
     /// Subgroups that the whole device holds at once, if it tells.
     pub resident_subgroups: Option<u32>,
     pub workarounds: Workarounds,
@@ -133,8 +138,11 @@ fn probe_properties(
     let limits = properties.properties.limits;
 
     let mut vulkan11_features = vk::PhysicalDeviceVulkan11Features::default();
+    let mut vulkan12_features = vk::PhysicalDeviceVulkan12Features::default();
     let mut size_features = vk::PhysicalDeviceSubgroupSizeControlFeaturesEXT::default();
-    let mut features = vk::PhysicalDeviceFeatures2::default().push_next(&mut vulkan11_features);
+    let mut features = vk::PhysicalDeviceFeatures2::default()
+        .push_next(&mut vulkan11_features)
+        .push_next(&mut vulkan12_features);
     if has(ext::subgroup_size_control::NAME) {
         features = features.push_next(&mut size_features);
     }
@@ -192,6 +200,13 @@ fn probe_properties(
         storage16: vulkan11_features.storage_buffer16_bit_access == vk::TRUE,
         portability_subset: has(khr::portability_subset::NAME),
         executable_properties: has(khr::pipeline_executable_properties::NAME),
+        host_query_reset: vulkan12_features.host_query_reset == vk::TRUE,
+        calibrated_timestamps: [
+            (khr::calibrated_timestamps::NAME, Calibration::Khr),
+            (ext::calibrated_timestamps::NAME, Calibration::Ext),
+        ]
+        .into_iter()
+        .find_map(|(name, calibration)| has(name).then_some(calibration)),
         resident_subgroups: resident_subgroups(&nvidia, &amd),
         workarounds,
         reasons,

@@ -3,6 +3,9 @@
 //! With transfer queues a run is three submissions, chained by the slot's timeline semaphore: copy up, compute, copy
 //! down. While one slot computes, others copy. Without them it is one submission. A slot never waits for another:
 //! each has its own buffers.
+//!
+//! The host reaches the buffers through [`Window`]s, which other threads may hold. While one is alive nothing is
+//! submitted, and while something is in flight none is made.
 
 use std::sync::Arc;
 
@@ -10,13 +13,18 @@ use ash::vk;
 
 use super::{
     Named,
+    commands::{Commands, begin},
     device::Device,
+    doorbell::{self, Target},
     encoder::{self, Descriptors},
     memory::{Buffer, Memory},
     pipeline::Pipelines,
+    span::{Piece, Stopwatch},
     timing::Timestamps,
+    window::{self, Window},
 };
 use crate::{
+    engine::accel::Span,
     error::DeviceError,
     kernel::{BufferDesc, BufferId, Recording, Role},
 };
@@ -24,12 +32,12 @@ use crate::{
 /// A buffer of a slot, and the staging buffer through which the host fills or reads it, if it cannot directly.
 struct SlotBuffer {
     role: Role,
-    device: Buffer,
-    staging: Option<Buffer>,
+    device: Arc<Buffer>,
+    staging: Option<Arc<Buffer>>,
 }
 
 impl SlotBuffer {
-    fn host(&self) -> &Buffer {
+    fn host(&self) -> &Arc<Buffer> {
         self.staging.as_ref().unwrap_or(&self.device)
     }
 }
@@ -49,40 +57,27 @@ pub(crate) struct Slot {
     commands: Commands,
     descriptors: Descriptors,
     pub timestamps: Option<Timestamps>,
+    stopwatch: Option<Stopwatch>,
     timeline: vk::Semaphore,
     /// The value that the timeline has once all submissions so far have finished.
     value: u64,
+    /// All submissions are known to have finished.
+    settled: bool,
     memory: Arc<Memory>,
-}
-
-/// Command buffers of a slot, one pool for each family.
-struct Commands {
-    compute_pool: vk::CommandPool,
-    compute: vk::CommandBuffer,
-    transfer_pool: vk::CommandPool,
-    upload: vk::CommandBuffer,
-    download: vk::CommandBuffer,
-    /// For [`Slot::fetch`], which follows while `download` is not yet recorded anew.
-    fetch: vk::CommandBuffer,
 }
 
 impl Slot {
     pub fn new(memory: &Arc<Memory>) -> Result<Self, DeviceError> {
         let device = &memory.device;
-        let mut kind = vk::SemaphoreTypeCreateInfo::default()
-            .semaphore_type(vk::SemaphoreType::TIMELINE)
-            .initial_value(0);
-        let create = vk::SemaphoreCreateInfo::default().push_next(&mut kind);
-        // SAFETY: a valid description; timeline semaphores are enabled.
-        let timeline =
-            unsafe { device.raw.create_semaphore(&create, None) }.named("vkCreateSemaphore")?;
         let mut slot = Self {
             buffers: Vec::new(),
             commands: Commands::null(),
             descriptors: Descriptors::new(),
             timestamps: None,
-            timeline,
+            stopwatch: None,
+            timeline: create_timeline(device)?,
             value: 0,
+            settled: true,
             memory: Arc::clone(memory),
         };
         slot.commands.create(device)?;
@@ -95,6 +90,7 @@ impl Slot {
 
     /// Makes the buffers at least as large as described. Keeps those that are. The slot is idle.
     pub fn reserve(&mut self, buffers: &[BufferDesc]) -> Result<(), DeviceError> {
+        self.assert_settled();
         let fits = |old: &SlotBuffer, new: &BufferDesc| {
             old.role == new.role && old.device.size >= new.size
         };
@@ -107,23 +103,55 @@ impl Slot {
         self.buffers.clear();
         for desc in buffers {
             let (device, staging) = self.memory.buffer(desc.name, desc.size.max(4), desc.role)?;
+            let (device, staging) = (Arc::new(device), staging.map(Arc::new));
             self.buffers.push(SlotBuffer { role: desc.role, device, staging });
         }
         Ok(())
     }
 
+    /// Whether the next runs tell their [`spans`](Self::spans). The slot is idle.
+    pub fn measure(&mut self, spans: bool) -> Result<(), DeviceError> {
+        self.assert_settled();
+        if spans != self.stopwatch.is_some() {
+            self.stopwatch =
+                if spans { Some(Stopwatch::new(self.device())?) } else { None };
+        }
+        Ok(())
+    }
+
+    /// What the device did when since [`run`](Self::run); nothing unless it is [measured](Self::measure). All of it has
+    /// finished.
+    pub fn spans(&self) -> Result<Vec<Span>, DeviceError> {
+        self.assert_settled();
+        self.stopwatch.as_ref().map_or(Ok(Vec::new()), Stopwatch::spans)
+    }
+
     /// An Upload buffer, to be filled before a run. The slot is idle.
-    pub fn upload(&mut self, buffer: BufferId) -> &mut [u8] {
-        let slot = &mut self.buffers[buffer.0 as usize];
-        assert_eq!(slot.role, Role::Upload, "the host fills Upload buffers only");
-        slot.staging.as_mut().unwrap_or(&mut slot.device).bytes_mut()
+    pub fn upload(&mut self, buffer: BufferId) -> Window {
+        self.window(buffer, Role::Upload)
     }
 
     /// A Download buffer, to be read after a run has finished.
-    pub fn download(&self, buffer: BufferId) -> &[u8] {
-        let slot = &self.buffers[buffer.0 as usize];
-        assert_eq!(slot.role, Role::Download, "the host reads Download buffers only");
-        slot.host().bytes()
+    pub fn download(&mut self, buffer: BufferId) -> Window {
+        self.window(buffer, Role::Download)
+    }
+
+    fn window(&mut self, buffer: BufferId, role: Role) -> Window {
+        self.assert_settled();
+        let slot = &mut self.buffers[buffer.0 as usize];
+        assert_eq!(slot.role, role, "the host fills Upload buffers and reads Download buffers");
+        // SAFETY: nothing that the slot has submitted is unfinished, and no other slot uses its buffers; `submit` refuses
+        // to start anything while a window is alive.
+        unsafe { Window::whole(slot.staging.as_mut().unwrap_or(&mut slot.device)) }
+    }
+
+    /// Whether no window of a buffer is alive.
+    pub fn is_sole(&self) -> bool {
+        self.buffers.iter().all(|slot| window::is_sole(slot.host()))
+    }
+
+    fn assert_settled(&self) {
+        assert!(self.settled, "the device may be using the slot");
     }
 
     /// Starts a recording: its Upload buffers go up, its commands run, and those Download buffers come down that
@@ -134,11 +162,12 @@ impl Slot {
         recording: &Recording,
         eager: &[BufferId],
     ) -> Result<(), DeviceError> {
+        self.assert_settled();
         let device = Arc::clone(self.device());
-        let transfer = device.transfer;
         self.commands.reset(&device)?;
-        let (compute, upload, download) =
-            (self.commands.compute, self.commands.upload, self.commands.download);
+        if let Some(stopwatch) = &mut self.stopwatch {
+            stopwatch.restart();
+        }
         let parts: Vec<Part> = eager
             .iter()
             .map(|&buffer| Part {
@@ -147,41 +176,31 @@ impl Slot {
                 size: recording.buffers[buffer.0 as usize].size,
             })
             .collect();
+        let stages_up = self.stages(Role::Upload);
+        let stages_down = self.stages(Role::Download) && !parts.is_empty();
+        let (compute, upload, download) =
+            (self.commands.compute, self.commands.upload, self.commands.download);
 
-        if let Some(transfer) = transfer
-            && self.stages(Role::Upload)
-        {
+        if let (Some(transfer), true) = (device.transfer, stages_up) {
             begin(&device, upload)?;
             self.record_upload(upload, recording);
             self.submit(transfer.upload, upload)?;
         }
         begin(&device, compute)?;
-        if transfer.is_none() && self.stages(Role::Upload) {
+        if device.transfer.is_none() && stages_up {
             self.record_upload(compute, recording);
             encoder::barrier(&device, compute);
         }
-        let buffers: Vec<&Buffer> = self.buffers.iter().map(|slot| &slot.device).collect();
-        encoder::encode(
-            &device,
-            compute,
-            recording,
-            &buffers,
-            pipelines,
-            &mut self.descriptors,
-            self.timestamps.as_mut(),
-        )?;
-        if transfer.is_none() && self.stages(Role::Download) && !parts.is_empty() {
+        self.record_kernels(compute, pipelines, recording)?;
+        if device.transfer.is_none() && stages_down {
             encoder::barrier(&device, compute);
-            self.record_download(compute, &parts);
+            self.record_download(compute, &parts, Piece::Download);
         }
         encoder::host_barrier(&device, compute, true);
         self.submit(device.compute.raw, compute)?;
-        if let Some(transfer) = transfer
-            && self.stages(Role::Download)
-            && !parts.is_empty()
-        {
+        if let (Some(transfer), true) = (device.transfer, stages_down) {
             begin(&device, download)?;
-            self.record_download(download, &parts);
+            self.record_download(download, &parts, Piece::Download);
             encoder::host_barrier(&device, download, false);
             self.submit(transfer.download, download)?;
         }
@@ -190,48 +209,101 @@ impl Slot {
 
     /// Brings parts of Download buffers down after a run has finished; at once if the host sees them anyway.
     pub fn fetch(&mut self, parts: &[Part]) -> Result<(), DeviceError> {
+        self.assert_settled();
         if parts.iter().all(|part| self.buffers[part.buffer.0 as usize].staging.is_none()) {
             return Ok(());
         }
         let device = Arc::clone(self.device());
         let commands = self.commands.fetch;
         begin(&device, commands)?;
-        self.record_download(commands, parts);
+        self.record_download(commands, parts, Piece::Fetch);
         encoder::host_barrier(&device, commands, false);
         let queue = device.transfer.map_or(device.compute.raw, |transfer| transfer.download);
         self.submit(queue, commands)
     }
 
+    /// What the timeline shows once everything submitted has finished.
+    pub fn target(&self) -> Target {
+        (self.timeline, self.value)
+    }
+
     /// Whether everything submitted has finished.
-    pub fn finished(&self) -> Result<bool, DeviceError> {
-        // SAFETY: the semaphore belongs to the device and is a timeline.
-        let value = unsafe { self.device().raw.get_semaphore_counter_value(self.timeline) };
-        Ok(value.named("vkGetSemaphoreCounterValue")? >= self.value)
+    pub fn finished(&mut self) -> Result<bool, DeviceError> {
+        if !self.settled {
+            self.settled = doorbell::reached(self.device(), self.timeline, self.value)?;
+        }
+        Ok(self.settled)
     }
 
     /// Waits until everything submitted has finished.
-    pub fn wait(&self) -> Result<(), DeviceError> {
+    pub fn wait(&mut self) -> Result<(), DeviceError> {
         let (semaphores, values) = ([self.timeline], [self.value]);
         let wait = vk::SemaphoreWaitInfo::default().semaphores(&semaphores).values(&values);
-        // SAFETY: as above.
+        // SAFETY: the semaphore belongs to the device and is a timeline.
         unsafe { self.device().raw.wait_semaphores(&wait, u64::MAX) }.named("vkWaitSemaphores")?;
         // On a lost device a wait may succeed although the work will never be done.
         if self.finished()? { Ok(()) } else { Err(DeviceError::Lost) }
+    }
+
+    /// Whether the host reaches a buffer through staging.
+    pub fn is_staged(&self) -> bool {
+        self.buffers.iter().any(|slot| slot.staging.is_some())
+    }
+
+    /// Whether the host reads the first buffer through its caches.
+    pub fn is_cached(&self) -> bool {
+        self.buffers.first().is_some_and(|slot| slot.host().is_cached())
     }
 
     fn stages(&self, role: Role) -> bool {
         self.buffers.iter().any(|slot| slot.role == role && slot.staging.is_some())
     }
 
-    fn record_upload(&self, commands: vk::CommandBuffer, recording: &Recording) {
+    fn begin_piece(&mut self, commands: vk::CommandBuffer, piece: Piece) {
+        if let Some(stopwatch) = &mut self.stopwatch {
+            stopwatch.begin(commands, piece);
+        }
+    }
+
+    fn end_piece(&mut self, commands: vk::CommandBuffer, piece: Piece) {
+        if let Some(stopwatch) = &mut self.stopwatch {
+            stopwatch.end(commands, piece);
+        }
+    }
+
+    fn record_upload(&mut self, commands: vk::CommandBuffer, recording: &Recording) {
+        self.begin_piece(commands, Piece::Upload);
         for (slot, desc) in self.buffers.iter().zip(&recording.buffers) {
             if let (Role::Upload, Some(staging)) = (slot.role, &slot.staging) {
                 encoder::copy(self.device(), commands, staging, 0, &slot.device, 0, desc.size);
             }
         }
+        self.end_piece(commands, Piece::Upload);
     }
 
-    fn record_download(&self, commands: vk::CommandBuffer, parts: &[Part]) {
+    fn record_kernels(
+        &mut self,
+        commands: vk::CommandBuffer,
+        pipelines: &mut Pipelines,
+        recording: &Recording,
+    ) -> Result<(), DeviceError> {
+        self.begin_piece(commands, Piece::Compute);
+        let buffers: Vec<&Buffer> = self.buffers.iter().map(|slot| &*slot.device).collect();
+        encoder::encode(
+            &self.memory.device,
+            commands,
+            recording,
+            &buffers,
+            pipelines,
+            &mut self.descriptors,
+            self.timestamps.as_mut(),
+        )?;
+        self.end_piece(commands, Piece::Compute);
+        Ok(())
+    }
+
+    fn record_download(&mut self, commands: vk::CommandBuffer, parts: &[Part], piece: Piece) {
+        self.begin_piece(commands, piece);
         for part in parts {
             let slot = &self.buffers[part.buffer.0 as usize];
             if let (Role::Download, Some(staging)) = (slot.role, &slot.staging) {
@@ -239,10 +311,15 @@ impl Slot {
                 encoder::copy(self.device(), commands, &slot.device, offset, staging, offset, size);
             }
         }
+        self.end_piece(commands, piece);
     }
 
     /// Ends a command buffer and submits it behind everything that the slot has submitted.
+    ///
+    /// # Panics
+    /// If a window of a buffer is alive.
     fn submit(&mut self, queue: vk::Queue, commands: vk::CommandBuffer) -> Result<(), DeviceError> {
+        assert!(self.is_sole(), "the host may be using the slot");
         let (after, done) = ([self.value], [self.value + 1]);
         let (semaphores, buffers) = ([self.timeline], [commands]);
         let stages = [vk::PipelineStageFlags::ALL_COMMANDS];
@@ -255,6 +332,8 @@ impl Slot {
             .command_buffers(&buffers)
             .signal_semaphores(&semaphores)
             .push_next(&mut values);
+        // From here on the device may use the buffers, also after an error.
+        self.settled = false;
         let device = &self.memory.device.raw;
         // SAFETY: the command buffer was being recorded; this thread is the queue's only user; what `submit` points
         // to outlives the call; buffers and pipelines outlive the work, since the slot's owner waits for it first.
@@ -267,72 +346,14 @@ impl Slot {
     }
 }
 
-fn begin(device: &Device, commands: vk::CommandBuffer) -> Result<(), DeviceError> {
-    let once =
-        vk::CommandBufferBeginInfo::default().flags(vk::CommandBufferUsageFlags::ONE_TIME_SUBMIT);
-    // SAFETY: the pool was reset after the device finished with the command buffer.
-    unsafe { device.raw.begin_command_buffer(commands, &once) }.named("vkBeginCommandBuffer")
-}
-
-impl Commands {
-    fn null() -> Self {
-        Self {
-            compute_pool: vk::CommandPool::null(),
-            compute: vk::CommandBuffer::null(),
-            transfer_pool: vk::CommandPool::null(),
-            upload: vk::CommandBuffer::null(),
-            download: vk::CommandBuffer::null(),
-            fetch: vk::CommandBuffer::null(),
-        }
-    }
-
-    /// Without transfer queues the compute family's pool serves for all.
-    fn create(&mut self, device: &Device) -> Result<(), DeviceError> {
-        self.compute_pool = create_pool(device, device.compute.family)?;
-        self.compute = allocate(device, self.compute_pool)?;
-        let pool = match device.transfer {
-            Some(transfer) => {
-                self.transfer_pool = create_pool(device, transfer.family)?;
-                self.transfer_pool
-            }
-            None => self.compute_pool,
-        };
-        self.upload = allocate(device, pool)?;
-        self.download = allocate(device, pool)?;
-        self.fetch = allocate(device, pool)?;
-        Ok(())
-    }
-
-    /// Forgets what the command buffers hold. The device has finished with them.
-    fn reset(&self, device: &Device) -> Result<(), DeviceError> {
-        let flags = vk::CommandPoolResetFlags::empty();
-        for pool in [self.compute_pool, self.transfer_pool] {
-            if pool != vk::CommandPool::null() {
-                // SAFETY: no command buffer of the pool is in use: the slot is idle.
-                unsafe { device.raw.reset_command_pool(pool, flags) }
-                    .named("vkResetCommandPool")?;
-            }
-        }
-        Ok(())
-    }
-}
-
-fn create_pool(device: &Device, family: u32) -> Result<vk::CommandPool, DeviceError> {
-    let create = vk::CommandPoolCreateInfo::default()
-        .flags(vk::CommandPoolCreateFlags::TRANSIENT)
-        .queue_family_index(family);
-    // SAFETY: a valid description of a pool for a family of this device.
-    unsafe { device.raw.create_command_pool(&create, None) }.named("vkCreateCommandPool")
-}
-
-fn allocate(device: &Device, pool: vk::CommandPool) -> Result<vk::CommandBuffer, DeviceError> {
-    let create = vk::CommandBufferAllocateInfo::default()
-        .command_pool(pool)
-        .level(vk::CommandBufferLevel::PRIMARY)
-        .command_buffer_count(1);
-    // SAFETY: the pool belongs to the device.
-    let commands = unsafe { device.raw.allocate_command_buffers(&create) };
-    Ok(commands.named("vkAllocateCommandBuffers")?[0])
+/// A timeline semaphore at 0.
+pub(crate) fn create_timeline(device: &Device) -> Result<vk::Semaphore, DeviceError> {
+    let mut kind = vk::SemaphoreTypeCreateInfo::default()
+        .semaphore_type(vk::SemaphoreType::TIMELINE)
+        .initial_value(0);
+    let create = vk::SemaphoreCreateInfo::default().push_next(&mut kind);
+    // SAFETY: a valid description; timeline semaphores are enabled.
+    unsafe { device.raw.create_semaphore(&create, None) }.named("vkCreateSemaphore")
 }
 
 impl Drop for Slot {
@@ -342,12 +363,10 @@ impl Drop for Slot {
         if !matches!(self.finished(), Ok(true)) {
             device.wait_idle();
         }
+        self.stopwatch = None;
         self.descriptors.destroy(&device);
-        // SAFETY: these belong to the device, which has finished with them; null handles are allowed.
-        unsafe {
-            device.raw.destroy_command_pool(self.commands.compute_pool, None);
-            device.raw.destroy_command_pool(self.commands.transfer_pool, None);
-            device.raw.destroy_semaphore(self.timeline, None);
-        }
+        self.commands.destroy(&device);
+        // SAFETY: it belongs to the device, which has finished with it; what waited for it is the slot's owner.
+        unsafe { device.raw.destroy_semaphore(self.timeline, None) };
     }
 }

@@ -1,11 +1,14 @@
 //! A batch of parts to decode. Stored and single-value parts are copied by the host.
 
+use std::ops::Range;
+
+use super::{
+    limit::room,
+    share::{Deal, Lease, Share, load, unload},
+};
 use crate::{
     block::{DecodePart, Encoded},
-    engine::{
-        accel::{BatchLimit, Done, Job, Outcome, Work},
-        resize_exact,
-    },
+    engine::accel::{BatchLimit, Load, Outcome, Unload, Work},
     error::{BlockFault, DeviceError},
     format::{BlockKind, MAX_PART_LOG, MAX_SEGMENT_LOG, MIN_SEGMENT_LOG},
     kernel::plan::{CodedBlock, DecodePlan},
@@ -15,72 +18,92 @@ use crate::{
 pub(super) struct DecodeBatch {
     /// What runs on the device; `None` if there is nothing for it.
     plan: Option<DecodePlan>,
+    /// The numbers of each job's parts in the plan.
+    jobs: Vec<Range<usize>>,
 }
 
 impl DecodeBatch {
-    pub fn start(
+    pub fn plan(
         slot: &mut Slot,
-        pipelines: &mut Pipelines,
         limit: BatchLimit,
-        jobs: &[Job],
-    ) -> Result<Self, DeviceError> {
-        let coded: Vec<_> = jobs.iter().flat_map(|job| coded(&job.work)).collect();
-        let Some(&(_, _, segment_log)) = coded.first() else { return Ok(Self { plan: None }) };
-        let blocks: Vec<CodedBlock> = coded.iter().map(|&(block, ..)| block).collect();
-        let plan = DecodePlan::new(&blocks, segment_log);
-        slot.reserve(&DecodePlan::capacity(limit.parts, limit.raw_bytes))?;
+        works: &[&Work],
+        lease: &Lease,
+    ) -> Result<(Self, Vec<Load>), DeviceError> {
+        let mut blocks: Vec<CodedBlock> = Vec::new();
+        let mut segments = 0;
+        let jobs: Vec<Range<usize>> = works
+            .iter()
+            .map(|work| {
+                let Parts { parts, segment_log, .. } = Parts::of(work);
+                segments = segment_log;
+                let first = blocks.len();
+                blocks.extend(parts.iter().filter_map(|part| coded_block(part, segment_log)));
+                first..blocks.len()
+            })
+            .collect();
+        if blocks.is_empty() {
+            let loads = jobs.iter().map(|_| load(lease, |_| {})).collect();
+            return Ok((Self { plan: None, jobs }, loads));
+        }
+        let plan = DecodePlan::new(&blocks, segments);
+        let raw_bytes = blocks.iter().map(|block| block.raw_size as usize).sum();
+        let room = room(limit, blocks.len(), raw_bytes);
+        slot.reserve(&DecodePlan::capacity(room.parts, room.raw_bytes))?;
         let descriptions: &[u8] = bytemuck::cast_slice(&plan.blocks);
-        slot.upload(DecodePlan::BLOCKS)[..descriptions.len()].copy_from_slice(descriptions);
-        let upload = slot.upload(DecodePlan::PAYLOAD);
-        for (number, (_, payload, _)) in coded.iter().enumerate() {
-            upload[plan.payload_range(number)].copy_from_slice(payload);
-        }
-        slot.run(pipelines, &plan.recording, &[DecodePlan::STATUS, DecodePlan::RAW])?;
-        Ok(Self { plan: Some(plan) })
+        slot.upload(DecodePlan::BLOCKS).bytes_mut()[..descriptions.len()]
+            .copy_from_slice(descriptions);
+        let mut deal = Deal::new(slot.upload(DecodePlan::PAYLOAD));
+        let loads = jobs.iter().map(|numbers| {
+            let share = deal.share(numbers.clone().map(|n| plan.payload_range(n)).collect());
+            load(lease, move |work| fill(share, work))
+        });
+        let loads = loads.collect();
+        Ok((Self { plan: Some(plan), jobs }, loads))
     }
 
-    pub fn finished(&self, slot: &Slot) -> Result<bool, DeviceError> {
-        if self.plan.is_none() { Ok(true) } else { slot.finished() }
+    /// All loads have been called.
+    pub fn start(&self, slot: &mut Slot, pipelines: &mut Pipelines) -> Result<(), DeviceError> {
+        let Some(plan) = &self.plan else { return Ok(()) };
+        slot.run(pipelines, &plan.recording, &[DecodePlan::STATUS, DecodePlan::RAW])
     }
 
-    /// Hands the jobs back. The batch has finished.
-    pub fn finish(self, slot: &Slot, jobs: Vec<Job>, done: &mut Vec<Done>) {
-        let mut numbers = 0..;
-        for mut job in jobs {
-            let Work::Decode { payload, parts, segment_log, raw } = &mut job.work else {
-                unreachable!("all jobs of a batch go the same direction");
-            };
-            resize_exact(raw, parts.last().map_or(0, |part| part.range.end));
-            let mut outcome = Ok(());
-            for part in parts {
-                let (payload, raw) = (&payload[part.payload.clone()], &mut raw[part.range.clone()]);
-                let decoded = match &self.plan {
-                    Some(plan) if coded_block(part, *segment_log).is_some() => {
-                        let number = numbers.next().expect("the range has no end");
-                        read_part(plan, slot, number, raw)
-                    }
-                    _ => decode_trivial(part.encoded, payload, raw),
-                };
-                // The first fault; the numbers of the parts behind it are counted all the same.
-                outcome = outcome.and(decoded);
-            }
-            done.push(Done { job, outcome: outcome.map(|()| Outcome::Decoded) });
-        }
+    pub fn has_device_work(&self) -> bool {
+        self.plan.is_some()
+    }
+
+    /// The batch has finished.
+    pub fn unloads(self, slot: &mut Slot, lease: &Lease) -> Vec<Unload> {
+        let Some(plan) = self.plan else {
+            let read = |_| unload(lease, |work| read(&[], None, work));
+            return self.jobs.into_iter().map(read).collect();
+        };
+        let status = slot.download(DecodePlan::STATUS);
+        let status: Vec<u32> =
+            status.bytes().chunks_exact(4).map(bytemuck::pod_read_unaligned).collect();
+        let mut deal = Deal::new(slot.download(DecodePlan::RAW));
+        let unloads = self.jobs.into_iter().map(|numbers| {
+            let status = status[numbers.clone()].to_vec();
+            let share = deal.share(numbers.map(|n| plan.raw_range(n)).collect());
+            unload(lease, move |work| read(&status, Some(share), work))
+        });
+        unloads.collect()
     }
 }
 
-/// The parts that are the device's work, with their payloads and segment size.
-fn coded(work: &Work) -> impl Iterator<Item = (CodedBlock, &[u8], u8)> {
-    let (payload, parts, segment_log) = match work {
-        Work::Decode { payload, parts, segment_log, .. } => {
-            (&payload[..], &parts[..], *segment_log)
-        }
-        Work::Encode { .. } => (&[][..], &[][..], 0),
-    };
-    parts.iter().filter_map(move |part| {
-        let block = coded_block(part, segment_log)?;
-        Some((block, &payload[part.payload.clone()], segment_log))
-    })
+/// What there is to decode.
+struct Parts<'a> {
+    payload: &'a [u8],
+    parts: &'a [DecodePart],
+    segment_log: u8,
+}
+
+impl<'a> Parts<'a> {
+    fn of(work: &'a Work) -> Self {
+        let Work::Decode { payload, parts, segment_log, .. } = work else {
+            unreachable!("all jobs of a batch go the same direction");
+        };
+        Self { payload, parts, segment_log: *segment_log }
+    }
 }
 
 /// The part, if its decoding is the device's work. Whatever is not possible in a coded one is refused by the host.
@@ -96,25 +119,42 @@ fn coded_block(part: &DecodePart, segment_log: u8) -> Option<CodedBlock> {
     possible.then_some(CodedBlock { coder, coded_size, raw_size, table_log })
 }
 
-fn read_part(
-    plan: &DecodePlan,
-    slot: &Slot,
-    number: usize,
-    raw: &mut [u8],
-) -> Result<(), BlockFault> {
-    let status = &slot.download(DecodePlan::STATUS)[4 * number..][..4];
-    match u32::from_le_bytes([status[0], status[1], status[2], status[3]]) {
-        0 => raw.copy_from_slice(&slot.download(DecodePlan::RAW)[plan.raw_range(number)]),
-        word => return Err(BlockFault::from_status(word).unwrap_or(BlockFault::Stream)),
+/// Copies the payloads of a job's coded parts to the slot.
+fn fill(mut share: Share, work: &Work) {
+    let Parts { payload, parts, segment_log } = Parts::of(work);
+    let coded = parts.iter().filter(|part| coded_block(part, segment_log).is_some());
+    for (number, part) in coded.enumerate() {
+        share.part_mut(number).copy_from_slice(&payload[part.payload.clone()]);
     }
-    Ok(())
 }
 
-fn decode_trivial(encoded: Encoded, payload: &[u8], raw: &mut [u8]) -> Result<(), BlockFault> {
-    match (encoded.kind, payload) {
-        (BlockKind::Stored, _) if payload.len() == raw.len() => raw.copy_from_slice(payload),
-        (BlockKind::Single, &[value]) => raw.fill(value),
-        _ => return Err(BlockFault::Size),
+/// Copies a job's bytes out of the slot, with the status words and the bytes of its coded parts.
+fn read(status: &[u32], share: Option<Share>, work: &mut Work) -> Result<Outcome, BlockFault> {
+    let Work::Decode { payload, parts, segment_log, raw } = work else {
+        unreachable!("all jobs of a batch go the same direction");
+    };
+    raw.clear();
+    raw.reserve_exact(parts.last().map_or(0, |part| part.range.end));
+    let mut coded = status.iter().zip(share.iter().flat_map(Share::parts));
+    for part in parts {
+        debug_assert_eq!(part.range.start, raw.len(), "parts lie end to end");
+        let payload = &payload[part.payload.clone()];
+        match (coded_block(part, *segment_log), part.encoded.kind) {
+            (Some(_), _) => match coded.next() {
+                Some((0, bytes)) => raw.extend_from_slice(bytes),
+                fault => {
+                    let fault = fault.and_then(|(&word, _)| BlockFault::from_status(word));
+                    return Err(fault.unwrap_or(BlockFault::Stream));
+                }
+            },
+            (None, BlockKind::Stored) if payload.len() == part.range.len() => {
+                raw.extend_from_slice(payload);
+            }
+            (None, BlockKind::Single) if payload.len() == 1 => {
+                raw.resize(raw.len() + part.range.len(), payload[0]);
+            }
+            _ => return Err(BlockFault::Size),
+        }
     }
-    Ok(())
+    Ok(Outcome::Decoded)
 }

@@ -2,9 +2,13 @@
 
 use std::ops::Range;
 
+use super::{
+    limit::room,
+    share::{Deal, Lease, Share, load, unload},
+};
 use crate::{
     block::{Coder, EncodePart, Encoded, EncodedPart},
-    engine::accel::{BatchLimit, Done, Job, Outcome, Work},
+    engine::accel::{BatchLimit, Load, Outcome, Unload, Work},
     error::DeviceError,
     format::BlockKind,
     kernel::{
@@ -20,130 +24,168 @@ use crate::{
 pub(super) struct EncodeBatch {
     /// What runs on the device; `None` if there is nothing for it.
     plan: Option<EncodePlan>,
+    /// The numbers of each job's parts in the plan.
+    jobs: Vec<Range<usize>>,
     /// How each part was encoded, and where its payload is in bytes; `None` while the device works.
-    results: Option<Vec<(Encoded, Range<usize>)>>,
+    results: Option<Vec<PartResult>>,
 }
 
+type PartResult = (Encoded, Range<usize>);
+
 impl EncodeBatch {
-    pub fn start(
+    pub fn plan(
         slot: &mut Slot,
-        pipelines: &mut Pipelines,
         limit: BatchLimit,
-        jobs: &[Job],
-    ) -> Result<Self, DeviceError> {
-        let parts: Vec<_> = jobs.iter().flat_map(|job| parts(&job.work)).collect();
-        let Some(Work::Encode { segment_log, .. }) =
-            jobs.first().map(|job| &job.work).filter(|_| !parts.is_empty())
-        else {
-            return Ok(Self { plan: None, results: Some(Vec::new()) });
-        };
-        let blocks: Vec<RawBlock> = parts
+        works: &[&Work],
+        lease: &Lease,
+    ) -> Result<(Self, Vec<Load>), DeviceError> {
+        let mut blocks: Vec<RawBlock> = Vec::new();
+        let mut segments = 0;
+        let jobs: Vec<Range<usize>> = works
             .iter()
-            .map(|&(raw, part)| {
-                let EncodePart { coder, table_log, .. } = *part;
-                RawBlock { raw_size: raw.len() as u32, coder, table_log }
+            .map(|work| {
+                let Work::Encode { raw, parts, segment_log, .. } = work else { wrong_way() };
+                segments = *segment_log;
+                let first = blocks.len();
+                blocks.extend(parts_of(raw, parts).map(|(raw, part)| RawBlock {
+                    raw_size: raw.len() as u32,
+                    coder: part.coder,
+                    table_log: part.table_log,
+                }));
+                first..blocks.len()
             })
             .collect();
-        let plan = EncodePlan::new(&blocks, *segment_log);
-        slot.reserve(&EncodePlan::capacity(limit.parts, limit.raw_bytes))?;
-        let descriptions: &[u8] = bytemuck::cast_slice(&plan.blocks);
-        slot.upload(EncodePlan::BLOCKS)[..descriptions.len()].copy_from_slice(descriptions);
-        let pieces: &[u8] = bytemuck::cast_slice(&plan.pieces);
-        slot.upload(EncodePlan::PIECES)[..pieces.len()].copy_from_slice(pieces);
-        let upload = slot.upload(EncodePlan::RAW);
-        for (number, (raw, _)) in parts.iter().enumerate() {
-            upload[plan.raw_range(number)].copy_from_slice(raw);
+        if blocks.is_empty() {
+            let loads = jobs.iter().map(|_| load(lease, |_| {})).collect();
+            return Ok((Self { plan: None, jobs, results: None }, loads));
         }
-        slot.run(pipelines, &plan.recording, &[EncodePlan::RESULTS])?;
-        Ok(Self { plan: Some(plan), results: None })
+        let plan = EncodePlan::new(&blocks, segments);
+        let raw_bytes = blocks.iter().map(|block| block.raw_size as usize).sum();
+        let room = room(limit, blocks.len(), raw_bytes);
+        slot.reserve(&EncodePlan::capacity(room.parts, room.raw_bytes))?;
+        let descriptions: &[u8] = bytemuck::cast_slice(&plan.blocks);
+        slot.upload(EncodePlan::BLOCKS).bytes_mut()[..descriptions.len()]
+            .copy_from_slice(descriptions);
+        let pieces: &[u8] = bytemuck::cast_slice(&plan.pieces);
+        slot.upload(EncodePlan::PIECES).bytes_mut()[..pieces.len()].copy_from_slice(pieces);
+        let mut deal = Deal::new(slot.upload(EncodePlan::RAW));
+        let loads = jobs.iter().map(|numbers| {
+            let share = deal.share(numbers.clone().map(|n| plan.raw_range(n)).collect());
+            load(lease, move |work| fill(share, work))
+        });
+        let loads = loads.collect();
+        Ok((Self { plan: Some(plan), jobs, results: None }, loads))
     }
 
-    /// Reads the results once they are there, and fetches the payloads of the parts that were coded.
-    pub fn advance(&mut self, slot: &mut Slot) -> Result<(), DeviceError> {
-        let Some(plan) = self.plan.as_ref().filter(|_| self.results.is_none()) else {
-            return Ok(());
-        };
-        if !slot.finished()? {
-            return Ok(());
+    /// All loads have been called.
+    pub fn start(&self, slot: &mut Slot, pipelines: &mut Pipelines) -> Result<(), DeviceError> {
+        let Some(plan) = &self.plan else { return Ok(()) };
+        slot.run(pipelines, &plan.recording, &[EncodePlan::RESULTS])
+    }
+
+    pub fn has_device_work(&self) -> bool {
+        self.plan.is_some()
+    }
+
+    /// Whether the payloads are there. Once the results are, it starts to fetch them.
+    pub fn advance(&mut self, slot: &mut Slot) -> Result<bool, DeviceError> {
+        let Some(plan) = &self.plan else { return Ok(true) };
+        if self.results.is_some() || !slot.finished()? {
+            return Ok(self.results.is_some() && slot.finished()?);
         }
-        let bytes = slot.download(EncodePlan::RESULTS);
-        let results: Vec<_> = plan
-            .blocks
-            .iter()
-            .zip(bytes.chunks_exact(size_of::<EncodeResult>()))
-            .map(|(block, result)| {
-                let result = bytemuck::pod_read_unaligned(result);
-                read_result(result, block).ok_or_else(|| DeviceError::Vulkan {
-                    call: "encoding a batch",
-                    result: format!("the device returned the impossible {result:?}"),
-                })
-            })
-            .collect::<Result<_, _>>()?;
-        let size = results.iter().map(|(_, payload)| payload.end).max().unwrap_or(0);
-        let size = size as u64;
-        if size > plan.recording.buffers[EncodePlan::PAYLOAD.0 as usize].size {
-            return Err(DeviceError::Vulkan {
-                call: "encoding a batch",
-                result: format!("the device returned {size} bytes, more than went in"),
-            });
-        }
+        let results = read_results(plan, slot.download(EncodePlan::RESULTS).bytes())?;
+        let size = results.iter().map(|(_, payload)| payload.end).max().unwrap_or(0) as u64;
         if size > 0 {
             slot.fetch(&[Part { buffer: EncodePlan::PAYLOAD, offset: 0, size }])?;
         }
         self.results = Some(results);
-        Ok(())
+        slot.finished()
     }
 
-    /// Whether [`advance`](Self::advance) has nothing more to do and the payloads are there.
-    pub fn finished(&self, slot: &Slot) -> Result<bool, DeviceError> {
-        match (&self.plan, &self.results) {
-            (None, _) => Ok(true),
-            (Some(_), None) => Ok(false),
-            (Some(_), Some(_)) => slot.finished(),
-        }
-    }
-
-    /// Hands the jobs back. The batch has finished.
-    pub fn finish(self, slot: &Slot, jobs: Vec<Job>, done: &mut Vec<Done>) {
-        let mut results = self.results.unwrap_or_default().into_iter();
-        for mut job in jobs {
-            let Work::Encode { raw, parts, payload, .. } = &mut job.work else {
-                unreachable!("all jobs of a batch go the same direction");
-            };
-            payload.clear();
-            let outcome = parts.iter().map(|part| {
-                let start = payload.len();
-                let result = if part.range.is_empty() { None } else { results.next() };
-                let (encoded, range) = result.unwrap_or((STORED, 0..0));
-                match encoded.kind {
-                    BlockKind::Stored => {}
-                    BlockKind::Single => payload.push(raw[part.range.start]),
-                    BlockKind::Coded => {
-                        payload.extend_from_slice(&slot.download(EncodePlan::PAYLOAD)[range]);
-                    }
-                }
-                EncodedPart { encoded, payload: start..payload.len() }
-            });
-            let outcome = Ok(Outcome::Encoded(outcome.collect()));
-            done.push(Done { job, outcome });
-        }
+    /// The payloads are there.
+    pub fn unloads(self, slot: &mut Slot, lease: &Lease) -> Vec<Unload> {
+        let (Some(_), Some(results)) = (self.plan, self.results) else {
+            let store = |_| unload(lease, |work| Ok(read(&[], None, work)));
+            return self.jobs.into_iter().map(store).collect();
+        };
+        let mut deal = Deal::new(slot.download(EncodePlan::PAYLOAD));
+        let unloads = self.jobs.into_iter().map(|numbers| {
+            let results = results[numbers].to_vec();
+            let coded = results.iter().filter(|(encoded, _)| encoded.kind == BlockKind::Coded);
+            let share = deal.share(coded.map(|(_, payload)| payload.clone()).collect());
+            unload(lease, move |work| Ok(read(&results, Some(share), work)))
+        });
+        unloads.collect()
     }
 }
 
 const STORED: Encoded = Encoded { kind: BlockKind::Stored, table_log: 0 };
 
-/// The parts of a job and their bytes; an empty one is stored.
-fn parts(work: &Work) -> impl Iterator<Item = (&[u8], &EncodePart)> {
-    let (raw, parts) = match work {
-        Work::Encode { raw, parts, .. } => (&raw[..], &parts[..]),
-        Work::Decode { .. } => (&[][..], &[][..]),
-    };
-    let bytes = parts.iter().map(|part| (&raw[part.range.clone()], part));
-    bytes.filter(|(raw, _)| !raw.is_empty())
+fn wrong_way() -> ! {
+    unreachable!("all jobs of a batch go the same direction")
+}
+
+/// The parts of a job that are the device's work, and their bytes; an empty one is stored.
+fn parts_of<'a>(
+    raw: &'a [u8],
+    parts: &'a [EncodePart],
+) -> impl Iterator<Item = (&'a [u8], &'a EncodePart)> {
+    let parts = parts.iter().filter(|part| !part.range.is_empty());
+    parts.map(|part| (&raw[part.range.clone()], part))
+}
+
+/// Copies the bytes of a job's parts to the slot.
+fn fill(mut share: Share, work: &Work) {
+    let Work::Encode { raw, parts, .. } = work else { wrong_way() };
+    for (number, (raw, _)) in parts_of(raw, parts).enumerate() {
+        share.part_mut(number).copy_from_slice(raw);
+    }
+}
+
+/// Copies a job's payloads out of the slot.
+fn read(results: &[PartResult], share: Option<Share>, work: &mut Work) -> Outcome {
+    let Work::Encode { raw, parts, payload, .. } = work else { wrong_way() };
+    payload.clear();
+    payload.reserve(results.iter().map(|(_, range)| range.len()).sum());
+    let mut results = results.iter();
+    let mut coded = share.iter().flat_map(Share::parts);
+    let parts = parts.iter().map(|part| {
+        let start = payload.len();
+        let result = if part.range.is_empty() { None } else { results.next() };
+        let encoded = result.map_or(STORED, |&(encoded, _)| encoded);
+        match encoded.kind {
+            BlockKind::Stored => {}
+            BlockKind::Single => payload.push(raw[part.range.start]),
+            BlockKind::Coded => payload.extend_from_slice(coded.next().unwrap_or_default()),
+        }
+        EncodedPart { encoded, payload: start..payload.len() }
+    });
+    Outcome::Encoded(parts.collect())
+}
+
+/// What the device says of each part. Payloads lie end to end, in order, and within their buffer.
+fn read_results(plan: &EncodePlan, bytes: &[u8]) -> Result<Vec<PartResult>, DeviceError> {
+    let impossible = |what: String| DeviceError::Vulkan { call: "encoding a batch", result: what };
+    let mut end = 0;
+    let results = plan.blocks.iter().zip(bytes.chunks_exact(size_of::<EncodeResult>())).map(
+        |(block, result)| {
+            let result: EncodeResult = bytemuck::pod_read_unaligned(result);
+            let (encoded, payload) = read_result(result, block)
+                .filter(|(encoded, payload)| encoded.kind != BlockKind::Coded || payload.start >= end)
+                .ok_or_else(|| impossible(format!("the device returned {result:?}")))?;
+            end = end.max(payload.end);
+            Ok((encoded, payload))
+        },
+    );
+    let results = results.collect::<Result<_, _>>()?;
+    if end as u64 > plan.recording.buffers[EncodePlan::PAYLOAD.0 as usize].size {
+        return Err(impossible(format!("the device returned {end} bytes, more than went in")));
+    }
+    Ok(results)
 }
 
 /// What a result says; `None` if no kernel that works can have written it.
-fn read_result(result: EncodeResult, block: &EncodeBlock) -> Option<(Encoded, Range<usize>)> {
+fn read_result(result: EncodeResult, block: &EncodeBlock) -> Option<PartResult> {
     let EncodeResult { kind, table_log, coded_size, payload } = result;
     let trivial = |kind| Some((Encoded { kind, table_log: 0 }, 0..0));
     const STORED: u32 = BlockKind::Stored as u32;

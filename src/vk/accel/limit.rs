@@ -15,6 +15,8 @@ use crate::{
 const MIN_RAW_BYTES: usize = (1 << MAX_BLOCK_LOG) + (256 << 10);
 /// A batch takes at least as many parts: those are cut to multiples of 4 KiB.
 const MIN_PARTS: usize = MIN_RAW_BYTES >> 12;
+/// Raw bytes that a slot has room for in any case.
+const LEAST_ROOM: usize = 1 << 20;
 /// What one subgroup works on at a time: a segment of the default size.
 const SEGMENT: usize = 16 << 10;
 
@@ -25,15 +27,31 @@ pub(super) struct Ring {
     pub staging_bytes: u64,
 }
 
-/// The largest ring within `budget` bytes of host memory that is of use to the device.
-pub(super) fn ring(device: &Device, budget: u64) -> Ring {
-    // One batch goes up, one is worked on, one comes down; without queues of their own for the copies, the host
-    // fills or empties one while the device works on the other.
-    let slots = if device.transfer.is_some() { 3 } else { 2 };
+/// What a ring is to be like.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Shape {
+    pub slots: usize,
+    /// The most raw bytes of a batch.
+    pub raw_bytes: usize,
+}
+
+impl Shape {
+    /// What suits the device.
+    pub fn of(device: &Device) -> Self {
+        // One batch is loaded, one goes up, one is worked on, one comes down, one is unloaded; without queues of their
+        // own for the copies, the device works on one while the host loads another and unloads a third.
+        let slots = if device.transfer.is_some() { 5 } else { 3 };
+        // A slot takes less than eight times its raw bytes of the device's memory.
+        let share = device.info.memory_bytes / (8 * slots as u64 + 8);
+        let share = usize::try_from(share).unwrap_or(usize::MAX);
+        Self { slots, raw_bytes: wave(device).min(share) }
+    }
+}
+
+/// The largest ring of this shape within `budget` bytes of host memory.
+pub(super) fn ring(device: &Device, shape: Shape, budget: u64) -> Ring {
     let most = max_raw_bytes(device.max_buffer());
-    // A slot takes less than eight times its raw bytes of the device's memory.
-    let share = usize::try_from(device.info.memory_bytes / 32).unwrap_or(usize::MAX);
-    fit(slots, wave(device).min(share).min(most), budget)
+    fit(shape.slots.max(1), shape.raw_bytes.min(most), budget)
 }
 
 /// The largest ring of at most so many slots and raw bytes, but at least one block.
@@ -52,6 +70,18 @@ fn fit(mut slots: usize, wanted: usize, budget: u64) -> Ring {
             slots -= 1;
         }
     }
+}
+
+/// A half, a quarter and so on of `limit` that still holds so much. Memory that the device reads and writes takes long to
+/// get: a short stream shall not wait for what it does not use.
+pub(super) fn room(limit: BatchLimit, parts: usize, raw_bytes: usize) -> BatchLimit {
+    let halves = |room: &BatchLimit| {
+        Some(BatchLimit { parts: room.parts / 2, raw_bytes: room.raw_bytes / 2 })
+    };
+    std::iter::successors(Some(limit), halves)
+        .take_while(|room| room.parts >= parts && room.raw_bytes >= raw_bytes.max(LEAST_ROOM))
+        .last()
+        .unwrap_or(limit)
 }
 
 /// Raw bytes that fill the device once.

@@ -1,19 +1,34 @@
 //! Batches of blocks through a device: a ring of slots, one batch in each.
+//!
+//! A slot's batch is planned, loaded, started and unloaded. Loading and unloading is copying, and done by whoever has
+//! the time; the slot is idle again when the last of those copies is over.
 
 mod decode;
 mod encode;
 mod limit;
+mod share;
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{
+    collections::VecDeque,
+    sync::{Arc, atomic::Ordering::Relaxed},
+    time::Duration,
+};
 
-use self::{decode::DecodeBatch, encode::EncodeBatch};
+use self::{decode::DecodeBatch, encode::EncodeBatch, share::Lease};
 use super::{
-    device::Device, instance::Messages, memory::Memory, pipeline::Pipelines, submit::Slot,
+    device::Device,
+    doorbell::{Doorbell, Target},
+    instance::Messages,
+    memory::Memory,
+    pipeline::Pipelines,
+    submit::Slot,
 };
 use crate::{
-    engine::accel::{Accelerator, BatchLimit, Done, Job, Work},
+    engine::accel::{Accelerator, Arrival, BatchLimit, Load, Planned, Waker, Work},
     error::DeviceError,
 };
+
+pub(crate) use self::limit::Shape;
 
 /// A Vulkan device that encodes and decodes blocks.
 pub(crate) struct VulkanAccelerator {
@@ -22,8 +37,10 @@ pub(crate) struct VulkanAccelerator {
     staging_bytes: u64,
     /// Dropped before what their work uses.
     ring: Vec<RingSlot>,
-    /// Slots with a batch, oldest first.
+    /// Started slots whose batches have not arrived, oldest first.
     in_flight: VecDeque<usize>,
+    doorbell: Arc<Doorbell>,
+    measured: bool,
     /// Why the device is not used any more.
     failed: Option<DeviceError>,
     pipelines: Pipelines,
@@ -32,35 +49,136 @@ pub(crate) struct VulkanAccelerator {
 
 struct RingSlot {
     slot: Slot,
-    batch: Option<Batch>,
-}
-
-/// Jobs in flight. They keep their input buffers, which have been copied to the slot.
-struct Batch {
-    jobs: Vec<Job>,
+    /// Shared with the loads and unloads that have not been dropped.
+    lease: Lease,
     stage: Stage,
 }
 
-/// Where a batch stands.
+/// Where a slot stands.
 enum Stage {
+    /// Without a batch, or with one of which only unloads are left.
+    Idle,
+    /// A batch of so many jobs is being loaded.
+    Planned(Batch, usize),
+    Started(Batch),
+}
+
+enum Batch {
     Decode(DecodeBatch),
     /// The results are on their way, and then, fetched by their offsets, the payloads.
     Encode(EncodeBatch),
 }
 
+impl Batch {
+    fn has_device_work(&self) -> bool {
+        match self {
+            Self::Decode(batch) => batch.has_device_work(),
+            Self::Encode(batch) => batch.has_device_work(),
+        }
+    }
+}
+
+impl RingSlot {
+    fn new(memory: &Arc<Memory>) -> Result<Self, DeviceError> {
+        Ok(Self { slot: Slot::new(memory)?, lease: Lease::default(), stage: Stage::Idle })
+    }
+
+    fn is_idle(&self) -> bool {
+        let copying = Arc::strong_count(&self.lease) > 1 || !self.slot.is_sole();
+        match &self.stage {
+            Stage::Idle => !copying,
+            // Loads that were dropped without a call have left a batch that cannot start.
+            Stage::Planned(_, jobs) => !copying && self.lease.load(Relaxed) < *jobs,
+            Stage::Started(_) => false,
+        }
+    }
+
+    /// Plans a batch in this slot, which is idle.
+    fn plan(&mut self, limit: BatchLimit, works: &[&Work]) -> Result<Vec<Load>, DeviceError> {
+        self.stage = Stage::Idle;
+        self.lease = Lease::default();
+        let Self { slot, lease, .. } = self;
+        let (batch, loads) = match works.first() {
+            Some(Work::Encode { .. }) => {
+                let (batch, loads) = EncodeBatch::plan(slot, limit, works, lease)?;
+                (Batch::Encode(batch), loads)
+            }
+            _ => {
+                let (batch, loads) = DecodeBatch::plan(slot, limit, works, lease)?;
+                (Batch::Decode(batch), loads)
+            }
+        };
+        self.stage = Stage::Planned(batch, works.len());
+        Ok(loads)
+    }
+
+    fn start(&mut self, pipelines: &mut Pipelines, measured: bool) -> Result<(), DeviceError> {
+        let loaded = self.lease.load(Relaxed);
+        let batch = match std::mem::replace(&mut self.stage, Stage::Idle) {
+            Stage::Planned(batch, jobs) if loaded == jobs => batch,
+            _ => {
+                return Err(DeviceError::Vulkan {
+                    call: "starting a batch",
+                    result: "it has not been loaded".to_owned(),
+                });
+            }
+        };
+        self.slot.measure(measured)?;
+        match &batch {
+            Batch::Decode(batch) => batch.start(&mut self.slot, pipelines),
+            Batch::Encode(batch) => batch.start(&mut self.slot, pipelines),
+        }?;
+        self.stage = Stage::Started(batch);
+        Ok(())
+    }
+
+    /// Moves the batch on as far as it goes without waiting. Whether it has arrived.
+    fn advance(&mut self) -> Result<bool, DeviceError> {
+        match &mut self.stage {
+            Stage::Started(Batch::Encode(batch)) => batch.advance(&mut self.slot),
+            Stage::Started(Batch::Decode(_)) => self.slot.finished(),
+            _ => Ok(false),
+        }
+    }
+
+    /// Hands out the batch, which has arrived.
+    fn take(&mut self, slot: usize) -> Result<Arrival, DeviceError> {
+        let Stage::Started(batch) = std::mem::replace(&mut self.stage, Stage::Idle) else {
+            unreachable!("only a batch that was started arrives");
+        };
+        let spans = if batch.has_device_work() { self.slot.spans()? } else { Vec::new() };
+        let unloads = match batch {
+            Batch::Decode(batch) => batch.unloads(&mut self.slot, &self.lease),
+            Batch::Encode(batch) => batch.unloads(&mut self.slot, &self.lease),
+        };
+        Ok(Arrival { slot, unloads, spans })
+    }
+}
+
 impl VulkanAccelerator {
     /// Takes at most `budget` bytes of host memory for staging, unless not even one block fits.
     pub fn new(device: Arc<Device>, budget: u64) -> Result<Self, DeviceError> {
+        let shape = Shape::of(&device);
+        Self::with_shape(device, shape, budget)
+    }
+
+    /// With a ring of another shape than the device's own.
+    pub fn with_shape(
+        device: Arc<Device>,
+        shape: Shape,
+        budget: u64,
+    ) -> Result<Self, DeviceError> {
         let memory = Memory::new(Arc::clone(&device))?;
-        let ring = limit::ring(&device, budget);
-        let slots =
-            (0..ring.slots).map(|_| Ok(RingSlot { slot: Slot::new(&memory)?, batch: None }));
+        let ring = limit::ring(&device, shape, budget);
+        let slots = (0..ring.slots).map(|_| RingSlot::new(&memory));
         Ok(Self {
             name: device.info.name.clone(),
             limit: ring.limit,
             staging_bytes: ring.staging_bytes,
             ring: slots.collect::<Result<_, DeviceError>>()?,
             in_flight: VecDeque::new(),
+            doorbell: Arc::new(Doorbell::new(&device)?),
+            measured: false,
             failed: None,
             pipelines: Pipelines::new(device),
             memory,
@@ -84,74 +202,34 @@ impl VulkanAccelerator {
         self.failed = Some(DeviceError::Lost);
     }
 
-    pub fn batches_in_flight(&self) -> usize {
-        self.in_flight.len()
-    }
-
     fn check_messages(&self) -> Result<(), DeviceError> {
         self.device().messages().map_or(Ok(()), |messages: &Arc<Messages>| messages.check())
     }
 
-    fn start(&mut self, index: usize, jobs: &[Job]) -> Result<Stage, DeviceError> {
-        self.check_messages()?;
-        let slot = &mut self.ring[index].slot;
-        Ok(match jobs.first().map(|job| &job.work) {
-            Some(Work::Encode { .. }) => {
-                Stage::Encode(EncodeBatch::start(slot, &mut self.pipelines, self.limit, jobs)?)
-            }
-            _ => Stage::Decode(DecodeBatch::start(slot, &mut self.pipelines, self.limit, jobs)?),
-        })
+    /// Does it unless the device has failed; keeps an error.
+    fn attempt<T>(
+        &mut self,
+        work: impl FnOnce(&mut Self) -> Result<T, DeviceError>,
+    ) -> Result<T, DeviceError> {
+        if let Some(error) = &self.failed {
+            return Err(error.clone());
+        }
+        let result = self.check_messages().and_then(|()| work(self));
+        self.failed = result.as_ref().err().cloned();
+        result
     }
 
-    /// Moves every batch on that can be moved on without waiting, then takes the finished ones.
-    fn take_finished(&mut self) -> Result<Vec<Done>, DeviceError> {
-        for &index in &self.in_flight {
-            let RingSlot { slot, batch } = &mut self.ring[index];
-            if let Some(Batch { stage: Stage::Encode(encode), .. }) = batch {
-                encode.advance(slot)?;
+    fn take_arrivals(&mut self, arrivals: &mut Vec<Arrival>) -> Result<(), DeviceError> {
+        let mut place = 0;
+        while let Some(&index) = self.in_flight.get(place) {
+            if self.ring[index].advance()? {
+                self.in_flight.remove(place);
+                arrivals.push(self.ring[index].take(index)?);
+            } else {
+                place += 1;
             }
         }
-        self.check_messages()?;
-        let mut done = Vec::new();
-        while let Some(&index) = self.in_flight.front() {
-            let RingSlot { slot, batch } = &mut self.ring[index];
-            let finished = match batch {
-                Some(Batch { stage: Stage::Decode(decode), .. }) => decode.finished(slot),
-                Some(Batch { stage: Stage::Encode(encode), .. }) => encode.finished(slot),
-                None => Ok(false),
-            };
-            let finished = match finished {
-                // What is done is handed over first; the error will not have gone by the next call.
-                Err(_) if !done.is_empty() => break,
-                finished => finished?,
-            };
-            let Some(Batch { jobs, stage }) = batch.take_if(|_| finished) else { break };
-            self.in_flight.pop_front();
-            match stage {
-                Stage::Decode(decode) => decode.finish(slot, jobs, &mut done),
-                Stage::Encode(encode) => encode.finish(slot, jobs, &mut done),
-            }
-        }
-        Ok(done)
-    }
-
-    fn try_poll(&mut self, wait: bool) -> Result<Vec<Done>, DeviceError> {
-        if let Some(DeviceError::Lost) = self.failed {
-            return Err(DeviceError::Lost);
-        }
-        loop {
-            let done = self.take_finished()?;
-            match self.in_flight.front() {
-                Some(&oldest) if wait && done.is_empty() => self.ring[oldest].slot.wait()?,
-                _ => return Ok(done),
-            }
-        }
-    }
-
-    /// Takes back every job in flight. What the device still does is waited for when the slots are dropped.
-    fn take_back(&mut self) -> Vec<Job> {
-        let slots = std::mem::take(&mut self.in_flight).into_iter();
-        slots.filter_map(|index| self.ring[index].batch.take()).flat_map(|b| b.jobs).collect()
+        Ok(())
     }
 }
 
@@ -168,33 +246,60 @@ impl Accelerator for VulkanAccelerator {
         self.ring.len()
     }
 
+    fn idle_slots(&self) -> usize {
+        self.ring.iter().filter(|slot| slot.is_idle()).count()
+    }
+
     fn staging_bytes(&self) -> u64 {
         self.staging_bytes
     }
 
-    fn submit(&mut self, jobs: Vec<Job>) -> Result<(), (DeviceError, Vec<Job>)> {
-        if let Some(error) = &self.failed {
-            return Err((error.clone(), jobs));
-        }
-        let idle = self.ring.iter().position(|slot| slot.batch.is_none());
-        let index = idle.expect("no more batches than slots");
-        match self.start(index, &jobs) {
-            Ok(stage) => {
-                self.ring[index].batch = Some(Batch { jobs, stage });
-                self.in_flight.push_back(index);
-                Ok(())
-            }
-            Err(error) => {
-                self.failed = Some(error.clone());
-                Err((error, jobs))
-            }
+    fn waker(&self) -> Waker {
+        let doorbell = Arc::clone(&self.doorbell);
+        Arc::new(move || doorbell.ring())
+    }
+
+    fn measure(&mut self, spans: bool) {
+        self.measured = spans;
+    }
+
+    fn plan(&mut self, works: &[&Work]) -> Result<Planned, DeviceError> {
+        self.attempt(|this| {
+            let index = this.ring.iter().position(RingSlot::is_idle);
+            let index = index.expect("called where there is an idle slot");
+            let loads = this.ring[index].plan(this.limit, works)?;
+            Ok(Planned { slot: index, loads })
+        })
+    }
+
+    fn start(&mut self, slot: usize) -> Result<(), DeviceError> {
+        self.attempt(|this| {
+            this.ring[slot].start(&mut this.pipelines, this.measured)?;
+            this.in_flight.push_back(slot);
+            Ok(())
+        })
+    }
+
+    fn finished(&mut self) -> Result<Vec<Arrival>, DeviceError> {
+        let mut arrivals = Vec::new();
+        match self.attempt(|this| this.take_arrivals(&mut arrivals)) {
+            // What has arrived is handed over first; the next call has the error.
+            Err(_) if !arrivals.is_empty() => Ok(arrivals),
+            result => result.map(|()| arrivals),
         }
     }
 
-    fn poll(&mut self, wait: bool) -> Result<Vec<Done>, (DeviceError, Vec<Job>)> {
-        self.try_poll(wait).map_err(|error| {
-            self.failed = Some(error.clone());
-            (error, self.take_back())
+    fn wait(&mut self, most: Option<Duration>) -> Result<(), DeviceError> {
+        self.attempt(|this| {
+            let mut targets: Vec<Target> = Vec::new();
+            for &index in &this.in_flight {
+                let RingSlot { slot, stage, .. } = &this.ring[index];
+                match stage {
+                    Stage::Started(batch) if batch.has_device_work() => targets.push(slot.target()),
+                    _ => return Ok(()),
+                }
+            }
+            this.doorbell.wait(&targets, most)
         })
     }
 }

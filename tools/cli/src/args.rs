@@ -351,11 +351,11 @@ mod tests {
     fn devices_are_a_list() {
         let devices = |line: &str| {
             let args = parse(line).unwrap();
-            args.resources.device.iter().map(ToString::to_string).collect::<Vec<_>>()
+            args.resources.devices().map(ToString::to_string).collect::<Vec<_>>()
         };
         assert!(devices("ranvil a").is_empty());
         assert_eq!(devices("ranvil --device cpu a"), ["cpu"]);
-        assert_eq!(devices("ranvil --device 0,name=x a"), ["0", "name=x"]);
+        assert_eq!(devices("ranvil --device 0,name=x,y a"), ["0", "name=x,y"]);
         assert_eq!(devices("ranvil --device 1 --device=0,2 a"), ["1", "0", "2"]);
     }
 

@@ -3,13 +3,9 @@
 use std::path::PathBuf;
 
 use clap::{Args, builder::TypedValueParser, value_parser};
-use ranvil::{DeviceSelector, Options, Pipeline, SegmentProfile};
+use ranvil::{Assignment, DeviceSelector, Options, Pipeline, SegmentProfile};
 
-use crate::{
-    level::Level,
-    size,
-    stub::{Assignment, Scheduling},
-};
+use crate::{level::Level, size};
 
 /// What the bytes depend on.
 #[derive(Args, Debug)]
@@ -54,11 +50,11 @@ pub struct Resources {
 
     /// Devices: cpu, auto, an index, name=TEXT, uuid=HEX or pci=ADDRESS; several with commas
     ///
-    /// Without it the environment variable RANVIL_DEVICE decides, and without that auto: a hardware GPU if there is
+    /// A name goes last in a list, as it may have commas itself; or give the flag several times.     /// Without it the environment variable RANVIL_DEVICE decides, and without that auto: a hardware GPU if there is
     /// one and it pays, and the CPU. A device that is named but missing is an error. Of several devices each takes
     /// blocks as fast as it can.
-    #[arg(long, value_name = "DEVICE", value_delimiter = ',', value_parser = parse_device)]
-    pub device: Vec<DeviceSelector>,
+    #[arg(long, value_name = "DEVICES", value_parser = parse_devices)]
+    pub device: Vec<Devices>,
 
     /// Who does the first stage: cpu, gpu or auto
     ///
@@ -72,6 +68,17 @@ pub struct Resources {
     /// Who does the second stage, the entropy coder behind a model: cpu, gpu or auto
     #[arg(long, value_name = "WHO", value_parser = assignments())]
     pub stage1: Option<Assignment>,
+}
+
+/// The devices that one `--device` names.
+#[derive(Clone, Debug)]
+pub struct Devices(Vec<DeviceSelector>);
+
+impl Resources {
+    /// All devices that the flags name.
+    pub fn devices(&self) -> impl Iterator<Item = &DeviceSelector> {
+        self.device.iter().flat_map(|Devices(devices)| devices)
+    }
 }
 
 /// What is told about a run.
@@ -124,9 +131,8 @@ pub fn options(format: &Format, resources: &Resources) -> ranvil::Result<Options
     if let Some(bytes) = resources.memory {
         options = options.memory_limit(bytes);
     }
-    if !resources.device.is_empty() {
-        options = options.devices(resources.device.iter().cloned());
-    }
+    // None is as if it had not been called.
+    options = options.devices(resources.devices().cloned());
     if let Some(assignment) = resources.stage0 {
         options = options.stage0(assignment);
     }
@@ -160,8 +166,8 @@ fn parse_block_size(text: &str) -> Result<usize, String> {
     Ok(bytes)
 }
 
-fn parse_device(text: &str) -> Result<DeviceSelector, String> {
-    text.parse().map_err(|error: ranvil::DeviceError| error.to_string())
+fn parse_devices(text: &str) -> Result<Devices, String> {
+    DeviceSelector::parse_list(text).map(Devices).map_err(|error| error.to_string())
 }
 
 fn pipelines() -> impl TypedValueParser<Value = Choice> {

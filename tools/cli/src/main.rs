@@ -19,7 +19,6 @@ mod report;
 mod run;
 mod size;
 mod stats;
-mod stub;
 mod summary;
 mod table;
 mod tally;

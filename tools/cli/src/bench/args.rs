@@ -3,14 +3,13 @@
 use std::path::PathBuf;
 
 use clap::{ArgAction, Parser, ValueEnum, error::ErrorKind, value_parser};
-use ranvil::{DeviceSelector, Options, Pipeline};
+use ranvil::{Assignment, DeviceSelector, Options, Pipeline};
 
 use crate::{
     args::Verbosity,
     flags::{self, Choice, Format, Resources, Telemetry},
     level::Level,
     size,
-    stub::{Assignment, Scheduling},
 };
 
 /// Measure how fast a pipeline is, or one stage of it
@@ -155,29 +154,30 @@ impl BenchArgs {
         })
     }
 
-    /// The devices, the environment's if no flag names any. What cannot be parsed is refused elsewhere.
+    /// The devices: those of the flags, or the environment's, or `auto`. What cannot be parsed is refused elsewhere.
     pub fn devices(&self) -> Vec<DeviceSelector> {
-        if !self.resources.device.is_empty() {
-            return self.resources.device.clone();
+        let named: Vec<_> = self.resources.devices().cloned().collect();
+        if !named.is_empty() {
+            return named;
         }
-        vec![DeviceSelector::from_env().ok().flatten().unwrap_or_default()]
+        DeviceSelector::list_from_env().ok().flatten().unwrap_or(vec![DeviceSelector::Auto])
     }
 
     /// Who does the stages: `docs/TELEMETRY.md` has the rules.
     pub fn assignments(&self) -> [Assignment; 2] {
         let devices = self.devices();
-        let by_default = if devices.iter().all(|device| *device == DeviceSelector::Cpu) {
+        let among = |device| devices.contains(&device);
+        let entropy = if devices.iter().all(|device| *device == DeviceSelector::Cpu) {
             Assignment::Cpu
-        } else if devices.contains(&DeviceSelector::Auto) {
+        } else if among(DeviceSelector::Auto) || among(DeviceSelector::Cpu) {
             Assignment::Auto
         } else {
             Assignment::Gpu
         };
-        let model = if by_default == Assignment::Gpu { Assignment::Cpu } else { by_default };
         let Resources { stage0, stage1, .. } = self.resources;
         match self.pipeline().model() {
-            Some(_) => [stage0.unwrap_or(model), stage1.unwrap_or(by_default)],
-            None => [stage0.unwrap_or(by_default), Assignment::Cpu],
+            Some(_) => [stage0.unwrap_or(Assignment::Cpu), stage1.unwrap_or(entropy)],
+            None => [stage0.unwrap_or(entropy), Assignment::Cpu],
         }
     }
 
@@ -242,14 +242,15 @@ mod tests {
         use Assignment::{Auto, Cpu, Gpu};
         for (line, assignments, mode) in [
             ("--device cpu", [Cpu, Cpu], Cpu),
-            ("--device auto", [Auto, Auto], Auto),
+            ("--device auto", [Cpu, Auto], Auto),
             ("--device 0", [Cpu, Gpu], Gpu),
             ("--device 0,1 --pipeline rans", [Gpu, Cpu], Gpu),
             ("--device 0 --device 1 --pipeline rans --stage0 auto", [Auto, Cpu], Auto),
             ("--device 0 --stage1 cpu", [Cpu, Cpu], Cpu),
             ("--device 0 --stage model", [Cpu, Gpu], Cpu),
             ("--device 0 --stage entropy", [Cpu, Gpu], Gpu),
-            ("--device auto --stage entropy", [Auto, Auto], Cpu),
+            ("--device auto --stage entropy", [Cpu, Auto], Cpu),
+            ("--device 0,cpu", [Cpu, Auto], Auto),
         ] {
             let args = parse(line).unwrap();
             assert_eq!((args.assignments(), args.mode()), (assignments, mode), "{line}");

@@ -53,7 +53,8 @@ impl<'a> Report<'a> {
     pub fn line(&self) -> String {
         let Self { args, raw_bytes, coded_bytes, .. } = self;
         let devices: Vec<String> = args.devices().iter().map(ToString::to_string).collect();
-        let [stage0, stage1] = args.assignments();
+        let [stage0, stage1] = args.assignments().map(|who| who.to_string());
+        let stage1 = if args.pipeline().model().is_some() { &stage1 } else { "none" };
         Line::new("PROFILE_STATS")
             .field("pipeline", args.pipeline())
             .field("level", args.level())

@@ -1,138 +1,16 @@
-//! The engine with a device made of the CPU's coder that can misbehave in every way that the seam allows.
+//! The engine with devices that work, are slow, or fail.
+
+mod fake;
 
 use std::{
-    collections::VecDeque,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering::Relaxed},
-    },
+    sync::atomic::Ordering::Relaxed,
     thread,
     time::Duration,
 };
 
-use super::{
-    accel::{Accelerator, BatchLimit, Done, Job, Work as Parts},
-    *,
-};
-use crate::{BlockFault, DeviceError, Simd, block::Encoded};
-
-/// What a [`Fake`] does wrong.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Trouble {
-    None,
-    /// Finishes the blocks of all batches in flight at once, the last first.
-    Backward,
-    /// Refuses the submission of this number.
-    RefuseSubmit(usize),
-    /// Is lost when it is polled for this time.
-    LoseAtPoll(usize),
-    /// Gives only some of the blocks back then.
-    KeepBlocks,
-    /// Says of every block that it cannot be coded.
-    Fault,
-    Panic,
-    /// Takes so many milliseconds for a batch.
-    Slow(u64),
-}
-
-/// What a [`Fake`] has seen.
-#[derive(Default, Debug)]
-pub(crate) struct Seen {
-    pub submissions: AtomicUsize,
-    pub jobs: AtomicUsize,
-    pub most_in_flight: AtomicUsize,
-    polls: AtomicUsize,
-}
-
-pub(crate) struct Fake {
-    coder: Coder,
-    trouble: Trouble,
-    batch: usize,
-    slots: usize,
-    in_flight: VecDeque<Vec<Job>>,
-    seen: Arc<Seen>,
-}
-
-impl Fake {
-    pub fn new(trouble: Trouble, batch: usize, slots: usize) -> (Self, Arc<Seen>) {
-        let seen = Arc::new(Seen::default());
-        let coder = Coder::new(Simd::Scalar, true).unwrap();
-        let in_flight = VecDeque::new();
-        (Self { coder, trouble, batch, slots, in_flight, seen: Arc::clone(&seen) }, seen)
-    }
-
-    fn code(&mut self, mut job: Job) -> Done {
-        if let Parts::Decode { parts, .. } = &job.work {
-            let coded = parts.iter().any(|part| part.encoded.kind == BlockKind::Coded);
-            assert!(coded, "trivial blocks are not worth the way");
-        }
-        let outcome = match self.trouble {
-            Trouble::Fault => Err(BlockFault::Stream),
-            _ => self.coder.code_parts(&mut job.work),
-        };
-        Done { job, outcome }
-    }
-}
-
-impl Accelerator for Fake {
-    fn name(&self) -> &str {
-        "fake"
-    }
-
-    fn batch_limit(&self) -> BatchLimit {
-        BatchLimit { parts: self.batch, raw_bytes: 1 << 20 }
-    }
-
-    fn slots(&self) -> usize {
-        self.slots
-    }
-
-    fn staging_bytes(&self) -> u64 {
-        1 << 20
-    }
-
-    fn submit(&mut self, jobs: Vec<Job>) -> Result<(), (DeviceError, Vec<Job>)> {
-        let parts: usize = jobs.iter().map(|job| job.work.parts()).sum();
-        assert!(!jobs.is_empty() && parts <= self.batch);
-        assert!(self.in_flight.len() < self.slots);
-        let number = self.seen.submissions.fetch_add(1, Relaxed);
-        if self.trouble == Trouble::RefuseSubmit(number) {
-            let error = DeviceError::Vulkan { call: "vkQueueSubmit", result: "no".to_owned() };
-            return Err((error, jobs));
-        }
-        self.seen.jobs.fetch_add(jobs.len(), Relaxed);
-        self.in_flight.push_back(jobs);
-        let in_flight = self.in_flight.iter().map(Vec::len).sum();
-        self.seen.most_in_flight.fetch_max(in_flight, Relaxed);
-        Ok(())
-    }
-
-    fn poll(&mut self, wait: bool) -> Result<Vec<Done>, (DeviceError, Vec<Job>)> {
-        assert!(wait && !self.in_flight.is_empty());
-        let number = self.seen.polls.fetch_add(1, Relaxed);
-        let mut jobs: Vec<Job> = match self.trouble {
-            Trouble::Panic => panic!("the driver said no"),
-            Trouble::LoseAtPoll(at) if at == number => {
-                return Err((DeviceError::Lost, self.in_flight.drain(..).flatten().collect()));
-            }
-            Trouble::KeepBlocks => {
-                return Err((
-                    DeviceError::Lost,
-                    self.in_flight.drain(..).flatten().skip(1).collect(),
-                ));
-            }
-            Trouble::Backward => self.in_flight.drain(..).flatten().collect(),
-            _ => self.in_flight.pop_front().unwrap(),
-        };
-        if let Trouble::Slow(milliseconds) = self.trouble {
-            thread::sleep(Duration::from_millis(milliseconds));
-        }
-        if self.trouble == Trouble::Backward {
-            jobs.reverse();
-        }
-        Ok(jobs.into_iter().map(|job| self.code(job)).collect())
-    }
-}
+pub(crate) use self::fake::{Fake, Trouble};
+use super::*;
+use crate::{Simd, block::Encoded};
 
 const CONFIG: Config = Config {
     block_size: 4096,
@@ -157,6 +35,25 @@ fn payload(pipeline: Pipeline, number: u64) -> Vec<u8> {
     let buffers = Buffers { raw: raw(number), ..Buffers::default() };
     let work = Work::Encode { level: 3, table_log: None };
     coder.code(0, Block { buffers, pipeline, segment_log: 12, work }).buffers.payload
+}
+
+/// A route to one device, and nowhere else.
+fn strict(fake: Fake) -> Route {
+    Route::open(vec![Box::new(fake)], Assignment::Gpu)
+}
+
+fn boxed(fakes: Vec<Fake>) -> Vec<Box<dyn Accelerator>> {
+    fakes.into_iter().map(|fake| Box::new(fake) as _).collect()
+}
+
+/// A route to several, and nowhere else.
+fn strict_list(fakes: Vec<Fake>) -> Route {
+    Route::open(boxed(fakes), Assignment::Gpu)
+}
+
+/// A route to devices and the CPU.
+fn shared(fakes: Vec<Fake>) -> Route {
+    Route::open(boxed(fakes), Assignment::Auto)
 }
 
 fn submit(engine: &mut Engine, number: u64) {
@@ -196,7 +93,7 @@ fn run(engine: &mut Engine, blocks: u64) -> [u64; 3] {
 
 #[test]
 fn a_lone_block_starts_no_thread_and_the_second_does() {
-    let mut engine = Engine::new(&options(), Route::Cpu, CONFIG).unwrap();
+    let mut engine = Engine::new(&options(), Route::cpu(), CONFIG).unwrap();
     for number in 0..3 {
         submit(&mut engine, number);
         assert!(engine.next(false).unwrap().is_none(), "it is coded only when it is waited for");
@@ -214,7 +111,7 @@ fn a_lone_block_starts_no_thread_and_the_second_does() {
 fn blocks_come_back_in_order_within_the_memory_limit() {
     for limit in [700 << 10, 1300 << 10, 4 << 20, 256 << 20] {
         let options = options().memory_limit(limit);
-        let mut engine = Engine::new(&options, Route::Cpu, CONFIG).unwrap();
+        let mut engine = Engine::new(&options, Route::cpu(), CONFIG).unwrap();
         assert_eq!(run(&mut engine, 100), [100, 0, 0]);
         assert!(engine.sets <= engine.plan.sets);
     }
@@ -230,7 +127,7 @@ fn an_explicit_device_gets_every_block_in_any_order() {
         (Trouble::Slow(1), 2, 2),
     ] {
         let (fake, seen) = Fake::new(trouble, batch, slots);
-        let mut engine = Engine::new(&options(), Route::Device(Box::new(fake)), CONFIG).unwrap();
+        let mut engine = Engine::new(&options(), strict(fake), CONFIG).unwrap();
         assert_eq!(run(&mut engine, 60), [0, 60, 0], "{trouble:?}");
         assert_eq!(seen.jobs.load(Relaxed), 60);
         assert!(seen.most_in_flight.load(Relaxed) <= batch * slots);
@@ -244,20 +141,21 @@ fn a_device_codes_the_parts_of_blocks_with_a_model() {
         (Trouble::None, Some([0, 40, 0])),
         (Trouble::Backward, Some([0, 40, 0])),
         (Trouble::Slow(1), Some([0, 40, 0])),
-        (Trouble::RefuseSubmit(3), None),
-        (Trouble::LoseAtPoll(4), None),
+        (Trouble::RefusePlan(3), None),
+        (Trouble::RefuseStart(3), None),
+        (Trouble::LoseAt(4), None),
     ] {
         for pipeline in [Pipeline::Lzr, Pipeline::Lzseqr] {
             let config = Config { pipeline, ..CONFIG };
             let (fake, _) = Fake::new(trouble, 6, 2);
-            let device = Route::Device(Box::new(fake));
+            let device = strict(fake);
             let mut engine = Engine::new(&options(), device, config).unwrap();
             let sides = run(&mut engine, 40);
             assert!(expected.is_none_or(|expected| sides == expected), "{trouble:?}: {sides:?}");
             assert_eq!(sides[2] > 0, expected.is_none(), "{trouble:?}: {sides:?}");
 
             let (fake, _) = Fake::new(trouble, 6, 2);
-            let device = Route::Device(Box::new(fake));
+            let device = strict(fake);
             let config = Config { level: None, ..config };
             let mut engine = Engine::new(&options(), device, config).unwrap();
             for number in 0..40 {
@@ -289,7 +187,7 @@ fn take_decoded(engine: &mut Engine, number: u64) {
 fn a_block_too_large_for_a_batch_is_coded_by_the_cpu() {
     let config = Config { pipeline: Pipeline::Lzseqr, ..CONFIG };
     let (fake, seen) = Fake::new(Trouble::None, 0, 1);
-    let mut engine = Engine::new(&options(), Route::Device(Box::new(fake)), config).unwrap();
+    let mut engine = Engine::new(&options(), strict(fake), config).unwrap();
     assert_eq!(run(&mut engine, 5), [5, 0, 0]);
     assert_eq!(seen.jobs.load(Relaxed), 0);
 }
@@ -297,14 +195,14 @@ fn a_block_too_large_for_a_batch_is_coded_by_the_cpu() {
 #[test]
 fn the_buffers_bound_what_is_in_flight() {
     let (fake, _) = Fake::new(Trouble::None, 100, 4);
-    let least = match Engine::new(&options().memory_limit(0), Route::Device(Box::new(fake)), CONFIG)
+    let least = match Engine::new(&options().memory_limit(0), strict(fake), CONFIG)
     {
         Err(Error::MemoryLimit { needed, .. }) => needed,
         other => panic!("{:?}", other.err()),
     };
     let (fake, seen) = Fake::new(Trouble::Slow(1), 100, 4);
     let options = options().memory_limit(least + 50_000);
-    let mut engine = Engine::new(&options, Route::Device(Box::new(fake)), CONFIG).unwrap();
+    let mut engine = Engine::new(&options, strict(fake), CONFIG).unwrap();
     let sets = engine.plan.sets;
     assert!((2..=6).contains(&sets), "{sets}");
     assert_eq!(run(&mut engine, 50), [0, 50, 0]);
@@ -312,28 +210,29 @@ fn the_buffers_bound_what_is_in_flight() {
 }
 
 #[test]
-fn a_refused_submission_is_coded_by_the_cpu_once() {
-    let (fake, seen) = Fake::new(Trouble::RefuseSubmit(3), 1, 2);
-    let mut engine = Engine::new(&options(), Route::Device(Box::new(fake)), CONFIG).unwrap();
-    assert_eq!(run(&mut engine, 20), [0, 19, 1]);
-    assert_eq!(seen.submissions.load(Relaxed), 20);
-}
-
-#[test]
-fn a_lost_device_gets_nothing_more_and_its_blocks_are_coded_by_the_cpu_once() {
-    let (fake, seen) = Fake::new(Trouble::LoseAtPoll(5), 1, 2);
-    let mut engine = Engine::new(&options(), Route::Device(Box::new(fake)), CONFIG).unwrap();
-    let [cpu, device, retried] = run(&mut engine, 30);
-    assert_eq!((cpu + device + retried, device), (30, 5));
-    let submitted = seen.jobs.load(Relaxed) as u64;
-    assert_eq!(retried, submitted - device, "what was on the device, and only that");
-    assert!((1..=2).contains(&retried));
+fn a_device_that_fails_gets_nothing_more_and_its_blocks_are_coded_by_the_cpu_once() {
+    for trouble in [
+        Trouble::RefusePlan(0),
+        Trouble::RefusePlan(5),
+        Trouble::RefuseStart(5),
+        Trouble::LoseAt(0),
+        Trouble::LoseAt(5),
+    ] {
+        let (fake, seen) = Fake::new(trouble, 1, 2);
+        let mut engine = Engine::new(&options(), strict(fake), CONFIG).unwrap();
+        let [cpu, device, retried] = run(&mut engine, 30);
+        assert_eq!(cpu + device + retried, 30, "{trouble:?}");
+        let refused = u64::from(matches!(trouble, Trouble::RefusePlan(_)));
+        let submitted = seen.jobs.load(Relaxed) as u64 + refused;
+        assert_eq!(retried, submitted - device, "{trouble:?}: what it was given, and only that");
+        assert!((1..=2).contains(&retried), "{trouble:?}: {retried}");
+    }
 }
 
 #[test]
 fn blocks_that_the_device_cannot_encode_are_encoded_by_the_cpu() {
     let (fake, _) = Fake::new(Trouble::Fault, 4, 2);
-    let mut engine = Engine::new(&options(), Route::Device(Box::new(fake)), CONFIG).unwrap();
+    let mut engine = Engine::new(&options(), strict(fake), CONFIG).unwrap();
     assert_eq!(run(&mut engine, 20), [0, 0, 20]);
 }
 
@@ -343,7 +242,7 @@ fn a_device_layer_that_panics_or_keeps_blocks_frees_who_waits() {
         [(Trouble::Panic, "the driver said no"), (Trouble::KeepBlocks, "kept")]
     {
         let (fake, _) = Fake::new(trouble, 4, 2);
-        let mut engine = Engine::new(&options(), Route::Device(Box::new(fake)), CONFIG).unwrap();
+        let mut engine = Engine::new(&options(), strict(fake), CONFIG).unwrap();
         submit(&mut engine, 0);
         match engine.next(true) {
             Err(Error::Internal(message)) => assert!(message.contains(expected), "{message}"),
@@ -357,13 +256,98 @@ fn a_device_layer_that_panics_or_keeps_blocks_frees_who_waits() {
 #[test]
 fn beside_the_cpu_a_device_gets_what_it_has_room_for() {
     let (fake, seen) = Fake::new(Trouble::Slow(5), 2, 1);
-    let mut engine = Engine::new(&options(), Route::Cpu, CONFIG).unwrap();
-    engine.plan = plan(&options(), &CONFIG, Some(&fake)).unwrap();
-    engine.start_device(Box::new(fake), Share::Spare).unwrap();
+    let mut engine = Engine::new(&options(), shared(vec![fake]), CONFIG).unwrap();
     let [cpu, device, retried] = run(&mut engine, 400);
     assert_eq!((cpu + device, retried), (400, 0));
-    assert_eq!(device, seen.jobs.load(Relaxed) as u64);
+    assert!(device <= seen.jobs.load(Relaxed) as u64);
     assert!(device > 0 && cpu > 0, "{cpu} on the CPU, {device} on the device");
+}
+
+/// Each channel takes two blocks: the others are refused, and lost is none of them.
+#[test]
+fn a_full_channel_sends_a_shared_block_to_the_cpu_and_keeps_a_strict_one() {
+    let (fake, _) = Fake::new(Trouble::Stall, 2, 1);
+    let mut engine = Engine::new(&options(), shared(vec![fake]), CONFIG).unwrap();
+    let sets = engine.plan.sets as u64;
+    assert!(sets > 4);
+    (0..sets).for_each(|number| submit(&mut engine, number));
+    engine.drain();
+    for number in 0..sets {
+        assert_eq!(take(&mut engine, number), Side::Cpu, "the device stalls");
+    }
+
+    let (fake, _) = Fake::new(Trouble::Slow(20), 2, 1);
+    let mut engine = Engine::new(&options(), strict(fake), CONFIG).unwrap();
+    let sets = engine.plan.sets as u64;
+    (0..sets).for_each(|number| submit(&mut engine, number));
+    engine.drain();
+    for number in 0..sets {
+        assert_eq!(take(&mut engine, number), Side::Device, "whatever waits there");
+    }
+}
+
+#[test]
+fn several_devices_share_the_blocks_and_one_may_fail() {
+    for trouble in [Trouble::None, Trouble::Slow(1), Trouble::LoseAt(3), Trouble::RefusePlan(0)] {
+        for route in [strict_list, shared] {
+            let (first, _) = Fake::new(Trouble::Slow(1), 2, 2);
+            let (second, seen) = Fake::new(trouble, 3, 2);
+            let mut engine = Engine::new(&options(), route(vec![first, second]), CONFIG).unwrap();
+            let sides = run(&mut engine, 100);
+            assert_eq!(sides.iter().sum::<u64>(), 100);
+            let fails = matches!(trouble, Trouble::LoseAt(_) | Trouble::RefusePlan(_));
+            assert!(fails || sides[2] == 0, "{trouble:?}: {sides:?}");
+            assert!(seen.batches.load(Relaxed) > 0, "the second one is used");
+        }
+    }
+}
+
+/// A stage that panics, wherever it is, ends the run with an error; nothing hangs.
+#[test]
+fn a_panic_while_a_block_is_copied_is_an_error() {
+    let (fake, _) = Fake::new(Trouble::PanicInLoad, 2, 2);
+    let mut engine = Engine::new(&options(), strict(fake), CONFIG).unwrap();
+    submit(&mut engine, 0);
+    match engine.next(true) {
+        Err(Error::Internal(message)) => assert!(message.contains("no copy of this"), "{message}"),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Whatever a device and the workers hold at that moment.
+#[test]
+fn an_engine_may_be_dropped_at_any_time() {
+    let troubles = [Trouble::None, Trouble::Slow(3), Trouble::Stall, Trouble::LoseAt(1)];
+    for (round, trouble) in troubles.into_iter().cycle().take(80).enumerate() {
+        let (fake, _) = Fake::new(trouble, 3, 2);
+        let route = if round % 2 == 0 { strict(fake) } else { shared(vec![fake]) };
+        let mut engine = Engine::new(&options(), route, CONFIG).unwrap();
+        let blocks = (round / 4 % 8) as u64;
+        (0..blocks).for_each(|number| submit(&mut engine, number));
+        if round % 3 == 0 {
+            thread::sleep(Duration::from_micros(50 * round as u64));
+        }
+    }
+}
+
+#[test]
+fn a_stalled_device_and_64_workers_stay_within_the_buffers() {
+    let (fake, _) = Fake::new(Trouble::Stall, 16, 2);
+    let options = options().threads(64).memory_limit(64 << 20);
+    let mut engine = Engine::new(&options, shared(vec![fake]), CONFIG).unwrap();
+    assert!(engine.plan.bytes <= 64 << 20);
+    for round in 0..3 {
+        let first = engine.submitted;
+        let mut blocks = 0;
+        while engine.sets < engine.plan.sets || !engine.spare.is_empty() {
+            submit(&mut engine, first + blocks);
+            blocks += 1;
+        }
+        assert_eq!(blocks, engine.plan.sets as u64, "round {round}");
+        engine.drain();
+        (0..blocks).for_each(|number| assert_eq!(take(&mut engine, first + number), Side::Cpu));
+        assert_eq!(engine.sets, engine.plan.sets);
+    }
 }
 
 #[test]
@@ -371,7 +355,7 @@ fn cancelling_ends_a_wait_for_a_slow_device() {
     let token = crate::CancelToken::new();
     let (fake, _) = Fake::new(Trouble::Slow(300), 4, 2);
     let options = options().cancel(token.clone());
-    let mut engine = Engine::new(&options, Route::Device(Box::new(fake)), CONFIG).unwrap();
+    let mut engine = Engine::new(&options, strict(fake), CONFIG).unwrap();
     let canceller = thread::spawn(move || token.cancel());
     let error = (0..).find_map(|number| {
         submit(&mut engine, number);
@@ -385,7 +369,7 @@ fn cancelling_ends_a_wait_for_a_slow_device() {
 fn stored_frames_need_no_device() {
     let (fake, seen) = Fake::new(Trouble::None, 4, 2);
     let config = Config { pipeline: Pipeline::Stored, ..CONFIG };
-    let mut engine = Engine::new(&options(), Route::Device(Box::new(fake)), config).unwrap();
+    let mut engine = Engine::new(&options(), strict(fake), config).unwrap();
     submit(&mut engine, 0);
     let block = engine.next(true).unwrap().unwrap();
     assert_eq!(block.outcome.unwrap().kind, BlockKind::Stored);

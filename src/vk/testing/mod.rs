@@ -1,24 +1,35 @@
 //! What integration tests and benchmarks need of the device layer. Not part of the public API.
 
+mod link;
+mod seam;
+mod traffic;
+
 use super::{
-    accel::VulkanAccelerator,
+    accel::{Shape, VulkanAccelerator},
     device::{Device, OpenOptions},
     instance::Messages,
     submit::{Part, Slot},
     timing::Timestamps,
+};
+pub use self::{
+    link::LinkRates,
+    traffic::{Traffic, Trip},
 };
 pub use super::{
     inspect::{Compiled, compile_all},
     timing::CommandTime,
 };
 use crate::{
-    block::{BlockParams, Coder, DecodePart, EncodePart, Encoded},
+    block::{BlockParams, Coder, Encoded},
     device::{DeviceInfo, DeviceSelector},
-    engine::accel::{Accelerator, Done, Job, Outcome, Work},
+    engine::accel::Accelerator,
     error::{BlockFault, DeviceError},
     format::BlockKind,
     kernel::{Binding, BufferDesc, BufferId, Command, Recording, Role},
 };
+
+/// Threads that copy.
+const COPIERS: usize = 2;
 
 /// A device on which recordings run, one at a time, and blocks as the engine runs them.
 pub struct Gpu {
@@ -44,6 +55,17 @@ impl Gpu {
         let options = OpenOptions { as_discrete: true, ..OpenOptions::from_env()? };
         let device = super::open_device(selector, options)?;
         Self::new(VulkanAccelerator::new(device, budget)?)
+    }
+
+    /// Opens a device with a ring of so many slots of so many raw bytes.
+    pub fn open_with_ring(
+        selector: &DeviceSelector,
+        slots: usize,
+        raw_bytes: usize,
+    ) -> Result<Self, DeviceError> {
+        let device = super::open_device(selector, OpenOptions::from_env()?)?;
+        let shape = Shape { slots, raw_bytes };
+        Self::new(VulkanAccelerator::with_shape(device, shape, u64::MAX)?)
     }
 
     fn new(accelerator: VulkanAccelerator) -> Result<Self, DeviceError> {
@@ -80,7 +102,7 @@ impl Gpu {
         let count = buffers.len();
         for (index, words) in buffers.iter().enumerate() {
             let bytes: &[u8] = bytemuck::cast_slice(words);
-            self.slot.upload(BufferId((count + index) as u32))[..bytes.len()]
+            self.slot.upload(BufferId((count + index) as u32)).bytes_mut()[..bytes.len()]
                 .copy_from_slice(bytes);
         }
         let all: Vec<BufferId> = (0..count as u32).map(BufferId).collect();
@@ -88,7 +110,7 @@ impl Gpu {
         self.slot.wait()?;
         for (id, words) in all.into_iter().zip(buffers) {
             let bytes: &mut [u8] = bytemuck::cast_slice_mut(words);
-            bytes.copy_from_slice(&self.slot.download(id)[..bytes.len()]);
+            bytes.copy_from_slice(&self.slot.download(id).bytes()[..bytes.len()]);
         }
         self.device().messages().map_or(Ok(()), |messages| messages.check())
     }
@@ -99,16 +121,9 @@ impl Gpu {
         blocks: &[&[u8]],
         params: BlockParams,
     ) -> Result<Vec<(Encoded, Vec<u8>)>, DeviceError> {
-        let works = blocks.iter().map(|raw| encode_work(raw, params));
-        let done = self.run(works)?.into_iter();
-        Ok(done
-            .map(|done| match (done.outcome, done.job.work) {
-                (Ok(Outcome::Encoded(parts)), Work::Encode { payload, .. }) => {
-                    (parts[0].encoded, payload)
-                }
-                other => panic!("an encode job came back as {other:?}"),
-            })
-            .collect())
+        let mut traffic = Traffic::encode(blocks, params);
+        self.send(&mut traffic, COPIERS)?;
+        Ok(traffic.encoded().map(|(encoded, payload)| (encoded, payload.to_vec())).collect())
     }
 
     /// Decodes blocks with the same segment size.
@@ -116,85 +131,21 @@ impl Gpu {
         &mut self,
         blocks: &[CodedBlock],
     ) -> Result<Vec<Result<Vec<u8>, BlockFault>>, DeviceError> {
-        let works = blocks.iter().cloned().map(|block| Work::Decode {
-            parts: vec![DecodePart {
-                payload: 0..block.payload.len(),
-                range: 0..block.raw_size as usize,
-                encoded: Encoded { kind: block.kind, table_log: block.table_log },
-                coder: block.coder,
-            }],
-            payload: block.payload,
-            raw: vec![0xEE; 3],
-            segment_log: block.segment_log,
-        });
-        let done = self.run(works)?.into_iter();
-        Ok(done
-            .map(|done| match (done.outcome, done.job.work) {
-                (Ok(Outcome::Decoded), Work::Decode { raw, .. }) => Ok(raw),
-                (Err(fault), _) => Err(fault),
-                other => panic!("a decode job came back as {other:?}"),
-            })
-            .collect())
+        let mut traffic = Traffic::decode(blocks);
+        self.send(&mut traffic, COPIERS)?;
+        Ok(traffic.decoded().map(|raw| raw.map(<[u8]>::to_vec)).collect())
     }
 
-    /// Starts a batch of these blocks and loses the device. Returns what comes back: the blocks of the batch, then those
-    /// of another batch that is submitted after the loss.
-    pub fn lose(mut self, blocks: &[&[u8]], params: BlockParams) -> [Vec<Vec<u8>>; 2] {
-        let jobs = || -> Vec<Job> {
-            let works = blocks.iter().map(|raw| encode_work(raw, params));
-            (0..).zip(works).map(|(id, work)| Job { id, work, rest: None }).collect()
-        };
-        let raw = |jobs: Vec<Job>| -> Vec<Vec<u8>> {
-            let works = jobs.into_iter().map(|job| match job.work {
-                Work::Encode { raw, .. } | Work::Decode { raw, .. } => raw,
-            });
-            works.collect()
-        };
-        self.accelerator.submit(jobs()).expect("the device is not lost yet");
-        self.accelerator.lose();
-        let Err((DeviceError::Lost, in_flight)) = self.accelerator.poll(true) else {
-            panic!("the device is lost");
-        };
-        let Err((DeviceError::Lost, refused)) = self.accelerator.submit(jobs()) else {
-            panic!("the device is still lost");
-        };
-        [raw(in_flight), raw(refused)]
+    /// Sends blocks through the accelerator; `threads` threads copy.
+    pub fn send(&mut self, traffic: &mut Traffic, threads: usize) -> Result<Trip, DeviceError> {
+        traffic::send(&mut self.accelerator, traffic, threads)
     }
 
-    /// All jobs in batches as large and as many at once as the accelerator takes.
-    fn run(&mut self, works: impl Iterator<Item = Work>) -> Result<Vec<Done>, DeviceError> {
-        let limit = self.accelerator.batch_limit();
-        let mut works = (0..).zip(works).map(|(id, work)| Job { id, work, rest: None }).peekable();
-        let mut done = Vec::new();
-        while works.peek().is_some() || self.accelerator.batches_in_flight() > 0 {
-            if works.peek().is_none()
-                || self.accelerator.batches_in_flight() == self.accelerator.slots()
-            {
-                done.extend(self.accelerator.poll(true).map_err(|(error, _)| error)?);
-                continue;
-            }
-            let (mut batch, mut bytes) = (Vec::new(), 0);
-            while let Some(job) = works.next_if(|job| {
-                batch.is_empty()
-                    || batch.len() < limit.parts && bytes + job.work.raw_bytes() <= limit.raw_bytes
-            }) {
-                bytes += job.work.raw_bytes();
-                batch.push(job);
-            }
-            self.accelerator.submit(batch).map_err(|(error, _)| error)?;
-        }
-        assert!(
-            done.iter().zip(0..).all(|(done, id)| done.job.id == id),
-            "jobs come back in order"
-        );
-        Ok(done)
+    /// Slots of the ring, the most raw bytes of a batch, and the host memory that all of them take.
+    pub fn ring(&self) -> (usize, usize, u64) {
+        let accelerator = &self.accelerator;
+        (accelerator.slots(), accelerator.batch_limit().raw_bytes, accelerator.staging_bytes())
     }
-}
-
-fn encode_work(raw: &[u8], params: BlockParams) -> Work {
-    let BlockParams { coder, segment_log, table_log } = params;
-    let parts = vec![EncodePart { range: 0..raw.len(), coder, table_log }];
-    Work::Encode { raw: raw.to_vec(), parts, segment_log, payload: Vec::new() }
 }
 
 /// A recording that can be run again and again over the same device-resident buffers, for benchmarks.
@@ -216,7 +167,7 @@ impl Bench {
         gpu.slot.timestamps = Timestamps::new(gpu.accelerator.device(), commands.len())?;
         gpu.slot.reserve(&recording.buffers)?;
         for &(buffer, bytes) in inputs {
-            gpu.slot.upload(buffer)[..bytes.len()].copy_from_slice(bytes);
+            gpu.slot.upload(buffer).bytes_mut()[..bytes.len()].copy_from_slice(bytes);
         }
         let recording = Recording { buffers: recording.buffers.clone(), commands };
         Ok(Self { gpu, recording })
@@ -235,7 +186,7 @@ impl Bench {
         let size = self.recording.buffers[buffer.0 as usize].size;
         self.gpu.slot.fetch(&[Part { buffer, offset: 0, size }])?;
         self.gpu.slot.wait()?;
-        Ok(self.gpu.slot.download(buffer)[..size as usize].to_vec())
+        Ok(self.gpu.slot.download(buffer).bytes()[..size as usize].to_vec())
     }
 
     /// The device, for another recording.

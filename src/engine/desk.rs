@@ -1,0 +1,146 @@
+//! Where it is decided who does what: shared by the caller, the workers and the submission threads.
+
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use super::{
+    accel::Job,
+    block::Side,
+    channel::Refused,
+    policy::{Hedge, Kind, Place, Policy, Sent},
+    station::Station,
+    task::BlockTask,
+};
+use crate::{sched::Forage, telemetry};
+
+/// A task of each kind, as the policy counts its cost.
+pub(crate) const WHOLE: Kind = Kind(0);
+pub(crate) const MODEL: Kind = Kind(1);
+pub(crate) const ENTROPY: Kind = Kind(2);
+pub(crate) const BEHIND: Kind = Kind(3);
+
+/// See the [module](self).
+#[derive(Default)]
+pub(crate) struct Desk {
+    /// Set once, when the devices are open.
+    fleet: OnceLock<Fleet>,
+    /// The caller submits no more blocks for now.
+    draining: AtomicBool,
+}
+
+/// The devices, and how blocks are shared with them.
+pub(crate) struct Fleet {
+    pub stations: Vec<Arc<Station>>,
+    /// How many workers there are; other threads help them out.
+    pub workers: usize,
+    policy: Mutex<Policy>,
+}
+
+impl Desk {
+    /// Adds the devices, once.
+    pub fn set_fleet(&self, stations: Vec<Arc<Station>>, workers: usize, policy: Policy) {
+        let fleet = Fleet { stations, workers, policy: Mutex::new(policy) };
+        assert!(self.fleet.set(fleet).is_ok(), "the devices are opened once");
+    }
+
+    pub fn fleet(&self) -> Option<&Fleet> {
+        self.fleet.get()
+    }
+
+    pub fn is_draining(&self) -> bool {
+        self.draining.load(Relaxed)
+    }
+
+    /// Says whether more blocks are to come. Returns what was said before.
+    pub fn set_draining(&self, draining: bool) -> bool {
+        self.draining.swap(draining, Relaxed)
+    }
+
+    /// Hands the entropy stage over, or gives it back to whoever asks: a strict job because every device has failed, any
+    /// other also because the CPU is expected to be sooner, or the device takes no more.
+    #[allow(clippy::result_large_err, reason = "the job comes back")]
+    pub fn hand_over(&self, job: Job, kind: Kind) -> Result<(), Job> {
+        let Some(fleet) = self.fleet() else { return Err(job) };
+        let bytes = job.work.raw_bytes() as u64;
+        let mut job = job;
+        loop {
+            let device = {
+                let mut policy = fleet.policy();
+                let now = telemetry::clock();
+                if job.strict {
+                    policy.fastest(now, bytes)
+                } else {
+                    match policy.choose(now, kind, bytes) {
+                        Place::Cpu => None,
+                        Place::Device(device) => Some(device),
+                    }
+                }
+            };
+            let Some(device) = device else { return Err(job) };
+            let sent = fleet.stations[device].send(job);
+            let outcome = match &sent {
+                Ok(()) => Sent::Accepted,
+                Err(Refused::Full(_)) => Sent::Full,
+                Err(Refused::Disconnected(_)) => Sent::Disconnected,
+            };
+            fleet.policy().sent(device, telemetry::clock(), bytes, outcome);
+            match sent {
+                Ok(()) => return Ok(()),
+                // Another device may do it; this one has been marked.
+                Err(Refused::Disconnected(back)) if back.strict => {
+                    fleet.policy().failed(device);
+                    job = back;
+                }
+                Err(Refused::Full(back) | Refused::Disconnected(back)) => return Err(back),
+            }
+        }
+    }
+
+    /// What a worker that found no task may do: take back what waits for a device, or do as well what a late device has.
+    pub fn forage(&self) -> Forage<BlockTask> {
+        let Some(fleet) = self.fleet() else { return Forage::Sleep(None) };
+        let now = telemetry::clock();
+        for station in &fleet.stations {
+            let reclaimed = station.channel.withdraw(|job| {
+                fleet.policy().reclaims(station.index, now, ENTROPY, job.work.raw_bytes() as u64)
+            });
+            if let Some(job) = reclaimed {
+                fleet.policy().withdrawn(station.index, job.work.raw_bytes() as u64);
+                return Forage::Task(BlockTask::StandIn(job, Side::Cpu));
+            }
+        }
+        self.back_up(fleet, now)
+    }
+
+    fn back_up(&self, fleet: &Fleet, now: u64) -> Forage<BlockTask> {
+        let draining = self.is_draining();
+        let mut soonest: Option<u64> = None;
+        for station in &fleet.stations {
+            let backup = station.back_up(|batch, bytes| {
+                match fleet.policy().hedges(station.index, batch, now, ENTROPY, bytes as u64, draining) {
+                    Hedge::Now => true,
+                    Hedge::At(time) => {
+                        soonest = Some(soonest.map_or(time, |soonest| soonest.min(time)));
+                        false
+                    }
+                    Hedge::Never => false,
+                }
+            });
+            if let Some(backup) = backup {
+                return Forage::Task(BlockTask::Backup(backup, Arc::clone(station)));
+            }
+        }
+        Forage::Sleep(soonest.map(|time| Duration::from_nanos(time.saturating_sub(now).max(1000))))
+    }
+}
+
+impl Fleet {
+    pub fn policy(&self) -> MutexGuard<'_, Policy> {
+        self.policy.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

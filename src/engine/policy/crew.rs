@@ -1,0 +1,187 @@
+//! The CPU workers, as far as the policy knows: what they run and what waits for them.
+
+use super::{
+    BEHIND, ENTROPY, KINDS, Kind, LOAD, MODEL, WHOLE,
+    rates::{CpuPrior, Rate},
+};
+
+/// Of more workers than these, so many are looked at.
+const SAMPLE: usize = 64;
+
+pub(super) struct Crew {
+    rates: [Rate; KINDS],
+    running: Vec<Option<Task>>,
+    /// How many do not run.
+    idle: usize,
+    queued: [Queued; KINDS],
+}
+
+#[derive(Clone, Copy)]
+struct Task {
+    began: u64,
+    kind: Kind,
+    bytes: u64,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Queued {
+    tasks: u64,
+    bytes: u64,
+}
+
+impl Crew {
+    pub fn new(workers: usize, prior: &CpuPrior) -> Self {
+        let workers = workers.max(1);
+        Self {
+            rates: prior.aged().rates,
+            running: vec![None; workers],
+            idle: workers,
+            queued: Default::default(),
+        }
+    }
+
+    pub fn queue(&mut self, kind: Kind, bytes: u64) {
+        let queued = &mut self.queued[kind.index()];
+        queued.tasks += 1;
+        queued.bytes += bytes;
+    }
+
+    pub fn unqueue(&mut self, kind: Kind, bytes: u64) {
+        let queued = &mut self.queued[kind.index()];
+        queued.tasks = queued.tasks.saturating_sub(1);
+        queued.bytes = if queued.tasks == 0 { 0 } else { queued.bytes.saturating_sub(bytes) };
+    }
+
+    pub fn begin(&mut self, worker: usize, now: u64, kind: Kind, bytes: u64) {
+        if let Some(running) = self.running.get_mut(worker)
+            && running.replace(Task { began: now, kind, bytes }).is_none()
+        {
+            self.idle -= 1;
+        }
+    }
+
+    pub fn end(&mut self, worker: usize, now: u64) {
+        if let Some(task) = self.running.get_mut(worker).and_then(Option::take) {
+            self.idle += 1;
+            self.rates[task.kind.index()].learn(task.bytes, now.saturating_sub(task.began));
+        }
+    }
+
+    /// Whether blocks wait that no idle worker is about to begin, if so many `more` were queued.
+    pub fn has_waiting(&self, more: u64) -> bool {
+        self.queued.iter().map(|queued| queued.tasks).sum::<u64>() + more > self.idle as u64
+    }
+
+    /// What a task takes once it has begun; `None` if nothing like it has been measured.
+    pub fn cost(&self, kind: Kind, bytes: u64) -> Option<f64> {
+        let rate = |kind: Kind| self.rates[kind.index()].ns(bytes);
+        rate(kind).or_else(|| match kind {
+            WHOLE => Some(rate(MODEL)? + rate(ENTROPY)?),
+            // Not more than the block of which it is a part.
+            MODEL | ENTROPY => rate(WHOLE),
+            _ => None,
+        })
+    }
+
+    /// What is to be done for a block that a device codes; nothing, as long as nothing is known.
+    pub fn behind(&self, bytes: u64) -> f64 {
+        self.cost(BEHIND, bytes).unwrap_or(0.0)
+    }
+
+    /// Its copy to the device, likewise.
+    pub fn load(&self, bytes: u64) -> f64 {
+        self.cost(LOAD, bytes).unwrap_or(0.0)
+    }
+
+    /// When a task would be done, from now, that takes `cost` and is begun after all that is queued and after `more`
+    /// nanoseconds of other tasks (which may be negative).
+    ///
+    /// Workers take tasks as they become free. Were all tasks equal, the starts of worker `i` would be `r_i`,
+    /// `r_i + cost`, and so on, where `r_i` is what is left of its present task. The queue has the earliest of these,
+    /// so the start of number `n` is `r_k + n / workers * cost` where `r_k` is the one of rank `n % workers`: exact as
+    /// long as no `r_i` is more than `cost`. Other queues count by the time they take.
+    pub fn finish(&self, now: u64, cost: f64, more: f64) -> f64 {
+        let cost = cost.max(1.0);
+        let ahead = ((self.queued_ns() + more) / cost + 1e-6).max(0.0);
+        let workers = self.running.len();
+        let step = workers.div_ceil(SAMPLE);
+        let mut left = [0.0; SAMPLE];
+        let mut count = 0;
+        for task in self.running.iter().step_by(step) {
+            left[count] = task.map_or(0.0, |task| self.left(now, task));
+            count += 1;
+        }
+        let waves = (ahead / workers as f64).floor();
+        let place = (ahead - waves * workers as f64) as usize / step;
+        let (_, start, _) =
+            left[..count].select_nth_unstable_by(place.min(count - 1), f64::total_cmp);
+        *start + waves * cost + cost
+    }
+
+    /// What is left of a task. One that takes longer than its like is taken to be half done.
+    fn left(&self, now: u64, task: Task) -> f64 {
+        let spent = now.saturating_sub(task.began) as f64;
+        let expected = self.cost(task.kind, task.bytes).unwrap_or(0.0);
+        (expected - spent).max(spent - expected)
+    }
+
+    fn queued_ns(&self) -> f64 {
+        let all = self.queued.iter().enumerate().filter(|(_, queued)| queued.tasks > 0);
+        all.map(|(kind, queued)| self.cost(Kind(kind as u8), queued.bytes).unwrap_or(0.0)).sum()
+    }
+
+    pub fn prior(&self) -> CpuPrior {
+        CpuPrior { rates: self.rates }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn crew(workers: usize) -> Crew {
+        let mut crew = Crew::new(workers, &CpuPrior::default());
+        crew.begin(0, 0, WHOLE, 1000);
+        crew.end(0, 100);
+        crew
+    }
+
+    #[test]
+    fn the_expected_finish_is_exact_for_equal_blocks() {
+        for workers in [1, 2, 3, 16, 64] {
+            let mut crew = crew(workers);
+            // Worker `i` has begun `i % 100` ago; what is queued behind is then played.
+            let mut free: Vec<u64> = (0..workers as u64).map(|i| 200 - i % 100).collect();
+            for (i, _) in free.iter().enumerate() {
+                crew.begin(i, 100 - i as u64 % 100, WHOLE, 1000);
+            }
+            for _ in 0..3 * workers + 1 {
+                free.sort_unstable();
+                let finish = free[0] + 100;
+                free[0] = finish;
+                let expected = crew.finish(100, 100.0, 0.0);
+                assert!((expected - (finish - 100) as f64).abs() < 0.01, "{workers} workers");
+                crew.queue(WHOLE, 1000);
+            }
+        }
+    }
+
+    #[test]
+    fn more_workers_than_are_looked_at_are_estimated() {
+        for workers in [65, 100, 1000] {
+            let mut crew = crew(workers);
+            (0..workers).for_each(|i| crew.begin(i, 100, WHOLE, 1000));
+            assert_eq!(crew.finish(150, 100.0, 0.0), 150.0);
+            (0..workers).for_each(|_| crew.queue(WHOLE, 1000));
+            assert_eq!(crew.finish(150, 100.0, 0.0), 250.0);
+        }
+    }
+
+    #[test]
+    fn a_task_that_takes_too_long_is_expected_to_go_on() {
+        let mut crew = crew(1);
+        crew.begin(0, 0, WHOLE, 1000);
+        assert_eq!(crew.finish(60, 100.0, 0.0), 140.0);
+        assert_eq!(crew.finish(600, 100.0, 0.0), 600.0);
+    }
+}

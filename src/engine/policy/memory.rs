@@ -1,0 +1,71 @@
+//! What the runs of this process have measured, so that the next one begins with it: a run of few blocks is over before
+//! it has learnt anything.
+
+use std::{
+    collections::HashMap,
+    sync::{LazyLock, Mutex, MutexGuard, PoisonError},
+};
+
+use super::{CpuPrior, DevicePrior};
+use crate::Pipeline;
+
+/// More entries than any program needs; beyond, all are forgotten.
+const MOST: usize = 1024;
+
+/// What service rates depend on, beside who serves.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(crate) struct Workload {
+    pub pipeline: Pipeline,
+    /// The level at which blocks are encoded; `None` if they are decoded.
+    pub level: Option<u8>,
+}
+
+#[derive(Default)]
+struct Known {
+    cpu: HashMap<Workload, CpuPrior>,
+    devices: HashMap<(String, Workload), DevicePrior>,
+}
+
+static KNOWN: LazyLock<Mutex<Known>> = LazyLock::new(Mutex::default);
+
+fn known() -> MutexGuard<'static, Known> {
+    KNOWN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What is known of the CPU and of devices by their identities, in that order.
+pub(crate) fn recall(workload: Workload, devices: &[&str]) -> (Vec<DevicePrior>, CpuPrior) {
+    let known = known();
+    let device = |name: &&str| known.devices.get(&((*name).to_owned(), workload)).copied();
+    let devices = devices.iter().map(|name| device(name).unwrap_or_default()).collect();
+    (devices, known.cpu.get(&workload).copied().unwrap_or_default())
+}
+
+/// Keeps what a run has measured: [`Policy::priors`](super::Policy::priors).
+pub(crate) fn remember(workload: Workload, devices: &[&str], priors: (Vec<DevicePrior>, CpuPrior)) {
+    let mut known = known();
+    if known.devices.len() + known.cpu.len() >= MOST {
+        *known = Known::default();
+    }
+    for (name, prior) in devices.iter().zip(priors.0) {
+        known.devices.insert(((*name).to_owned(), workload), prior);
+    }
+    if priors.1 != CpuPrior::default() {
+        known.cpu.insert(workload, priors.1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_later_run_begins_with_what_was_measured_of_the_same_workload_and_device() {
+        let workload = Workload { pipeline: Pipeline::Fse, level: Some(250) };
+        let mut measured = DevicePrior::default();
+        measured.learn(true, 1000, 5000);
+        remember(workload, &["one", "two"], (vec![measured; 2], CpuPrior::default()));
+        assert_eq!(recall(workload, &["two", "three"]).0, [measured, DevicePrior::default()]);
+        let other = Workload { level: None, ..workload };
+        assert_eq!(recall(other, &["two"]).0, [DevicePrior::default()]);
+    }
+}

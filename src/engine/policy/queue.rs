@@ -1,0 +1,196 @@
+//! A device, as far as the policy knows: what waits for it, what it has in flight, when it will be done.
+
+use std::collections::VecDeque;
+
+use super::{
+    pressure::Pressure,
+    rates::{DevicePrior, Rate, Service},
+};
+
+/// Blocks that a device is given before anything is known of it: the first alone and the second behind it tell its
+/// latency from its rate.
+const PROBE: u32 = 2;
+
+/// A batch is late when it has taken longer than expected by this share.
+const OVERDUE: f64 = 0.5;
+
+pub(super) struct DeviceQueue {
+    measured: DevicePrior,
+    service: Option<Service>,
+    pub pressure: Pressure,
+    /// Raw bytes in the channel.
+    waiting: u64,
+    in_flight: VecDeque<Batch>,
+    last_arrival: u64,
+    loading: Rate,
+    /// Blocks that it was given as a probe.
+    probed: u32,
+    pub failed: bool,
+}
+
+struct Batch {
+    number: u64,
+    /// When it was given a slot and, later, when its input was there.
+    started: u64,
+    loaded: bool,
+    bytes: u64,
+}
+
+impl DeviceQueue {
+    pub fn new(workers: usize, prior: &DevicePrior) -> Self {
+        let measured = prior.aged();
+        Self {
+            measured,
+            service: measured.service(),
+            pressure: Pressure::new(workers),
+            waiting: 0,
+            in_flight: VecDeque::new(),
+            last_arrival: 0,
+            loading: Rate::default(),
+            probed: 0,
+            failed: false,
+        }
+    }
+
+    /// Whether it is cold and may be given a block to learn from.
+    pub fn wants_probe(&self) -> bool {
+        !self.failed && self.service.is_none() && self.probed < PROBE
+    }
+
+    /// A block has been put into its channel.
+    pub fn accept(&mut self, bytes: u64) {
+        self.waiting += bytes;
+        self.probed += u32::from(self.service.is_none());
+    }
+
+    pub fn withdraw(&mut self, bytes: u64) {
+        self.waiting = self.waiting.saturating_sub(bytes);
+        if self.service.is_none() {
+            self.probed = self.probed.saturating_sub(1);
+        }
+    }
+
+    pub fn start(&mut self, number: u64, now: u64, bytes: u64) {
+        self.waiting = self.waiting.saturating_sub(bytes);
+        self.in_flight.push_back(Batch { number, started: now, loaded: false, bytes });
+    }
+
+    pub fn load(&mut self, number: u64, now: u64) {
+        if let Some(batch) = self.in_flight.iter_mut().find(|batch| batch.number == number) {
+            self.loading.learn(batch.bytes, now.saturating_sub(batch.started));
+            (batch.started, batch.loaded) = (now, true);
+        }
+    }
+
+    pub fn arrive(&mut self, number: u64, now: u64) {
+        let Some(place) = self.in_flight.iter().position(|batch| batch.number == number) else {
+            return;
+        };
+        let batch = self.in_flight.remove(place).expect("it is there");
+        self.learn(&batch, now);
+        self.service = self.measured.service();
+        self.last_arrival = self.last_arrival.max(now);
+    }
+
+    fn learn(&mut self, batch: &Batch, now: u64) {
+        // The device was through with the batch before by its arrival less the latency.
+        let latency = self.service.map_or(0.0, |service| service.latency) as u64;
+        let alone = batch.started >= self.last_arrival.saturating_sub(latency);
+        let since = if alone { batch.started } else { self.last_arrival };
+        self.measured.learn(alone, batch.bytes, now.saturating_sub(since));
+    }
+
+    pub fn fail(&mut self) {
+        self.failed = true;
+        self.waiting = 0;
+        self.in_flight.clear();
+    }
+
+    /// Raw bytes that it holds.
+    pub fn held(&self) -> u64 {
+        self.waiting + self.in_flight.iter().map(|batch| batch.bytes).sum::<u64>()
+    }
+
+    /// Raw bytes that are yet to be copied to it.
+    pub fn unloaded(&self) -> u64 {
+        let loading = self.in_flight.iter().filter(|batch| !batch.loaded);
+        self.waiting + loading.map(|batch| batch.bytes).sum::<u64>()
+    }
+
+    /// When, from now, all that it holds and `bytes` more will have arrived; `None` if nothing is known. What waits goes
+    /// as one batch.
+    pub fn finish(&self, now: u64, bytes: u64) -> Option<f64> {
+        let service = self.service?;
+        let bytes = self.waiting + bytes;
+        // It is loaded while the device does what it has.
+        let loaded = self.loading.ns(bytes).unwrap_or(0.0);
+        let begin = self.through(now, service, u64::MAX).max(loaded);
+        Some(begin + service.time(bytes) + service.latency)
+    }
+
+    /// When, from now, a batch will arrive; negative if it should have; `None` if nothing is known.
+    pub fn arrival(&self, now: u64, number: u64) -> Option<f64> {
+        let service = self.service?;
+        Some(self.through(now, service, number) + service.latency)
+    }
+
+    /// In how many nanoseconds what is in flight is late: when the oldest batch takes longer than expected by the share
+    /// [`OVERDUE`]; of a cold device, longer than one CPU worker, as `cost` tells.
+    pub fn late_in(&self, now: u64, cost: impl FnOnce(u64) -> f64) -> Option<f64> {
+        let batch = self.in_flight.front()?;
+        let spent = now.saturating_sub(batch.started.max(self.last_arrival)) as f64;
+        let expected = match self.service {
+            None => cost(batch.bytes),
+            Some(service) => (1.0 + OVERDUE) * (service.time(batch.bytes) + service.latency),
+        };
+        Some(expected - spent)
+    }
+
+    /// Whether no batch should have arrived that has not.
+    pub fn is_on_time(&self, now: u64) -> bool {
+        let oldest = self.in_flight.front();
+        oldest.is_none_or(|batch| self.arrival(now, batch.number).is_some_and(|left| left >= 0.0))
+    }
+
+    /// When, from now, the device is through with the batches in flight, as far as `last`; negative if that is past.
+    ///
+    /// Those that overlap share the latency. A batch that is late is taken to be half done, so what one expects of a
+    /// device that stalls recedes as one waits.
+    fn through(&self, now: u64, service: Service, last: u64) -> f64 {
+        let ago = |time: u64| now.saturating_sub(time) as f64;
+        let mut through = -ago(self.last_arrival) - service.latency;
+        for batch in &self.in_flight {
+            let expected = through.max(-ago(batch.started)) + service.time(batch.bytes);
+            let late = -(expected + service.latency);
+            if batch.number == last {
+                return expected;
+            }
+            through = if late > 0.0 { late - service.latency } else { expected };
+        }
+        through
+    }
+
+    /// How long a batch of its usual size takes, roughly: the half-life of pressure.
+    pub fn usual(&self, bytes: u64) -> f64 {
+        self.service.map_or(0.0, |service| {
+            let bytes = self.in_flight.back().map_or(bytes, |batch| batch.bytes);
+            service.time(bytes) + service.latency
+        })
+    }
+
+    /// What was measured. What is late at `now` counts as if it arrived then, so that the next run does not believe a
+    /// device that has stalled.
+    pub fn prior(&self, now: u64) -> DevicePrior {
+        if self.failed {
+            return DevicePrior::default();
+        }
+        let mut measured = self.measured;
+        if let (Some(service), Some(batch)) = (self.service, self.in_flight.front()) {
+            let spent = now.saturating_sub(batch.started.max(self.last_arrival));
+            if spent as f64 > service.time(batch.bytes) + service.latency {
+                measured.learn(true, batch.bytes, spent);
+            }
+        }
+        measured
+    }
+}

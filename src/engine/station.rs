@@ -1,0 +1,152 @@
+//! What workers, the caller and a submission thread share of one device.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering::AcqRel, Ordering::Acquire},
+    },
+};
+
+use super::{
+    accel::{Accelerator, BatchLimit, Job, Load, Waker, Work},
+    channel::{Channel, Refused},
+};
+
+/// See the [module](self).
+pub(crate) struct Station {
+    /// Its place in the list of devices.
+    pub index: usize,
+    pub name: String,
+    pub limit: BatchLimit,
+    pub channel: Channel,
+    pub waker: Waker,
+    flights: Mutex<Flights>,
+}
+
+/// Jobs whose input the device has. Whoever takes one out finishes it.
+struct Flights {
+    jobs: HashMap<u64, Flight>,
+    /// The device has failed: what comes now is the CPU's.
+    grounded: bool,
+}
+
+struct Flight {
+    job: Job,
+    batch: u64,
+    /// A worker does it as well.
+    backed_up: bool,
+}
+
+/// What a backup needs of a job: the rest stays, for the device may be first.
+pub(crate) struct Backup {
+    pub id: u64,
+    pub work: Work,
+}
+
+/// How far the loads of a batch are.
+#[derive(Debug)]
+pub(crate) struct Loading {
+    pub batch: u64,
+    left: AtomicUsize,
+}
+
+impl Station {
+    pub fn new(index: usize, accelerator: &dyn Accelerator) -> Self {
+        let limit = accelerator.batch_limit();
+        Self {
+            index,
+            name: accelerator.name().to_owned(),
+            limit,
+            channel: Channel::new(limit),
+            waker: accelerator.waker(),
+            flights: Mutex::new(Flights { jobs: HashMap::new(), grounded: false }),
+        }
+    }
+
+    /// Hands a job over; see [`Channel::send`].
+    #[allow(clippy::result_large_err, reason = "the job comes back")]
+    pub fn send(&self, job: Job) -> Result<(), Refused> {
+        self.channel.send(job)?;
+        (self.waker)();
+        Ok(())
+    }
+
+    fn flights(&self) -> MutexGuard<'_, Flights> {
+        self.flights.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Copies a job's input to the device's slot. The job comes back if the device has failed meanwhile.
+    pub fn load(&self, job: Job, load: Load, loading: &Loading) -> Option<Job> {
+        load(&job.work);
+        let mut flights = self.flights();
+        let back = if flights.grounded {
+            Some(job)
+        } else {
+            let flight = Flight { job, batch: loading.batch, backed_up: false };
+            flights.jobs.insert(flight.job.id, flight);
+            None
+        };
+        drop(flights);
+        if loading.left.fetch_sub(1, AcqRel) == 1 {
+            (self.waker)();
+        }
+        back
+    }
+
+    /// Takes a job out, if nobody has yet.
+    pub fn claim(&self, id: u64) -> Option<Job> {
+        self.flights().jobs.remove(&id).map(|flight| flight.job)
+    }
+
+    /// The device has failed: all jobs, and none will be added.
+    pub fn ground(&self) -> Vec<Job> {
+        let mut flights = self.flights();
+        flights.grounded = true;
+        flights.jobs.drain().map(|(_, flight)| flight.job).collect()
+    }
+
+    /// Looks for a job in flight that nobody backs up, of the batch that will be last; `decide` sees its batch and raw
+    /// bytes.
+    pub fn back_up(&self, decide: impl FnOnce(u64, usize) -> bool) -> Option<Backup> {
+        let mut flights = self.flights();
+        let open = flights.jobs.values_mut().filter(|flight| !flight.backed_up && !flight.job.strict);
+        let flight = open.max_by_key(|flight| (flight.batch, flight.job.id))?;
+        let work = &flight.job.work;
+        decide(flight.batch, work.raw_bytes()).then(|| {
+            flight.backed_up = true;
+            Backup { id: flight.job.id, work: flight.job.work.again() }
+        })
+    }
+}
+
+impl Work {
+    /// The same input with no output.
+    pub fn again(&self) -> Self {
+        match self {
+            Self::Encode { raw, parts, segment_log, .. } => Self::Encode {
+                raw: Arc::clone(raw),
+                parts: parts.clone(),
+                segment_log: *segment_log,
+                payload: Vec::new(),
+            },
+            Self::Decode { payload, parts, segment_log, .. } => Self::Decode {
+                payload: Arc::clone(payload),
+                parts: parts.clone(),
+                segment_log: *segment_log,
+                raw: Vec::new(),
+            },
+        }
+    }
+}
+
+impl Loading {
+    pub fn new(batch: u64, jobs: usize) -> Self {
+        Self { batch, left: AtomicUsize::new(jobs) }
+    }
+
+    /// Whether all input is there.
+    pub fn is_done(&self) -> bool {
+        self.left.load(Acquire) == 0
+    }
+}

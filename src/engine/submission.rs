@@ -1,0 +1,184 @@
+//! What a submission thread does, without the thread: batches go from the channel through loading to the device, and
+//! arrivals to the workers. It never waits; [`device`](super::device) does, and a simulation with a clock of its own.
+
+use std::sync::Arc;
+
+use super::{
+    accel::{Accelerator, Arrival, Job, Load, Unload},
+    desk::Fleet,
+    station::{Loading, Station},
+};
+use crate::error::DeviceError;
+
+/// Whoever runs the tasks that a submission makes.
+pub(crate) trait Crew {
+    /// Copy a job's input to the device.
+    fn load(&self, job: Job, load: Load, loading: Arc<Loading>);
+    /// Take the results of a job and go on with the block.
+    fn complete(&self, job: Job, unload: Unload);
+    /// Do what the device will not: it `failed` on the job, or was never given it.
+    fn stand_in(&self, job: Job, failed: bool);
+    /// A block that waits for a worker and is acceptable, if the device is to take it from there.
+    fn spare(&self, accept: &dyn Fn(&Job) -> bool) -> Option<Job>;
+    /// The device has begun a batch that the CPU may back up.
+    fn started(&self) {}
+    /// A batch has arrived.
+    fn arrived(&self, _arrival: &Arrival) {}
+}
+
+/// See the [module](self).
+pub(crate) struct Submission {
+    pub accelerator: Box<dyn Accelerator>,
+    station: Arc<Station>,
+    batches: Vec<Batch>,
+    /// The next batch's number.
+    next: u64,
+    lost: bool,
+}
+
+/// A batch that is being loaded or that the device has.
+struct Batch {
+    number: u64,
+    slot: usize,
+    jobs: Vec<u64>,
+    /// Whether some of them are not strict.
+    shared: bool,
+    loading: Arc<Loading>,
+    started: bool,
+}
+
+impl Submission {
+    pub fn new(accelerator: Box<dyn Accelerator>, station: Arc<Station>) -> Self {
+        Self { accelerator, station, batches: Vec::new(), next: 0, lost: false }
+    }
+
+    /// Whether the device has failed: there will be nothing more to do.
+    pub fn is_lost(&self) -> bool {
+        self.lost
+    }
+
+    /// Does everything that can be done at the time `now`. False if that was nothing.
+    pub fn step(&mut self, now: u64, fleet: &Fleet, crew: &dyn Crew) -> bool {
+        if self.lost {
+            return false;
+        }
+        self.try_step(now, fleet, crew).unwrap_or_else(|error| {
+            self.fail(&error, fleet, crew);
+            true
+        })
+    }
+
+    fn try_step(&mut self, now: u64, fleet: &Fleet, crew: &dyn Crew) -> Result<bool, DeviceError> {
+        let arrivals = self.accelerator.finished()?;
+        let mut busy = !arrivals.is_empty();
+        for arrival in arrivals {
+            self.arrive(arrival, now, fleet, crew);
+        }
+        for batch in self.batches.iter_mut().filter(|batch| !batch.started) {
+            if batch.loading.is_done() {
+                self.accelerator.start(batch.slot)?;
+                (batch.started, busy) = (true, true);
+                if batch.shared {
+                    crew.started();
+                }
+            }
+        }
+        while self.accelerator.idle_slots() > 0 {
+            let first = self.station.channel.next(|_| true).or_else(|| crew.spare(&|_| true));
+            let Some(first) = first else { break };
+            self.begin(first, now, fleet, crew)?;
+            busy = true;
+        }
+        Ok(busy)
+    }
+
+    /// Gives a batch that begins with `first` a slot.
+    fn begin(
+        &mut self,
+        first: Job,
+        now: u64,
+        fleet: &Fleet,
+        crew: &dyn Crew,
+    ) -> Result<(), DeviceError> {
+        let limit = self.station.limit;
+        let (parts, raw_bytes) = (first.work.parts(), first.work.raw_bytes());
+        if parts > limit.parts || raw_bytes > limit.raw_bytes {
+            fleet.policy().withdrawn(self.station.index, raw_bytes as u64);
+            crew.stand_in(first, false);
+            return Ok(());
+        }
+        let (batch, raw_bytes) = self.gather(first, crew);
+        let works: Vec<_> = batch.iter().map(|job| &job.work).collect();
+        let planned = match self.accelerator.plan(&works) {
+            Ok(planned) => planned,
+            Err(error) => {
+                batch.into_iter().for_each(|job| crew.stand_in(job, true));
+                return Err(error);
+            }
+        };
+        let number = self.next;
+        self.next += 1;
+        fleet.policy().started(self.station.index, number, now, raw_bytes as u64);
+        let loading = Arc::new(Loading::new(number, batch.len()));
+        self.batches.push(Batch {
+            number,
+            slot: planned.slot,
+            jobs: batch.iter().map(|job| job.id).collect(),
+            shared: batch.iter().any(|job| !job.strict),
+            loading: Arc::clone(&loading),
+            started: false,
+        });
+        for (job, load) in batch.into_iter().zip(planned.loads) {
+            crew.load(job, load, Arc::clone(&loading));
+        }
+        Ok(())
+    }
+
+    /// What goes with a job into a batch, and their raw bytes.
+    fn gather(&self, first: Job, crew: &dyn Crew) -> (Vec<Job>, usize) {
+        let limit = self.station.limit;
+        let (mut parts, mut raw_bytes) = (first.work.parts(), first.work.raw_bytes());
+        let mut batch = vec![first];
+        loop {
+            let fits = |job: &Job| {
+                parts + job.work.parts() <= limit.parts
+                    && raw_bytes + job.work.raw_bytes() <= limit.raw_bytes
+                    && batch[0].work.may_share_batch(&job.work)
+            };
+            let job = self.station.channel.next(fits).or_else(|| crew.spare(&fits));
+            let Some(job) = job else { return (batch, raw_bytes) };
+            parts += job.work.parts();
+            raw_bytes += job.work.raw_bytes();
+            batch.push(job);
+        }
+    }
+
+    fn arrive(&mut self, arrival: Arrival, now: u64, fleet: &Fleet, crew: &dyn Crew) {
+        crew.arrived(&arrival);
+        let place = self.batches.iter().position(|batch| batch.slot == arrival.slot);
+        let batch = self.batches.remove(place.expect("only what was started arrives"));
+        fleet.policy().arrived(self.station.index, batch.number, now);
+        assert_eq!(batch.jobs.len(), arrival.unloads.len(), "the device kept blocks");
+        for (id, unload) in batch.jobs.into_iter().zip(arrival.unloads) {
+            // Otherwise a backup was faster.
+            if let Some(job) = self.station.claim(id) {
+                crew.complete(job, unload);
+            }
+        }
+    }
+
+    /// Has the CPU do what the device could not. Nothing comes back to the device from there.
+    pub fn fail(&mut self, error: &DeviceError, fleet: &Fleet, crew: &dyn Crew) {
+        self.lost = true;
+        fleet.policy().failed(self.station.index);
+        let in_flight = self.station.ground();
+        let waiting = self.station.channel.close();
+        log::warn!(
+            "{} failed ({error}): the CPU codes {} blocks instead",
+            self.station.name,
+            in_flight.len()
+        );
+        in_flight.into_iter().for_each(|job| crew.stand_in(job, true));
+        waiting.into_iter().for_each(|job| crew.stand_in(job, false));
+    }
+}

@@ -1,0 +1,247 @@
+//! A device made of the CPU's coder that can misbehave in every way that the seam allows.
+
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc, Condvar, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+        mpsc,
+    },
+    time::{Duration, Instant},
+};
+
+use crate::{
+    BlockFault, DeviceError, Simd,
+    engine::{
+        Coder,
+        accel::{
+            Accelerator, Arrival, BatchLimit, Load, Planned, Unload, Waker, Work,
+        },
+    },
+    format::BlockKind,
+};
+
+/// What a [`Fake`] does wrong.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Trouble {
+    None,
+    /// Finishes all batches in flight at once, the last first.
+    Backward,
+    /// Refuses to plan the batch of this number.
+    RefusePlan(usize),
+    /// Refuses to start the batch of this number.
+    RefuseStart(usize),
+    /// Is lost before it finishes the batch of this number.
+    LoseAt(usize),
+    /// Loses a block on the way.
+    KeepBlocks,
+    /// Says of every block that it cannot be coded.
+    Fault,
+    Panic,
+    /// Panics while it copies a block's input.
+    PanicInLoad,
+    /// Takes so many milliseconds for a batch.
+    Slow(u64),
+    /// Never finishes anything.
+    Stall,
+}
+
+/// What a [`Fake`] has seen.
+#[derive(Default, Debug)]
+pub(crate) struct Seen {
+    pub batches: AtomicUsize,
+    pub jobs: AtomicUsize,
+    pub most_in_flight: AtomicUsize,
+}
+
+pub(crate) struct Fake {
+    coder: Coder,
+    trouble: Trouble,
+    batch: usize,
+    /// Held by those who use a slot.
+    slots: Vec<Arc<()>>,
+    planned: Vec<Batch>,
+    in_flight: VecDeque<Batch>,
+    bell: Arc<(Mutex<bool>, Condvar)>,
+    started: usize,
+    finished: usize,
+    seen: Arc<Seen>,
+}
+
+struct Batch {
+    slot: usize,
+    /// The input as it was loaded.
+    jobs: Vec<mpsc::Receiver<Work>>,
+    due: Instant,
+}
+
+impl Fake {
+    pub fn new(trouble: Trouble, batch: usize, slots: usize) -> (Self, Arc<Seen>) {
+        let seen = Arc::new(Seen::default());
+        let fake = Self {
+            coder: Coder::new(Simd::Scalar, true).unwrap(),
+            trouble,
+            batch,
+            slots: (0..slots).map(|_| Arc::new(())).collect(),
+            planned: Vec::new(),
+            in_flight: VecDeque::new(),
+            bell: Arc::default(),
+            started: 0,
+            finished: 0,
+            seen: Arc::clone(&seen),
+        };
+        (fake, seen)
+    }
+
+    fn code(&mut self, slot: usize, loaded: &mpsc::Receiver<Work>) -> Unload {
+        let mut work = loaded.try_recv().expect("a batch is started when everything is loaded");
+        if let Work::Decode { parts, .. } = &work {
+            let coded = parts.iter().any(|part| part.encoded.kind == BlockKind::Coded);
+            assert!(coded, "trivial blocks are not worth the way");
+        }
+        let outcome = match self.trouble {
+            Trouble::Fault => Err(BlockFault::Stream),
+            _ => self.coder.code_parts(&mut work),
+        };
+        let lease = Arc::clone(&self.slots[slot]);
+        Box::new(move |target| {
+            unload(work, target);
+            drop(lease);
+            outcome
+        })
+    }
+}
+
+/// Copies the output.
+fn unload(from: Work, to: &mut Work) {
+    match (from, to) {
+        (Work::Encode { payload: from, .. }, Work::Encode { payload, .. }) => {
+            payload.clear();
+            payload.extend_from_slice(&from);
+        }
+        (Work::Decode { raw: from, .. }, Work::Decode { raw, .. }) => {
+            raw.clear();
+            raw.extend_from_slice(&from);
+        }
+        _ => panic!("that is another job"),
+    }
+}
+
+impl Accelerator for Fake {
+    fn name(&self) -> &str {
+        "fake"
+    }
+
+    fn batch_limit(&self) -> BatchLimit {
+        BatchLimit { parts: self.batch, raw_bytes: 1 << 20 }
+    }
+
+    fn slots(&self) -> usize {
+        self.slots.len()
+    }
+
+    fn idle_slots(&self) -> usize {
+        self.slots.iter().filter(|slot| Arc::strong_count(slot) == 1).count()
+            - self.planned.len()
+            - self.in_flight.len()
+    }
+
+    fn staging_bytes(&self) -> u64 {
+        1 << 20
+    }
+
+    fn waker(&self) -> Waker {
+        let bell = Arc::clone(&self.bell);
+        Arc::new(move || {
+            *bell.0.lock().unwrap_or_else(PoisonError::into_inner) = true;
+            bell.1.notify_all();
+        })
+    }
+
+    fn measure(&mut self, _spans: bool) {}
+
+    fn plan(&mut self, works: &[&Work]) -> Result<Planned, DeviceError> {
+        let parts: usize = works.iter().map(|work| work.parts()).sum();
+        assert!(!works.is_empty() && parts <= self.batch && self.idle_slots() > 0);
+        let number = self.seen.batches.fetch_add(1, Relaxed);
+        if self.trouble == Trouble::RefusePlan(number) {
+            let result = "no".to_owned();
+            return Err(DeviceError::Vulkan { call: "vkAllocateMemory", result });
+        }
+        self.seen.jobs.fetch_add(works.len(), Relaxed);
+        let in_use: Vec<usize> =
+            self.planned.iter().chain(&self.in_flight).map(|batch| batch.slot).collect();
+        let idle = |slot: &usize| {
+            !in_use.contains(slot) && Arc::strong_count(&self.slots[*slot]) == 1
+        };
+        let slot = (0..self.slots.len()).find(idle).expect("there is an idle slot");
+        let (loads, jobs): (Vec<Load>, _) = works
+            .iter()
+            .map(|_| {
+                let (sender, loaded) = mpsc::channel();
+                let trouble = self.trouble;
+                let load: Load = Box::new(move |work| {
+                    assert!(trouble != Trouble::PanicInLoad, "no copy of this");
+                    let _ = sender.send(work.again()); // The device may be gone.
+                });
+                (load, loaded)
+            })
+            .unzip();
+        self.planned.push(Batch { slot, jobs, due: Instant::now() });
+        Ok(Planned { slot, loads })
+    }
+
+    fn start(&mut self, slot: usize) -> Result<(), DeviceError> {
+        let place = self.planned.iter().position(|batch| batch.slot == slot).unwrap();
+        let mut batch = self.planned.remove(place);
+        if let Trouble::Slow(milliseconds) = self.trouble {
+            batch.due = Instant::now() + Duration::from_millis(milliseconds);
+        }
+        self.started += 1;
+        if self.trouble == Trouble::RefuseStart(self.started - 1) {
+            let result = "no".to_owned();
+            return Err(DeviceError::Vulkan { call: "vkQueueSubmit", result });
+        }
+        self.in_flight.push_back(batch);
+        let in_flight = self.in_flight.iter().map(|batch| batch.jobs.len()).sum();
+        self.seen.most_in_flight.fetch_max(in_flight, Relaxed);
+        Ok(())
+    }
+
+    fn finished(&mut self) -> Result<Vec<Arrival>, DeviceError> {
+        let now = Instant::now();
+        let mut arrivals = Vec::new();
+        while self.in_flight.front().is_some_and(|batch| batch.due <= now) {
+            match self.trouble {
+                Trouble::Stall => break,
+                Trouble::Panic => panic!("the driver said no"),
+                Trouble::LoseAt(at) if at == self.finished => return Err(DeviceError::Lost),
+                _ => {}
+            }
+            self.finished += 1;
+            let batch = self.in_flight.pop_front().unwrap();
+            let jobs = batch.jobs.iter().skip(usize::from(self.trouble == Trouble::KeepBlocks));
+            let unloads: Vec<Unload> = jobs.map(|job| self.code(batch.slot, job)).collect();
+            arrivals.push(Arrival { slot: batch.slot, unloads, spans: Vec::new() });
+        }
+        if self.trouble == Trouble::Backward {
+            arrivals.reverse();
+        }
+        Ok(arrivals)
+    }
+
+    fn wait(&mut self, most: Option<Duration>) -> Result<(), DeviceError> {
+        let (woken, condition) = &*self.bell;
+        let mut woken = woken.lock().unwrap_or_else(PoisonError::into_inner);
+        let due = self.in_flight.front().filter(|_| self.trouble != Trouble::Stall);
+        let due = due.map(|batch| batch.due.saturating_duration_since(Instant::now()));
+        let most = [due, most].into_iter().flatten().min();
+        if !*woken {
+            let most = most.unwrap_or(Duration::from_secs(3600));
+            let waited = condition.wait_timeout(woken, most);
+            woken = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        *woken = false;
+        Ok(())
+    }
+}

@@ -1,0 +1,292 @@
+//! The seam's promises, one function each. They panic where one is broken.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use super::{Gpu, Traffic, VulkanAccelerator, traffic::encode_work};
+use crate::{
+    block::BlockParams,
+    engine::accel::{Accelerator, Arrival, Outcome, Planned, Queue, Work},
+    error::DeviceError,
+    telemetry::clock,
+};
+
+/// Far longer than anything here takes.
+const LONG: Duration = Duration::from_secs(30);
+
+impl Gpu {
+    /// A slot is idle when the last unload has gone, called or not, and not before.
+    pub fn slots_wait_for_unloads(&mut self, blocks: &[&[u8]], params: BlockParams) {
+        let accelerator = &mut self.accelerator;
+        let slots = accelerator.slots();
+        let mut works = works(blocks, params);
+        let expected = round(accelerator, &mut works);
+        for idle in (0..slots).rev() {
+            let planned = plan(accelerator, &works);
+            load_and_start(accelerator, planned, &works);
+            assert_eq!(accelerator.idle_slots(), idle);
+        }
+        let mut arrived = arrivals(accelerator, slots);
+        assert_eq!(accelerator.idle_slots(), 0, "nothing has been unloaded");
+        for (number, Arrival { slot, mut unloads, .. }) in arrived.drain(..).enumerate() {
+            assert_eq!(slot, number, "the oldest arrives first");
+            let last = unloads.pop().expect("one for each block");
+            for (index, (unload, work)) in unloads.into_iter().zip(&mut works).enumerate() {
+                if index % 2 == 0 {
+                    assert_eq!(Ok(&expected[index].0), unload(work).as_ref());
+                }
+            }
+            assert_eq!(accelerator.idle_slots(), number, "one unload is alive");
+            // The bytes are still there, although other slots are at work again.
+            if number > 0 {
+                let planned = plan(accelerator, &works);
+                load_and_start(accelerator, planned, &works);
+                let again = arrivals(accelerator, 1).remove(0);
+                assert_ne!(again.slot, slot);
+            }
+            let index = works.len() - 1;
+            let outcome = last(&mut works[index]);
+            assert_eq!(Ok(&expected[index].0), outcome.as_ref());
+            assert_eq!(payload(&works[index]), expected[index].1);
+            assert_eq!(accelerator.idle_slots(), number + 1);
+        }
+        assert_eq!(accelerator.idle_slots(), slots);
+        round(accelerator, &mut works);
+    }
+
+    /// Loads that are dropped leave a slot that can be planned again but not started.
+    pub fn a_batch_starts_only_when_loaded(&mut self, blocks: &[&[u8]], params: BlockParams) {
+        let mut accelerator = self.another();
+        let mut works = works(blocks, params);
+        let slots = accelerator.slots();
+        for called in 0..works.len() {
+            let mut planned = plan(&mut accelerator, &works);
+            let rest = planned.loads.split_off(called);
+            planned.loads.into_iter().zip(&works).for_each(|(load, work)| load(work));
+            assert_eq!(accelerator.idle_slots(), slots - 1, "loads are alive");
+            drop(rest);
+            assert_eq!(accelerator.idle_slots(), slots);
+        }
+        round(&mut accelerator, &mut works);
+        let planned = plan(&mut accelerator, &works);
+        drop(planned.loads);
+        assert!(accelerator.start(planned.slot).is_err(), "it has not been loaded");
+    }
+
+    /// A ring before or during a wait ends it, whatever else is going on.
+    pub fn no_ring_is_lost(&mut self, rounds: usize, blocks: &[&[u8]], params: BlockParams) {
+        let accelerator = &mut self.accelerator;
+        let waker = accelerator.waker();
+        let (rung, heard) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let works = works(blocks, params);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                for round in 1..=rounds {
+                    // Every few rounds the wait has begun for sure; else it is a race.
+                    if round % 64 == 0 {
+                        thread::sleep(Duration::from_millis(2));
+                    }
+                    rung.store(round, SeqCst);
+                    waker();
+                    while heard.load(SeqCst) < round {
+                        thread::yield_now();
+                    }
+                }
+            });
+            for round in 1..=rounds {
+                // With and without work in flight.
+                if round % 50 == 0 {
+                    let planned = plan(accelerator, &works);
+                    load_and_start(accelerator, planned, &works);
+                }
+                let start = Instant::now();
+                while rung.load(SeqCst) < round {
+                    accelerator.wait(Some(LONG)).unwrap();
+                    drop(accelerator.finished().unwrap());
+                    assert!(start.elapsed() < LONG, "ring {round} was lost");
+                }
+                heard.store(round, SeqCst);
+            }
+            arrivals_of_all(accelerator);
+        });
+        let start = Instant::now();
+        waker();
+        accelerator.wait(Some(LONG)).unwrap();
+        assert!(start.elapsed() < LONG, "a ring before the wait was lost");
+    }
+
+    /// What the device says it did lies between submission and arrival, one piece after the other.
+    pub fn spans_are_in_order(&mut self, blocks: &[&[u8]], params: BlockParams) {
+        assert!(self.send(&mut Traffic::encode(blocks, params), 2).unwrap().spans.concat().is_empty());
+        self.accelerator.measure(true);
+        let before = clock();
+        let trip = self.send(&mut Traffic::encode(blocks, params), 2).unwrap();
+        let after = clock();
+        self.accelerator.measure(false);
+        assert!(trip.batches > 1 && trip.spans.len() == trip.batches);
+        for spans in &trip.spans {
+            assert!(spans.iter().any(|span| span.queue == Queue::Compute), "{spans:?}");
+            for span in spans {
+                let inside = before <= span.begin && span.begin <= span.end && span.end <= after;
+                assert!(inside, "{span:?} is not within {before}..{after}");
+            }
+            for pair in spans.windows(2) {
+                assert!(pair[0].end <= pair[1].begin, "{pair:?}");
+            }
+        }
+        let computed = trip.spans.concat().into_iter().filter(|span| span.queue == Queue::Compute);
+        assert!(computed.map(|span| span.end - span.begin).sum::<u64>() > 0);
+        assert!(self.send(&mut Traffic::encode(blocks, params), 2).unwrap().spans.concat().is_empty());
+    }
+
+    /// After a loss every call fails, and what had arrived can still be unloaded.
+    pub fn a_loss_is_final(&mut self, blocks: &[&[u8]], params: BlockParams) {
+        let mut accelerator = self.another();
+        let mut works = works(blocks, params);
+        let expected = round(&mut accelerator, &mut works);
+        let planned = plan(&mut accelerator, &works);
+        load_and_start(&mut accelerator, planned, &works);
+        let arrived = arrivals(&mut accelerator, 1).remove(0);
+        let planned = plan(&mut accelerator, &works);
+        load_and_start(&mut accelerator, planned, &works);
+        accelerator.lose();
+        assert!(matches!(accelerator.finished(), Err(DeviceError::Lost)));
+        assert!(matches!(accelerator.wait(None), Err(DeviceError::Lost)));
+        assert!(matches!(accelerator.plan(&refs(&works)), Err(DeviceError::Lost)));
+        drop(accelerator);
+        assert_eq!(unload_all(arrived, &mut works), expected);
+    }
+
+    /// Loads, unloads and wakers outlive the accelerator, whichever of them goes first, on any thread.
+    pub fn all_may_go_in_any_order(&mut self, blocks: &[&[u8]], params: BlockParams) {
+        for order in 0..4 {
+            let mut accelerator = self.another();
+            let mut works = works(blocks, params);
+            let expected = round(&mut accelerator, &mut works);
+            let planned = plan(&mut accelerator, &works);
+            load_and_start(&mut accelerator, planned, &works);
+            let arrived = arrivals(&mut accelerator, 1).remove(0);
+            let waker = accelerator.waker();
+            // A second batch is in flight and a third is being loaded, where there are slots for them.
+            let mut loads = Vec::new();
+            if accelerator.idle_slots() > 0 {
+                let planned = plan(&mut accelerator, &works);
+                load_and_start(&mut accelerator, planned, &works);
+            }
+            if accelerator.idle_slots() > 0 {
+                loads = plan(&mut accelerator, &works).loads;
+            }
+            let loading = works_again(&works);
+            let load_all = move || {
+                loads.into_iter().zip(&loading).for_each(|(load, work)| load(work));
+            };
+            let unload = move || assert_eq!(unload_all(arrived, &mut works), expected);
+            match order {
+                0 => {
+                    drop(accelerator);
+                    waker();
+                    load_all();
+                    unload();
+                }
+                1 => {
+                    unload();
+                    drop(load_all);
+                    drop(accelerator);
+                    waker();
+                }
+                2 => thread::scope(|scope| {
+                    scope.spawn(load_all);
+                    scope.spawn(unload);
+                    scope.spawn(move || waker());
+                    drop(accelerator);
+                }),
+                _ => {
+                    drop(load_all);
+                    drop(unload);
+                    drop(accelerator);
+                    drop(waker);
+                }
+            }
+        }
+    }
+
+    /// Another accelerator on the same device, with as much staging.
+    fn another(&self) -> VulkanAccelerator {
+        let device = Arc::clone(self.accelerator.device());
+        VulkanAccelerator::new(device, self.accelerator.staging_bytes()).unwrap()
+    }
+}
+
+fn works(blocks: &[&[u8]], params: BlockParams) -> Vec<Work> {
+    blocks.iter().map(|raw| encode_work(raw, params)).collect()
+}
+
+fn works_again(works: &[Work]) -> Vec<Work> {
+    let again = works.iter().map(|work| match work {
+        Work::Encode { raw, parts, segment_log, .. } => Work::Encode {
+            raw: Arc::clone(raw),
+            parts: parts.clone(),
+            segment_log: *segment_log,
+            payload: Vec::new(),
+        },
+        Work::Decode { .. } => unreachable!("all of them encode"),
+    });
+    again.collect()
+}
+
+fn refs(works: &[Work]) -> Vec<&Work> {
+    works.iter().collect()
+}
+
+fn payload(work: &Work) -> Vec<u8> {
+    match work {
+        Work::Encode { payload, .. } | Work::Decode { raw: payload, .. } => payload.clone(),
+    }
+}
+
+fn plan(accelerator: &mut VulkanAccelerator, works: &[Work]) -> Planned {
+    let planned = accelerator.plan(&refs(works)).unwrap();
+    assert_eq!(planned.loads.len(), works.len(), "a load for each block");
+    planned
+}
+
+fn load_and_start(accelerator: &mut VulkanAccelerator, planned: Planned, works: &[Work]) {
+    planned.loads.into_iter().zip(works).for_each(|(load, work)| load(work));
+    accelerator.start(planned.slot).unwrap();
+}
+
+/// The next so many arrivals.
+fn arrivals(accelerator: &mut VulkanAccelerator, count: usize) -> Vec<Arrival> {
+    let mut arrived = Vec::new();
+    while arrived.len() < count {
+        accelerator.wait(None).unwrap();
+        arrived.extend(accelerator.finished().unwrap());
+    }
+    arrived
+}
+
+/// Has everything in flight arrive, and drops it.
+fn arrivals_of_all(accelerator: &mut VulkanAccelerator) {
+    while accelerator.idle_slots() < accelerator.slots() {
+        accelerator.wait(None).unwrap();
+        drop(accelerator.finished().unwrap());
+    }
+}
+
+fn unload_all(arrived: Arrival, works: &mut [Work]) -> Vec<(Outcome, Vec<u8>)> {
+    let unloaded = arrived.unloads.into_iter().zip(works);
+    unloaded.map(|(unload, work)| (unload(work).unwrap(), payload(work))).collect()
+}
+
+/// One batch there and back.
+fn round(accelerator: &mut VulkanAccelerator, works: &mut [Work]) -> Vec<(Outcome, Vec<u8>)> {
+    let planned = plan(accelerator, works);
+    load_and_start(accelerator, planned, works);
+    unload_all(arrivals(accelerator, 1).remove(0), works)
+}
