@@ -6,6 +6,7 @@ mod apt;
 mod checks;
 mod drivers;
 mod gate;
+mod instructions;
 mod package;
 mod process;
 mod tests;
@@ -27,7 +28,9 @@ usage: cargo xtask TASK
   spirv       runs spirv-val over every kernel
   windows     checks the code for x86_64-pc-windows-gnu
   gate        compares ranvil's speed with a baseline of this class of machine; `cargo xtask gate --help`
-  ci          all checks after `test`: fmt, clippy, docs, spirv, windows, package";
+  instructions [--update]
+              counts the instructions of the hot loops, and compares with those recorded
+  ci          all checks after `test`: fmt, clippy, docs, spirv, windows, instructions, package";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -46,6 +49,8 @@ fn main() -> ExitCode {
         ["docs"] => checks::docs(),
         ["spirv"] => checks::spirv(),
         ["windows"] => checks::windows(),
+        ["instructions"] => instructions::check(false),
+        ["instructions", "--update"] => instructions::check(true),
         ["ci"] => checks::all(),
         _ => {
             eprintln!("{USAGE}");
