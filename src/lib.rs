@@ -88,7 +88,6 @@ pub use telemetry::record_nothing;
 #[doc(hidden)]
 pub use vk::testing;
 
-
 /// The README's examples, compiled and run as tests.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

@@ -23,6 +23,7 @@ pub(crate) const WHOLE: Kind = Kind(0);
 pub(crate) const MODEL: Kind = Kind(1);
 pub(crate) const ENTROPY: Kind = Kind(2);
 pub(crate) const BEHIND: Kind = Kind(3);
+pub(crate) const LOAD: Kind = Kind(4);
 
 /// See the [module](self).
 #[derive(Default)]
@@ -122,7 +123,14 @@ impl Desk {
         let mut soonest: Option<u64> = None;
         for station in &fleet.stations {
             let backup = station.back_up(|batch, bytes| {
-                match fleet.policy().hedges(station.index, batch, now, ENTROPY, bytes as u64, draining) {
+                match fleet.policy().hedges(
+                    station.index,
+                    batch,
+                    now,
+                    ENTROPY,
+                    bytes as u64,
+                    draining,
+                ) {
                     Hedge::Now => true,
                     Hedge::At(time) => {
                         soonest = Some(soonest.map_or(time, |soonest| soonest.min(time)));

@@ -18,7 +18,10 @@ use super::{
     accel::{Accelerator, Job, Load, Unload, Waker},
     block::{Finished, Side},
     desk::{Desk, WHOLE},
-    policy::{DevicePrior, Policy},
+    policy::{
+        Policy,
+        memory::{self, Workload},
+    },
     station::{Loading, Station},
     submission::{Crew, Submission},
     task::BlockTask,
@@ -63,6 +66,14 @@ impl Device {
             }
         })?;
         Ok(Self { stop, waker, thread: Some(thread) })
+    }
+}
+
+/// Keeps what has been measured for the next run.
+pub(super) fn remember(workload: Workload, desk: &Desk) {
+    if let Some(fleet) = desk.fleet() {
+        let names: Vec<_> = fleet.stations.iter().map(|station| station.name.as_str()).collect();
+        memory::remember(workload, &names, fleet.policy().priors());
     }
 }
 
@@ -162,6 +173,7 @@ impl Crew for Hands {
 pub(super) fn start_fleet(
     accelerators: Vec<Box<dyn Accelerator>>,
     workers: usize,
+    workload: Workload,
     surroundings: &Surroundings,
 ) -> io::Result<Vec<Device>> {
     let stations: Vec<_> = accelerators
@@ -169,9 +181,12 @@ pub(super) fn start_fleet(
         .enumerate()
         .map(|(index, accelerator)| Arc::new(Station::new(index, accelerator.as_ref())))
         .collect();
-    let priors = vec![DevicePrior::default(); stations.len()];
-    let policy = Policy::new(workers, &priors, &Default::default());
+    let names: Vec<_> = stations.iter().map(|station| station.name.as_str()).collect();
+    let (devices, cpu) = memory::recall(workload, &names);
+    let policy = Policy::new(workers, &devices, &cpu);
     surroundings.desk.set_fleet(stations.clone(), workers, policy);
     let pairs = accelerators.into_iter().zip(stations);
-    pairs.map(|(accelerator, station)| Device::start(accelerator, station, surroundings.clone())).collect()
+    pairs
+        .map(|(accelerator, station)| Device::start(accelerator, station, surroundings.clone()))
+        .collect()
 }

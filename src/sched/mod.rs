@@ -169,7 +169,7 @@ impl<T: Task> Scheduler<T> {
         }
         for task in waiting {
             shared.passed_over.push(task);
-            shared.sleep.wake_one(); // A worker that looked around meanwhile has missed it.
+            self.rouse(self.queued()); // Whoever looked around meanwhile has missed it.
         }
         taken
     }

@@ -78,7 +78,7 @@ fn every_task_runs_once_however_they_arrive() {
     for threads in [1, 2, 8] {
         let (scheduler, receiver) = scheduler(threads);
         // Bursts with pauses in between, so that workers fall asleep and are woken again and again.
-        for burst in 0..2000u64 {
+        for burst in 0..scaled(2000) as u64 {
             let count = burst % 7;
             for n in 0..count {
                 scheduler.spawn(Job::Double(n));
@@ -132,7 +132,7 @@ fn a_panic_is_reported_and_the_worker_goes_on_with_fresh_scratch() {
 fn dropping_drops_what_has_not_begun() {
     let (scheduler, receiver) = scheduler(2);
     let begun = Arc::new(AtomicUsize::new(0));
-    for _ in 0..1000 {
+    for _ in 0..scaled(1000) {
         scheduler.spawn(Job::Slow(Arc::clone(&begun)));
     }
     drop(scheduler);
@@ -144,7 +144,7 @@ fn dropping_drops_what_has_not_begun() {
 #[test]
 fn stopping_misses_no_worker_that_is_falling_asleep() {
     // Each round ends just when the workers find nothing more to do.
-    for round in 0..3000 {
+    for round in 0..scaled(3000) as u64 {
         let (scheduler, receiver) = scheduler(2);
         for n in 0..1 + round % 3 {
             scheduler.spawn(Job::Double(n));
@@ -282,7 +282,7 @@ fn tasks_that_were_passed_over_wake_the_workers() {
                 assert!(scheduler.take_queued(|_| false).is_none());
             }
         });
-        for n in 0..2000 {
+        for n in 0..scaled(2000) as u64 {
             scheduler.spawn(Job::Double(n));
             assert_eq!(output(receiver.recv().unwrap()).0, 2 * n);
         }
@@ -304,7 +304,7 @@ fn idle_workers_forage() {
             }
         }
     });
-    for _ in 0..2000 {
+    for _ in 0..scaled(2000) {
         *things.lock().unwrap() += 1;
         scheduler.wake();
         finished(done.recv().unwrap());
@@ -348,7 +348,7 @@ fn tasks_spawn_tasks_and_the_last_one_ends_the_scheduler() {
             }
         })
     }
-    for round in 0..200 {
+    for round in 0..scaled(200) {
         let (scheduler, done) = callers(1 + round % 3, |_| Forage::Sleep(None));
         let scheduler = Arc::new(scheduler);
         scheduler.spawn(grow(Arc::clone(&scheduler), 5));
@@ -356,4 +356,61 @@ fn tasks_spawn_tasks_and_the_last_one_ends_the_scheduler() {
         // A task that drops the scheduler ends it before it has sent its message, but not without sending it.
         assert_eq!(done.iter().map(finished).count(), 63);
     }
+}
+
+#[test]
+fn many_short_tasks_in_many_pools() {
+    // Two threads bring tasks, a third takes some away, workers forage; now and then all of it is dropped midway.
+    for round in 0..scaled(300) {
+        let wild = Arc::new(AtomicUsize::new(0));
+        let store = Arc::clone(&wild);
+        let (scheduler, done) = callers(1 + round % 4, move |_| {
+            let some = |count: usize| count.checked_sub(1);
+            match store.fetch_update(Ordering::Relaxed, Ordering::Relaxed, some) {
+                Ok(_) => Forage::Task(Call::new(|| {})),
+                Err(_) => Forage::Sleep((round % 2 == 0).then_some(Duration::from_micros(50))),
+            }
+        });
+        let each = scaled(400);
+        let received = thread::scope(|scope| {
+            for urgent in [false, true] {
+                let (scheduler, wild) = (&scheduler, &wild);
+                scope.spawn(move || {
+                    for n in 0..each {
+                        match (n % 8, urgent) {
+                            (0, _) => {
+                                wild.fetch_add(1, Ordering::Relaxed);
+                                scheduler.wake();
+                            }
+                            (_, true) => scheduler.spawn_urgent(Call::new(|| {})),
+                            (_, false) => scheduler.spawn(Call::new(|| {})),
+                        }
+                        if n % 32 == 0 {
+                            thread::sleep(Duration::from_micros(20)); // The workers fall asleep.
+                        }
+                    }
+                });
+            }
+            scope.spawn(|| {
+                let mut scratch = None;
+                for n in 0..each {
+                    if let Some(task) = scheduler.take_queued(|_| n % 3 == 0) {
+                        scheduler.spawn_urgent(task);
+                    }
+                    scheduler.help(&mut scratch);
+                }
+            });
+            let wanted = if round % 5 == 0 { each } else { 2 * each };
+            done.iter().take(wanted).map(finished).count()
+        });
+        drop(scheduler);
+        let rest = done.try_iter().map(finished).count();
+        assert!(received + rest <= 2 * each);
+        assert!(round % 5 == 0 || received == 2 * each);
+    }
+}
+
+/// Fewer under Miri, which is slow.
+fn scaled(count: usize) -> usize {
+    if cfg!(miri) { count.div_ceil(50) } else { count }
 }

@@ -71,6 +71,7 @@ pub(crate) enum Hedge {
     Now,
     /// Ask again then, in nanoseconds of the same clock.
     At(u64),
+    /// It is not in flight any more.
     Never,
 }
 
@@ -290,6 +291,9 @@ impl Policy {
         draining: bool,
     ) -> Hedge {
         let queue = &self.devices[device];
+        if !queue.has(batch) {
+            return Hedge::Never;
+        }
         let cost = self.crew.cost(kind, bytes).unwrap_or(HALF_LIFE);
         let late_in = self.late_in(queue, now).unwrap_or(0.0);
         let is_sooner = || {

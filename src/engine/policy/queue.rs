@@ -100,6 +100,11 @@ impl DeviceQueue {
         self.measured.learn(alone, batch.bytes, now.saturating_sub(since));
     }
 
+    /// Whether a batch is in flight.
+    pub fn has(&self, number: u64) -> bool {
+        self.in_flight.iter().any(|batch| batch.number == number)
+    }
+
     pub fn fail(&mut self) {
         self.failed = true;
         self.waiting = 0;

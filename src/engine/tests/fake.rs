@@ -14,9 +14,7 @@ use crate::{
     BlockFault, DeviceError, Simd,
     engine::{
         Coder,
-        accel::{
-            Accelerator, Arrival, BatchLimit, Load, Planned, Unload, Waker, Work,
-        },
+        accel::{Accelerator, Arrival, BatchLimit, Load, Planned, Unload, Waker, Work},
     },
     format::BlockKind,
 };
@@ -55,6 +53,8 @@ pub(crate) struct Seen {
 }
 
 pub(crate) struct Fake {
+    /// No two have the same, as a later run remembers how fast a device was.
+    name: String,
     coder: Coder,
     trouble: Trouble,
     batch: usize,
@@ -78,7 +78,9 @@ struct Batch {
 impl Fake {
     pub fn new(trouble: Trouble, batch: usize, slots: usize) -> (Self, Arc<Seen>) {
         let seen = Arc::new(Seen::default());
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
         let fake = Self {
+            name: format!("fake {}", COUNT.fetch_add(1, Relaxed)),
             coder: Coder::new(Simd::Scalar, true).unwrap(),
             trouble,
             batch,
@@ -129,7 +131,7 @@ fn unload(from: Work, to: &mut Work) {
 
 impl Accelerator for Fake {
     fn name(&self) -> &str {
-        "fake"
+        &self.name
     }
 
     fn batch_limit(&self) -> BatchLimit {
@@ -171,9 +173,8 @@ impl Accelerator for Fake {
         self.seen.jobs.fetch_add(works.len(), Relaxed);
         let in_use: Vec<usize> =
             self.planned.iter().chain(&self.in_flight).map(|batch| batch.slot).collect();
-        let idle = |slot: &usize| {
-            !in_use.contains(slot) && Arc::strong_count(&self.slots[*slot]) == 1
-        };
+        let idle =
+            |slot: &usize| !in_use.contains(slot) && Arc::strong_count(&self.slots[*slot]) == 1;
         let slot = (0..self.slots.len()).find(idle).expect("there is an idle slot");
         let (loads, jobs): (Vec<Load>, _) = works
             .iter()
