@@ -93,9 +93,17 @@ fn the_man_page_and_the_completions_have_every_flag() {
 #[test]
 fn the_man_page_has_its_sections() {
     let page = String::from_utf8(Sandbox::new().ok(&["--generate", "man"])).unwrap();
-    for section in
-        ["NAME", "SYNOPSIS", "DESCRIPTION", "OPTIONS", "EXIT STATUS", "ENVIRONMENT", "EXAMPLES"]
-    {
+    for section in [
+        "NAME",
+        "SYNOPSIS",
+        "DESCRIPTION",
+        "OPTIONS",
+        "RANVIL BENCH",
+        "COMMANDS",
+        "EXIT STATUS",
+        "ENVIRONMENT",
+        "EXAMPLES",
+    ] {
         assert!(
             page.lines().any(|line| line.trim_start_matches(".SH ").trim_matches('"') == section),
             "{section}"
