@@ -143,21 +143,16 @@ impl Recorder {
 
     /// A batch begins: its span lasts as long as the value.
     #[inline]
-    pub fn batch(&self, device: &str, number: u64, blocks: usize) -> BatchSpan {
-        self.span.batch(device, number, blocks)
+    pub fn batch(&self, device: &str, blocks: usize) -> BatchSpan {
+        self.span.batch(device, blocks)
     }
 
     /// A batch has arrived.
     #[inline]
-    pub fn arrived(&mut self, device: usize, number: u64, spans: &[Span]) {
+    pub fn arrived(&mut self, device: usize, spans: &[Span]) {
         if let Some(local) = &mut self.local {
-            local.arrived(device, number, spans);
+            local.arrived(device, spans);
         }
-    }
-
-    /// The same run's, for another row.
-    pub fn sibling(&self, row: Row) -> Self {
-        Self::new(self.local.as_ref().map(|local| &local.run), &self.span, row)
     }
 }
 
@@ -188,7 +183,8 @@ impl Local {
         }
     }
 
-    fn arrived(&mut self, device: usize, number: u64, spans: &[Span]) {
+    fn arrived(&mut self, device: usize, spans: &[Span]) {
+        let number = self.sums.stats.gpu_batches;
         self.sums.stats.gpu_batches += 1;
         // However badly the clocks agree: a device works for a run within the run.
         let (first, last) = (self.run.begun, clock());
@@ -361,7 +357,7 @@ mod tests {
         recorder.count(|_| panic!("nobody counts"));
         recorder.block(0, 1, |_| panic!("nobody counts"));
         let span = Span { name: "copy", queue: Queue::Upload, begin: 0, end: 1 };
-        recorder.arrived(0, 0, &[span]);
-        assert!(recorder.local.is_none() && recorder.sibling(Row::Worker(1)).local.is_none());
+        recorder.arrived(0, &[span]);
+        assert!(recorder.local.is_none());
     }
 }

@@ -29,11 +29,9 @@ mod spans {
         }
 
         /// A batch, as long as the value lives.
-        pub fn batch(&self, device: &str, number: u64, blocks: usize) -> BatchSpan {
+        pub fn batch(&self, device: &str, blocks: usize) -> BatchSpan {
             let parent = &self.0;
-            BatchSpan(
-                debug_span!(target: "ranvil", parent: parent, "batch", device, number, blocks),
-            )
+            BatchSpan(debug_span!(target: "ranvil", parent: parent, "batch", device, blocks))
         }
     }
 
@@ -62,7 +60,7 @@ mod spans {
         }
 
         #[inline]
-        pub fn batch(&self, _device: &str, _number: u64, _blocks: usize) -> BatchSpan {
+        pub fn batch(&self, _device: &str, _blocks: usize) -> BatchSpan {
             BatchSpan
         }
     }

@@ -150,12 +150,11 @@ fn a_trace_has_a_row_for_each_worker_and_queue() {
     worker.lap_piece(Kind::Compute, PIECE);
     worker.lap(Kind::Admin);
     worker.lap_piece(Kind::Handoff, Piece { name: "load", stages: &[], block: 1 << 40, bytes: 5 });
-    let mut submission = worker.sibling(Row::Submission(1));
+    let mut submission = run.recorder(Row::Submission(1));
     let now = clock();
     let span = |name, queue, begin, end| Span { name, queue, begin, end };
     submission.arrived(
         1,
-        3,
         &[
             span("copy", Queue::Upload, 0, now - 400),
             span("kernel", Queue::Compute, now - 500, now - 200),
