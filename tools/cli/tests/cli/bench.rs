@@ -19,7 +19,7 @@ fn number(fields: &HashMap<&str, &str>, key: &str) -> f64 {
 
 /// Runs a short benchmark of the file `a` with the statistics printed.
 fn bench(sandbox: &Sandbox, args: &[&str]) -> Done {
-    let all = [&["bench", "--iterations", "3", "--print-scheduler-stats", "a"], args].concat();
+    let all = [&["bench", "-q", "-i3", "--print-scheduler-stats", "a"], args].concat();
     let done = sandbox.run(&all);
     assert_eq!(done.code, Some(0), "{args:?}: {}", done.stderr);
     assert_eq!(done.stderr.lines().count(), 2, "{}", done.stderr);
