@@ -52,8 +52,7 @@ impl Doorbell {
             return;
         }
         let mut rings = self.rings.lock().unwrap_or_else(PoisonError::into_inner);
-        let signal =
-            vk::SemaphoreSignalInfo::default().semaphore(self.semaphore).value(*rings + 1);
+        let signal = vk::SemaphoreSignalInfo::default().semaphore(self.semaphore).value(*rings + 1);
         // SAFETY: the semaphore is a timeline of the device, with the value `rings`, which only this function changes,
         // one thread at a time.
         match unsafe { self.device.raw.signal_semaphore(&signal) } {

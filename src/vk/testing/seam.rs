@@ -123,7 +123,9 @@ impl Gpu {
 
     /// What the device says it did lies between submission and arrival, one piece after the other.
     pub fn spans_are_in_order(&mut self, blocks: &[&[u8]], params: BlockParams) {
-        assert!(self.send(&mut Traffic::encode(blocks, params), 2).unwrap().spans.concat().is_empty());
+        assert!(
+            self.send(&mut Traffic::encode(blocks, params), 2).unwrap().spans.concat().is_empty()
+        );
         self.accelerator.measure(true);
         let before = clock();
         let trip = self.send(&mut Traffic::encode(blocks, params), 2).unwrap();
@@ -142,7 +144,9 @@ impl Gpu {
         }
         let computed = trip.spans.concat().into_iter().filter(|span| span.queue == Queue::Compute);
         assert!(computed.map(|span| span.end - span.begin).sum::<u64>() > 0);
-        assert!(self.send(&mut Traffic::encode(blocks, params), 2).unwrap().spans.concat().is_empty());
+        assert!(
+            self.send(&mut Traffic::encode(blocks, params), 2).unwrap().spans.concat().is_empty()
+        );
     }
 
     /// After a loss every call fails, and what had arrived can still be unloaded.
