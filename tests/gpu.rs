@@ -26,7 +26,9 @@ use common::{ALICE, FILES, Random, contents, corpus_windows};
 const BUDGET: u64 = 16 << 20;
 
 fn selector() -> DeviceSelector {
-    DeviceSelector::from_env().unwrap().unwrap_or(DeviceSelector::Index(0))
+    DeviceSelector::list_from_env()
+        .unwrap()
+        .map_or(DeviceSelector::Index(0), |mut list| list.remove(0))
 }
 
 #[test]

@@ -23,6 +23,7 @@ pub(crate) const WHOLE: Kind = Kind(0);
 pub(crate) const MODEL: Kind = Kind(1);
 pub(crate) const ENTROPY: Kind = Kind(2);
 pub(crate) const BEHIND: Kind = Kind(3);
+pub(crate) const LOAD: Kind = Kind(4);
 
 /// See the [module](self).
 #[derive(Default)]
@@ -121,7 +122,7 @@ impl Desk {
         let draining = self.is_draining();
         let mut soonest: Option<u64> = None;
         for station in &fleet.stations {
-            let backup = station.back_up(|batch, bytes| {
+            let backup = station.back_up(false, |batch, bytes| {
                 match fleet.policy().hedges(
                     station.index,
                     batch,
@@ -147,6 +148,18 @@ impl Desk {
 }
 
 impl Fleet {
+    /// What a late device holds and others may do. It comes before anything new, as the window of blocks in flight closes
+    /// behind it.
+    pub fn rescue(&self, station: &Arc<Station>) -> Vec<BlockTask> {
+        let waiting = std::iter::from_fn(|| station.channel.withdraw(|_| true)).map(|job| {
+            self.policy().withdrawn(station.index, job.work.raw_bytes() as u64);
+            BlockTask::StandIn(job, Side::Cpu)
+        });
+        let in_flight = std::iter::from_fn(|| station.back_up(true, |_, _| true))
+            .map(|backup| BlockTask::Backup(backup, Arc::clone(station)));
+        waiting.chain(in_flight).collect()
+    }
+
     pub fn policy(&self) -> MutexGuard<'_, Policy> {
         self.policy.lock().unwrap_or_else(PoisonError::into_inner)
     }

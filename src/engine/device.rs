@@ -12,13 +12,17 @@ use std::{
         mpsc,
     },
     thread::{self, JoinHandle},
+    time::Duration,
 };
 
 use super::{
     accel::{Accelerator, Job, Load, Unload, Waker},
     block::{Finished, Side},
-    desk::{Desk, WHOLE},
-    policy::{DevicePrior, Policy},
+    desk::{Desk, Fleet, WHOLE},
+    policy::{
+        Policy,
+        memory::{self, Workload},
+    },
     station::{Loading, Station},
     submission::{Crew, Submission},
     task::BlockTask,
@@ -27,6 +31,9 @@ use crate::{
     sched::{Outcome, Scheduler, panic_message},
     telemetry,
 };
+
+/// How often a submission thread looks again whether a late device holds more that others may do.
+const LATE_POLL: Duration = Duration::from_millis(10);
 
 /// A submission thread. Dropping it drops what has not been submitted and ends the thread.
 pub(super) struct Device {
@@ -66,6 +73,14 @@ impl Device {
     }
 }
 
+/// Keeps what has been measured for the next run.
+pub(super) fn remember(workload: Workload, desk: &Desk) {
+    if let Some(fleet) = desk.fleet() {
+        let names: Vec<_> = fleet.stations.iter().map(|station| station.name.as_str()).collect();
+        memory::remember(workload, &names, fleet.policy().priors());
+    }
+}
+
 impl Drop for Device {
     fn drop(&mut self) {
         self.stop.store(true, Relaxed);
@@ -92,10 +107,22 @@ impl Thread {
             if busy || self.hands.surroundings.workers.help(&mut scratch) {
                 continue;
             }
-            if let Err(error) = self.submission.accelerator.wait(None) {
+            let patience = self.rescue(fleet);
+            if let Err(error) = self.submission.accelerator.wait(patience) {
                 self.submission.fail(&error, fleet, &self.hands);
             }
         }
+    }
+
+    /// Gives the workers what the device is late with. Returns how long to wait until it may be.
+    fn rescue(&self, fleet: &Fleet) -> Option<Duration> {
+        let (station, now) = (&self.hands.station, telemetry::clock());
+        let late_at = fleet.policy().late_at(station.index, now)?;
+        if late_at > now {
+            return Some(Duration::from_nanos(late_at - now + 1));
+        }
+        fleet.rescue(station).into_iter().for_each(|task| self.hands.urgent(task));
+        Some(LATE_POLL)
     }
 }
 
@@ -162,6 +189,7 @@ impl Crew for Hands {
 pub(super) fn start_fleet(
     accelerators: Vec<Box<dyn Accelerator>>,
     workers: usize,
+    workload: Workload,
     surroundings: &Surroundings,
 ) -> io::Result<Vec<Device>> {
     let stations: Vec<_> = accelerators
@@ -169,8 +197,9 @@ pub(super) fn start_fleet(
         .enumerate()
         .map(|(index, accelerator)| Arc::new(Station::new(index, accelerator.as_ref())))
         .collect();
-    let priors = vec![DevicePrior::default(); stations.len()];
-    let policy = Policy::new(workers, &priors, &Default::default());
+    let names: Vec<_> = stations.iter().map(|station| station.name.as_str()).collect();
+    let (devices, cpu) = memory::recall(workload, &names);
+    let policy = Policy::new(workers, &devices, &cpu);
     surroundings.desk.set_fleet(stations.clone(), workers, policy);
     let pairs = accelerators.into_iter().zip(stations);
     pairs

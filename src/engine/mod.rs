@@ -27,6 +27,8 @@ mod device;
 mod order;
 mod policy;
 mod route;
+#[cfg(test)]
+mod sim;
 mod station;
 mod submission;
 mod task;
@@ -47,8 +49,9 @@ use self::{
     accel::{Accelerator, Job},
     budget::{Demand, Plan, Staging},
     desk::{Desk, MODEL, WHOLE},
-    device::{Device, Surroundings, start_fleet},
+    device::{Device, Surroundings, remember, start_fleet},
     order::Reorder,
+    policy::memory::Workload,
     route::{Devices, Opening},
     task::{BlockTask, Worker},
 };
@@ -119,6 +122,7 @@ struct Pool {
     devices: Vec<Device>,
     surroundings: Surroundings,
     done: Receiver<sched::Outcome<Finished>>,
+    workload: Workload,
 }
 
 impl Engine {
@@ -247,7 +251,7 @@ impl Engine {
         devices.iter().for_each(|device| log::debug!("blocks go to {}", device.name()));
         let workers = self.plan.workers;
         let pool = self.pool();
-        pool.devices = start_fleet(devices, workers, &pool.surroundings)?;
+        pool.devices = start_fleet(devices, workers, pool.workload, &pool.surroundings)?;
         Ok(())
     }
 
@@ -267,7 +271,8 @@ impl Engine {
             let workers = Scheduler::new(self.plan.workers, worker, forage, sender.clone());
             let workers = Arc::new(workers);
             let surroundings = Surroundings { desk, workers, done: sender };
-            Pool { devices: Vec::new(), surroundings, done }
+            let workload = Workload { pipeline: self.config.pipeline, level: self.config.level };
+            Pool { devices: Vec::new(), surroundings, done, workload }
         })
     }
 
@@ -352,6 +357,12 @@ impl Engine {
             Some(token) if token.is_cancelled() => Err(Error::Cancelled),
             _ => Ok(()),
         }
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        remember(self.workload, &self.surroundings.desk);
     }
 }
 

@@ -77,6 +77,7 @@ impl Submission {
         for batch in self.batches.iter_mut().filter(|batch| !batch.started) {
             if batch.loading.is_done() {
                 self.accelerator.start(batch.slot)?;
+                fleet.policy().loaded(self.station.index, batch.number, now);
                 (batch.started, busy) = (true, true);
                 if batch.shared {
                     crew.started();

@@ -6,7 +6,7 @@ use super::{
     accel::{Job, Load, Unload, Work},
     block::{Block, Finished, Side},
     coder::Coder,
-    desk::{BEHIND, Desk, ENTROPY, MODEL, WHOLE},
+    desk::{BEHIND, Desk, ENTROPY, LOAD, MODEL, WHOLE},
     policy::Kind,
     station::{Backup, Loading, Station},
 };
@@ -45,9 +45,8 @@ impl Task for BlockTask {
     fn run(self, worker: usize, scratch: &mut Worker) -> Option<Finished> {
         let Worker { coder, desk } = scratch;
         let fleet = desk.fleet().filter(|fleet| worker < fleet.workers);
-        let (Some(fleet), Some((kind, bytes, queued))) = (fleet, self.cost()) else {
-            return self.perform(coder, desk);
-        };
+        let Some(fleet) = fleet else { return self.perform(coder, desk) };
+        let (kind, bytes, queued) = self.cost();
         fleet.policy().began(worker, telemetry::clock(), kind, bytes, queued);
         let finished = self.perform(coder, desk);
         fleet.policy().ended(worker, telemetry::clock());
@@ -57,16 +56,16 @@ impl Task for BlockTask {
 
 impl BlockTask {
     /// The kind of its cost, raw bytes, and whether it was announced when it was queued.
-    pub fn cost(&self) -> Option<(Kind, u64, bool)> {
-        Some(match self {
+    fn cost(&self) -> (Kind, u64, bool) {
+        match self {
             Self::All(_, block) => (WHOLE, block.raw_size() as u64, true),
             Self::Either(job) => (WHOLE, job.work.raw_bytes() as u64, true),
             Self::Prepare(_, block, _) => (MODEL, block.raw_size() as u64, true),
-            Self::Load(..) => return None,
+            Self::Load(job, ..) => (LOAD, job.work.raw_bytes() as u64, false),
             Self::StandIn(job, _) => (ENTROPY, job.work.raw_bytes() as u64, false),
             Self::Backup(backup, _) => (ENTROPY, backup.work.raw_bytes() as u64, false),
             Self::Complete(job, ..) => (BEHIND, job.work.raw_bytes() as u64, false),
-        })
+        }
     }
 
     fn perform(self, coder: &mut Coder, desk: &Desk) -> Option<Finished> {
