@@ -16,7 +16,10 @@ use super::{
     station::Station,
     task::BlockTask,
 };
-use crate::{sched::Forage, telemetry};
+use crate::{
+    sched::Forage,
+    telemetry::{self, Recorder},
+};
 
 /// A task of each kind, as the policy counts its cost.
 pub(crate) const WHOLE: Kind = Kind(0);
@@ -65,7 +68,7 @@ impl Desk {
     /// Hands the entropy stage over, or gives it back to whoever asks: a strict job because every device has failed, any
     /// other also because the CPU is expected to be sooner, or the device takes no more.
     #[allow(clippy::result_large_err, reason = "the job comes back")]
-    pub fn hand_over(&self, job: Job, kind: Kind) -> Result<(), Job> {
+    pub fn hand_over(&self, job: Job, kind: Kind, recorder: &mut Recorder) -> Result<(), Job> {
         let Some(fleet) = self.fleet() else { return Err(job) };
         let bytes = job.work.raw_bytes() as u64;
         let mut job = job;
@@ -90,6 +93,11 @@ impl Desk {
                 Err(Refused::Disconnected(_)) => Sent::Disconnected,
             };
             fleet.policy().sent(device, telemetry::clock(), bytes, outcome);
+            match outcome {
+                Sent::Accepted => {}
+                Sent::Full => recorder.count(|stats| &mut stats.sends_full),
+                Sent::Disconnected => recorder.count(|stats| &mut stats.sends_disconnected),
+            }
             match sent {
                 Ok(()) => return Ok(()),
                 // Another device may do it; this one has been marked.
@@ -102,8 +110,16 @@ impl Desk {
         }
     }
 
+    /// A worker goes on with the entropy stage of a block after the model's.
+    pub fn goes_on(&self, worker: usize, job: &Job) {
+        if let Some(fleet) = self.fleet() {
+            let bytes = job.work.raw_bytes() as u64;
+            fleet.policy().began(worker, telemetry::clock(), ENTROPY, bytes, false);
+        }
+    }
+
     /// What a worker that found no task may do: take back what waits for a device, or do as well what a late device has.
-    pub fn forage(&self) -> Forage<BlockTask> {
+    pub fn forage(&self, recorder: &mut Recorder) -> Forage<BlockTask> {
         let Some(fleet) = self.fleet() else { return Forage::Sleep(None) };
         let now = telemetry::clock();
         for station in &fleet.stations {
@@ -112,6 +128,7 @@ impl Desk {
             });
             if let Some(job) = reclaimed {
                 fleet.policy().withdrawn(station.index, job.work.raw_bytes() as u64);
+                recorder.count(|stats| &mut stats.reclaimed_blocks);
                 return Forage::Task(BlockTask::StandIn(job, Side::Cpu));
             }
         }

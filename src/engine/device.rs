@@ -4,6 +4,7 @@
 //! every worker is busy with a long block.
 
 use std::{
+    cell::RefCell,
     io,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
@@ -16,7 +17,7 @@ use std::{
 };
 
 use super::{
-    accel::{Accelerator, Job, Load, Unload, Waker},
+    accel::{Accelerator, Arrival, Job, Load, Unload, Waker},
     block::{Finished, Side},
     desk::{Desk, Fleet, WHOLE},
     policy::{
@@ -29,11 +30,11 @@ use super::{
 };
 use crate::{
     sched::{Outcome, Scheduler, panic_message},
-    telemetry,
+    telemetry::{self, BatchSpan, Kind, Recorder, Row, Run},
 };
 
 /// How often a submission thread looks again whether a late device holds more that others may do.
-const LATE_POLL: Duration = Duration::from_millis(10);
+const LATE_POLL: Duration = Duration::from_millis(1);
 
 /// A submission thread. Dropping it drops what has not been submitted and ends the thread.
 pub(super) struct Device {
@@ -48,19 +49,26 @@ pub(super) struct Surroundings {
     pub desk: Arc<Desk>,
     pub workers: Arc<Scheduler<BlockTask>>,
     pub done: mpsc::Sender<Outcome<Finished>>,
+    pub run: Run,
 }
 
 impl Device {
     pub fn start(
-        accelerator: Box<dyn Accelerator>,
+        mut accelerator: Box<dyn Accelerator>,
         station: Arc<Station>,
         surroundings: Surroundings,
     ) -> io::Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
         let waker = accelerator.waker();
+        accelerator.measure(surroundings.run.is_on());
+        surroundings.run.name_device(station.index, &station.name);
+        let log = RefCell::new(Log {
+            recorder: surroundings.run.recorder(Row::Submission(station.index)),
+            batches: Vec::new(),
+        });
         let mut thread = Thread {
             submission: Submission::new(accelerator, Arc::clone(&station)),
-            hands: Hands { station, surroundings },
+            hands: Hands { station, surroundings, log },
             stop: Arc::clone(&stop),
         };
         let name = format!("ranvil-device-{}", thread.hands.station.index);
@@ -102,13 +110,21 @@ impl Thread {
         let desk = Arc::clone(&self.hands.surroundings.desk);
         let fleet = desk.fleet().expect("devices are started with the fleet");
         let mut scratch = None;
+        self.hands.log.get_mut().recorder.begin();
         while !self.stop.load(Relaxed) && !self.submission.is_lost() {
             let busy = self.submission.step(telemetry::clock(), fleet, &self.hands);
-            if busy || self.hands.surroundings.workers.help(&mut scratch) {
+            let recorder = &mut self.hands.log.get_mut().recorder;
+            if busy {
+                recorder.lap(Kind::Handoff);
+                continue;
+            }
+            if self.hands.surroundings.workers.help(&mut scratch, recorder) {
                 continue;
             }
             let patience = self.rescue(fleet);
-            if let Err(error) = self.submission.accelerator.wait(patience) {
+            let waited = self.submission.accelerator.wait(patience);
+            self.hands.log.get_mut().recorder.begin();
+            if let Err(error) = waited {
                 self.submission.fail(&error, fleet, &self.hands);
             }
         }
@@ -130,6 +146,14 @@ impl Thread {
 struct Hands {
     station: Arc<Station>,
     surroundings: Surroundings,
+    log: RefCell<Log>,
+}
+
+/// What the thread records.
+struct Log {
+    recorder: Recorder,
+    /// The batches under way, by their slots.
+    batches: Vec<(usize, BatchSpan)>,
 }
 
 impl Hands {
@@ -166,6 +190,23 @@ impl Crew for Hands {
             _ => 1,
         };
         (0..helpers).for_each(|_| workers.wake());
+    }
+
+    fn planned(&self, slot: usize, blocks: usize) {
+        let Log { recorder, batches } = &mut *self.log.borrow_mut();
+        batches.push((slot, recorder.batch(&self.station.name, blocks)));
+    }
+
+    fn arrived(&self, arrival: &Arrival) {
+        let Log { recorder, batches } = &mut *self.log.borrow_mut();
+        batches.retain(|(slot, _)| *slot != arrival.slot);
+        recorder.arrived(self.station.index, &arrival.spans);
+    }
+
+    fn failed(&self) {
+        let Log { recorder, batches } = &mut *self.log.borrow_mut();
+        batches.clear();
+        recorder.count(|stats| &mut stats.device_failures);
     }
 
     fn spare(&self, accept: &dyn Fn(&Job) -> bool) -> Option<Job> {

@@ -10,8 +10,10 @@ use std::{
 
 use super::{
     accel::{Accelerator, BatchLimit, Job, Load, Waker, Work},
+    block::Block,
     channel::{Channel, Refused},
 };
+use crate::telemetry::Piece;
 
 /// See the [module](self).
 pub(crate) struct Station {
@@ -42,6 +44,7 @@ struct Flight {
 pub(crate) struct Backup {
     pub id: u64,
     pub work: Work,
+    pub piece: Piece,
 }
 
 /// How far the loads of a batch are.
@@ -122,7 +125,8 @@ impl Station {
         let work = &flight.job.work;
         decide(flight.batch, work.raw_bytes()).then(|| {
             flight.backed_up = true;
-            Backup { id: flight.job.id, work: flight.job.work.again() }
+            let piece = flight.job.piece("backup", Block::entropy_stage);
+            Backup { id: flight.job.id, work: flight.job.work.again(), piece }
         })
     }
 }

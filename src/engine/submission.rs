@@ -22,8 +22,12 @@ pub(crate) trait Crew {
     fn spare(&self, accept: &dyn Fn(&Job) -> bool) -> Option<Job>;
     /// The device has begun a batch that the CPU may back up.
     fn started(&self) {}
+    /// A slot has been given a batch of so many blocks.
+    fn planned(&self, _slot: usize, _blocks: usize) {}
     /// A batch has arrived.
     fn arrived(&self, _arrival: &Arrival) {}
+    /// The device has failed.
+    fn failed(&self) {}
 }
 
 /// See the [module](self).
@@ -117,6 +121,7 @@ impl Submission {
                 return Err(error);
             }
         };
+        crew.planned(planned.slot, batch.len());
         let number = self.next;
         self.next += 1;
         fleet.policy().started(self.station.index, number, now, raw_bytes as u64);
@@ -172,6 +177,7 @@ impl Submission {
     pub fn fail(&mut self, error: &DeviceError, fleet: &Fleet, crew: &dyn Crew) {
         self.lost = true;
         fleet.policy().failed(self.station.index);
+        crew.failed();
         let in_flight = self.station.ground();
         let waiting = self.station.channel.close();
         log::warn!(

@@ -10,6 +10,7 @@ use std::{
 };
 
 use super::{Forage, Outcome, Scheduler, Task};
+use crate::telemetry::{Recorder, Row, Run};
 
 enum Job {
     /// Is handed on to nobody.
@@ -25,7 +26,7 @@ impl Task for Job {
     type Scratch = u64;
     type Output = Output;
 
-    fn run(self, _worker: usize, scratch: &mut u64) -> Option<Output> {
+    fn run(self, _worker: usize, scratch: &mut u64, _: &mut Recorder) -> Option<Output> {
         *scratch += 1;
         let value = match self {
             Job::Vanish => return None,
@@ -49,7 +50,12 @@ type Output = (u64, ThreadId, u64);
 
 fn scheduler(threads: usize) -> (Scheduler<Job>, Receiver<Outcome<Output>>) {
     let (sender, receiver) = mpsc::channel();
-    (Scheduler::new(threads, |_| 0, |_| Forage::Sleep(None), sender), receiver)
+    let forage = |_, _: &mut Recorder| Forage::Sleep(None);
+    (Scheduler::new(threads, |_| 0, forage, &run(), sender), receiver)
+}
+
+fn run() -> Run {
+    Run::begin(None, "test")
 }
 
 fn output(outcome: Outcome<Output>) -> Output {
@@ -179,7 +185,7 @@ impl Task for Call {
     type Scratch = usize;
     type Output = usize;
 
-    fn run(self, worker: usize, scratch: &mut usize) -> Option<usize> {
+    fn run(self, worker: usize, scratch: &mut usize, _: &mut Recorder) -> Option<usize> {
         assert_eq!(*scratch, worker, "the scratch was made for this worker");
         (self.0)();
         Some(worker)
@@ -191,7 +197,8 @@ fn callers(
     forage: impl Fn(usize) -> Forage<Call> + Send + Sync + 'static,
 ) -> (Scheduler<Call>, Receiver<Outcome<usize>>) {
     let (sender, receiver) = mpsc::channel();
-    (Scheduler::new(threads, |worker| worker, forage, sender), receiver)
+    let forage = move |worker, _: &mut Recorder| forage(worker);
+    (Scheduler::new(threads, |worker| worker, forage, &run(), sender), receiver)
 }
 
 fn finished(outcome: Outcome<usize>) -> usize {
@@ -241,12 +248,12 @@ fn another_thread_helps_with_urgent_tasks_only() {
     scheduler.spawn(Call::new(|| {}));
     scheduler.spawn_urgent(Call::new(|| {}));
     scheduler.spawn_urgent(Call::new(|| panic!("and that is no harm")));
-    let mut scratch = None;
-    assert!(scheduler.help(&mut scratch));
+    let (mut scratch, mut recorder) = (None, run().recorder(Row::Caller));
+    assert!(scheduler.help(&mut scratch, &mut recorder));
     assert_eq!((finished(done.try_recv().unwrap()), scratch), (1, Some(1)));
-    assert!(scheduler.help(&mut scratch));
+    assert!(scheduler.help(&mut scratch, &mut recorder));
     assert!(matches!(done.try_recv().unwrap(), Outcome::Panicked(_)));
-    assert!(!scheduler.help(&mut scratch));
+    assert!(!scheduler.help(&mut scratch, &mut recorder));
     drop(release);
     (0..2).for_each(|_| assert_eq!(finished(done.recv().unwrap()), 0));
 }
@@ -257,8 +264,8 @@ fn who_takes_queued_tasks_loses_none() {
     let barrier = Arc::new(Barrier::new(2));
     scheduler.spawn(Job::Meet(Arc::clone(&barrier)));
     (0..6).for_each(|n| scheduler.spawn(Job::Double(n)));
-    while scheduler.queued() > 5 {
-        thread::yield_now(); // The worker takes the first, and maybe another with it.
+    while scheduler.queued() > 6 {
+        thread::yield_now(); // The worker takes the first, and another with it if that is there already.
     }
     let wanted = |wanted| move |job: &Job| matches!(job, Job::Double(n) if *n == wanted);
     assert!(scheduler.take_queued(wanted(9)).is_none());
@@ -397,7 +404,7 @@ fn many_short_tasks_in_many_pools() {
                     if let Some(task) = scheduler.take_queued(|_| n % 3 == 0) {
                         scheduler.spawn_urgent(task);
                     }
-                    scheduler.help(&mut scratch);
+                    scheduler.help(&mut scratch, &mut run().recorder(Row::Caller));
                 }
             });
             let wanted = if round % 5 == 0 { each } else { 2 * each };

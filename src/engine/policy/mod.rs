@@ -305,7 +305,7 @@ impl Policy {
         if queue.failed || late_in <= 0.0 || (draining && is_sooner()) {
             Hedge::Now
         } else {
-            Hedge::At(now + late_in as u64 + 1)
+            Hedge::At(now.saturating_add(late_in as u64).saturating_add(1))
         }
     }
 
