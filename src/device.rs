@@ -240,7 +240,10 @@ mod tests {
         let list = |text: &str| DeviceSelector::parse_list(text).unwrap();
         assert_eq!(list("auto"), [Auto]);
         assert_eq!(list("cpu,3,0"), [Cpu, Index(3), Index(0)]);
-        assert_eq!(list("1,NAME=llvmpipe (15, 256)"), [Index(1), Name("llvmpipe (15, 256)".into())]);
+        assert_eq!(
+            list("1,NAME=llvmpipe (15, 256)"),
+            [Index(1), Name("llvmpipe (15, 256)".into())]
+        );
         for text in ["", ",", "0,", ",0", "0,,1", "0, 1", "0;1"] {
             assert!(DeviceSelector::parse_list(text).is_err(), "{text:?} was accepted");
         }

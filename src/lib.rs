@@ -81,7 +81,6 @@ pub use vk::devices;
 #[doc(hidden)]
 pub use vk::testing;
 
-
 /// The README's examples, compiled and run as tests.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

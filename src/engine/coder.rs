@@ -238,12 +238,7 @@ impl Coder {
     }
 
     /// The stage behind the entropy stage, and the checksum.
-    pub fn complete(
-        &self,
-        job: Job,
-        outcome: Result<Outcome, BlockFault>,
-        side: Side,
-    ) -> Finished {
+    pub fn complete(&self, job: Job, outcome: Result<Outcome, BlockFault>, side: Side) -> Finished {
         let Job { id, work, rest, .. } = job;
         let Rest { mut block, model } = *rest.expect("the engine's jobs have it");
         let buffers = &mut block.buffers;

@@ -122,7 +122,14 @@ impl Desk {
         let mut soonest: Option<u64> = None;
         for station in &fleet.stations {
             let backup = station.back_up(|batch, bytes| {
-                match fleet.policy().hedges(station.index, batch, now, ENTROPY, bytes as u64, draining) {
+                match fleet.policy().hedges(
+                    station.index,
+                    batch,
+                    now,
+                    ENTROPY,
+                    bytes as u64,
+                    draining,
+                ) {
                     Hedge::Now => true,
                     Hedge::At(time) => {
                         soonest = Some(soonest.map_or(time, |soonest| soonest.min(time)));

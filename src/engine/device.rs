@@ -173,5 +173,7 @@ pub(super) fn start_fleet(
     let policy = Policy::new(workers, &priors, &Default::default());
     surroundings.desk.set_fleet(stations.clone(), workers, policy);
     let pairs = accelerators.into_iter().zip(stations);
-    pairs.map(|(accelerator, station)| Device::start(accelerator, station, surroundings.clone())).collect()
+    pairs
+        .map(|(accelerator, station)| Device::start(accelerator, station, surroundings.clone()))
+        .collect()
 }

@@ -110,7 +110,8 @@ impl Station {
     /// bytes.
     pub fn back_up(&self, decide: impl FnOnce(u64, usize) -> bool) -> Option<Backup> {
         let mut flights = self.flights();
-        let open = flights.jobs.values_mut().filter(|flight| !flight.backed_up && !flight.job.strict);
+        let open =
+            flights.jobs.values_mut().filter(|flight| !flight.backed_up && !flight.job.strict);
         let flight = open.max_by_key(|flight| (flight.batch, flight.job.id))?;
         let work = &flight.job.work;
         decide(flight.batch, work.raw_bytes()).then(|| {

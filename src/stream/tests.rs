@@ -4,8 +4,7 @@ use std::io::{Read, Write};
 
 use super::{Compressor, Decompressor};
 use crate::{
-    Assignment,
-    BlockFault, Error, Options, Pipeline, Progress, Result,
+    Assignment, BlockFault, Error, Options, Pipeline, Progress, Result,
     engine::{
         Route,
         tests::{Fake, Trouble},
@@ -65,7 +64,10 @@ fn compare(pipeline: Pipeline, trouble: Trouble) {
     assert_eq!((progress.blocks, progress.raw_bytes), (blocks, ALICE.len() as u64));
     let check = |progress: Progress| {
         let Progress { device_blocks, retried_blocks, .. } = progress;
-        let failed = matches!(trouble, Trouble::RefusePlan(_) | Trouble::RefuseStart(_) | Trouble::LoseAt(_));
+        let failed = matches!(
+            trouble,
+            Trouble::RefusePlan(_) | Trouble::RefuseStart(_) | Trouble::LoseAt(_)
+        );
         let expected = match (pipeline, failed) {
             (Pipeline::Stored, _) => retried_blocks == 0 && device_blocks == 0,
             // The last block is so short that a model may store it.

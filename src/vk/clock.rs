@@ -61,8 +61,8 @@ impl DeviceClock {
     /// What both clocks say now; `None` if the driver refuses. The device's is read between two readings of the host's,
     /// and taken to be in the middle: that is right to half their distance, a few microseconds.
     pub fn now(&self) -> Option<Moment> {
-        let device = [vk::CalibratedTimestampInfoKHR::default()
-            .time_domain(vk::TimeDomainKHR::DEVICE)];
+        let device =
+            [vk::CalibratedTimestampInfoKHR::default().time_domain(vk::TimeDomainKHR::DEVICE)];
         let mut best: Option<(u64, Moment)> = None;
         for _ in 0..SAMPLES {
             let before = clock();

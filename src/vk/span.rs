@@ -98,8 +98,8 @@ impl Stopwatch {
 
     fn has_timestamps(&self, piece: Piece) -> bool {
         let transfer = self.device.transfer.filter(|_| piece != Piece::Compute);
-        let bits = transfer
-            .map_or(self.device.compute.timestamp_bits, |transfer| transfer.timestamp_bits);
+        let bits =
+            transfer.map_or(self.device.compute.timestamp_bits, |transfer| transfer.timestamp_bits);
         self.pool != vk::QueryPool::null() && bits > 0
     }
 

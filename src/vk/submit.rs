@@ -113,8 +113,7 @@ impl Slot {
     pub fn measure(&mut self, spans: bool) -> Result<(), DeviceError> {
         self.assert_settled();
         if spans != self.stopwatch.is_some() {
-            self.stopwatch =
-                if spans { Some(Stopwatch::new(self.device())?) } else { None };
+            self.stopwatch = if spans { Some(Stopwatch::new(self.device())?) } else { None };
         }
         Ok(())
     }

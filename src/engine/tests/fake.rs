@@ -14,9 +14,7 @@ use crate::{
     BlockFault, DeviceError, Simd,
     engine::{
         Coder,
-        accel::{
-            Accelerator, Arrival, BatchLimit, Load, Planned, Unload, Waker, Work,
-        },
+        accel::{Accelerator, Arrival, BatchLimit, Load, Planned, Unload, Waker, Work},
     },
     format::BlockKind,
 };
@@ -171,9 +169,8 @@ impl Accelerator for Fake {
         self.seen.jobs.fetch_add(works.len(), Relaxed);
         let in_use: Vec<usize> =
             self.planned.iter().chain(&self.in_flight).map(|batch| batch.slot).collect();
-        let idle = |slot: &usize| {
-            !in_use.contains(slot) && Arc::strong_count(&self.slots[*slot]) == 1
-        };
+        let idle =
+            |slot: &usize| !in_use.contains(slot) && Arc::strong_count(&self.slots[*slot]) == 1;
         let slot = (0..self.slots.len()).find(idle).expect("there is an idle slot");
         let (loads, jobs): (Vec<Load>, _) = works
             .iter()

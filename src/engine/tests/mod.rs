@@ -2,11 +2,7 @@
 
 mod fake;
 
-use std::{
-    sync::atomic::Ordering::Relaxed,
-    thread,
-    time::Duration,
-};
+use std::{sync::atomic::Ordering::Relaxed, thread, time::Duration};
 
 pub(crate) use self::fake::{Fake, Trouble};
 use super::*;
@@ -195,8 +191,7 @@ fn a_block_too_large_for_a_batch_is_coded_by_the_cpu() {
 #[test]
 fn the_buffers_bound_what_is_in_flight() {
     let (fake, _) = Fake::new(Trouble::None, 100, 4);
-    let least = match Engine::new(&options().memory_limit(0), strict(fake), CONFIG)
-    {
+    let least = match Engine::new(&options().memory_limit(0), strict(fake), CONFIG) {
         Err(Error::MemoryLimit { needed, .. }) => needed,
         other => panic!("{:?}", other.err()),
     };

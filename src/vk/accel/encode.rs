@@ -171,7 +171,9 @@ fn read_results(plan: &EncodePlan, bytes: &[u8]) -> Result<Vec<PartResult>, Devi
         |(block, result)| {
             let result: EncodeResult = bytemuck::pod_read_unaligned(result);
             let (encoded, payload) = read_result(result, block)
-                .filter(|(encoded, payload)| encoded.kind != BlockKind::Coded || payload.start >= end)
+                .filter(|(encoded, payload)| {
+                    encoded.kind != BlockKind::Coded || payload.start >= end
+                })
                 .ok_or_else(|| impossible(format!("the device returned {result:?}")))?;
             end = end.max(payload.end);
             Ok((encoded, payload))

@@ -163,11 +163,7 @@ impl VulkanAccelerator {
     }
 
     /// With a ring of another shape than the device's own.
-    pub fn with_shape(
-        device: Arc<Device>,
-        shape: Shape,
-        budget: u64,
-    ) -> Result<Self, DeviceError> {
+    pub fn with_shape(device: Arc<Device>, shape: Shape, budget: u64) -> Result<Self, DeviceError> {
         let memory = Memory::new(Arc::clone(&device))?;
         let ring = limit::ring(&device, shape, budget);
         let slots = (0..ring.slots).map(|_| RingSlot::new(&memory));

@@ -4,16 +4,16 @@ mod link;
 mod seam;
 mod traffic;
 
+pub use self::{
+    link::LinkRates,
+    traffic::{Traffic, Trip},
+};
 use super::{
     accel::{Shape, VulkanAccelerator},
     device::{Device, OpenOptions},
     instance::Messages,
     submit::{Part, Slot},
     timing::Timestamps,
-};
-pub use self::{
-    link::LinkRates,
-    traffic::{Traffic, Trip},
 };
 pub use super::{
     inspect::{Compiled, compile_all},
