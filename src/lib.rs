@@ -82,6 +82,8 @@ pub use telemetry::{
 pub use vk::devices;
 
 #[doc(hidden)]
+pub use sched::spawn_and_retire;
+#[doc(hidden)]
 pub use telemetry::record_nothing;
 #[doc(hidden)]
 pub use vk::testing;

@@ -10,6 +10,7 @@
 //! panic; unless it has handed its work on to somebody who will. So whoever counts what was begun and the messages
 //! never waits in vain.
 
+mod count;
 mod sleep;
 mod sync;
 #[cfg(test)]
@@ -30,6 +31,7 @@ use std::{
 
 use crossbeam_deque::{Injector, Steal, Stealer, Worker};
 
+pub use self::count::spawn_and_retire;
 use self::sleep::Sleep;
 use crate::telemetry::{Kind, Recorder, Row, Run};
 

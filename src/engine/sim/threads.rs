@@ -151,12 +151,14 @@ impl<'a> World<'a> {
                 busy |= self.submissions[device].step(now, fleet, &hands);
             }
         }
-        // As all idle threads see the same, the first that finds nothing speaks for the others.
-        for thread in 0..self.threads.len() {
+        // A submission thread is awake when it has made urgent tasks. As all idle workers see the same, the first that
+        // finds nothing speaks for the others.
+        let workers = self.setup.workers;
+        for thread in (workers..self.threads.len()).chain(0..workers) {
             if self.threads[thread].is_none() {
                 match self.find(thread) {
                     Some((task, queued)) => self.begin(thread, task, queued),
-                    None if thread >= self.setup.workers => continue,
+                    None if thread >= workers => continue,
                     None => break,
                 }
                 busy = true;

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::{
-    Result, drivers, package,
+    Result, drivers, instructions, package,
     process::{cargo, command, output, run},
 };
 
@@ -21,6 +21,7 @@ pub fn all() -> Result {
     docs()?;
     spirv()?;
     windows()?;
+    instructions::check(false)?;
     package::check()
 }
 
