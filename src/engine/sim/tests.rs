@@ -196,7 +196,7 @@ fn a_run_finds_out_what_a_device_is_like() {
         for (found, real) in
             [(service.latency, card.latency as f64), (service.ns_per_byte, card.ns_per_byte)]
         {
-            assert!((found / real - 1.0).abs() < 0.1, "{}: {service:?}", setup.title(name));
+            assert!((found / real - 1.0).abs() < 0.25, "{}: {service:?}", setup.title(name));
         }
     }
 }
