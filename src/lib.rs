@@ -76,8 +76,15 @@ pub use options::{Assignment, CancelToken, Options, Progress, SegmentProfile, Si
 pub use pipeline::Pipeline;
 pub use seek::SeekableReader;
 pub use stream::{Compressor, Decompressor};
+pub use telemetry::{
+    SchedulerStats, SideStats, StageStats, Telemetry, collect_process_stats, process_stats,
+};
 pub use vk::devices;
 
+#[doc(hidden)]
+pub use sched::spawn_and_retire;
+#[doc(hidden)]
+pub use telemetry::record_nothing;
 #[doc(hidden)]
 pub use vk::testing;
 

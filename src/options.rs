@@ -14,6 +14,7 @@ use crate::{
     device::DeviceSelector,
     error::{Error, Result},
     format::{FrameHeader, MAX_BLOCK_LOG, MIN_BLOCK_LOG},
+    telemetry::Telemetry,
 };
 
 /// How long a segment is: the unit that 32 lanes code together.
@@ -149,6 +150,7 @@ pub struct Options {
     pub(crate) content_size: Option<u64>,
     pub(crate) progress: Option<ProgressFn>,
     pub(crate) cancel: Option<CancelToken>,
+    pub(crate) telemetry: Option<Telemetry>,
 }
 
 impl Default for Options {
@@ -171,6 +173,7 @@ impl Default for Options {
             content_size: None,
             progress: None,
             cancel: None,
+            telemetry: None,
         }
     }
 }
@@ -339,6 +342,12 @@ impl Options {
     /// A token that cancels operations run with these options.
     pub fn cancel(mut self, token: CancelToken) -> Self {
         self.cancel = Some(token);
+        self
+    }
+
+    /// Where to collect what the runs with these options do.
+    pub fn telemetry(mut self, telemetry: Telemetry) -> Self {
+        self.telemetry = Some(telemetry);
         self
     }
 }

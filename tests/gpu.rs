@@ -4,6 +4,8 @@
 //! `RANVIL_KERNEL_FORM` forces a form of the kernels. No device is a failure. It is one test, since pipelines take
 //! software drivers most of the time and are made once for each opened device.
 
+#[path = "gpu/assignments.rs"]
+mod assignments;
 mod common;
 #[path = "gpu/twins.rs"]
 mod twins;
@@ -27,8 +29,9 @@ const BUDGET: u64 = 40 << 20;
 const PARAMS: BlockParams = BlockParams { coder: Coder::Rans, segment_log: 14, table_log: None };
 
 fn selector() -> DeviceSelector {
-    let listed = DeviceSelector::list_from_env().unwrap();
-    listed.map_or(DeviceSelector::Index(0), |mut listed| listed.swap_remove(0))
+    DeviceSelector::list_from_env()
+        .unwrap()
+        .map_or(DeviceSelector::Index(0), |mut list| list.remove(0))
 }
 
 #[test]
@@ -54,6 +57,7 @@ fn the_device_does_what_the_cpu_does() {
     drop(gpu);
     step("the seam, undivided", || seam(&mut Gpu::open(&selector(), BUDGET).unwrap()));
     step("frames", frames);
+    step("assignments", assignments::interchangeable);
     // The engine goes on after a device's error, and an instance has more to say when it is destroyed.
     let messages = validation_messages();
     assert!(messages.is_empty(), "{}", messages.join("\n"));

@@ -6,6 +6,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+pub(crate) use crate::telemetry::{Queue, Span};
 use crate::{
     block::{DecodePart, EncodePart, EncodedPart},
     engine::Rest,
@@ -127,24 +128,6 @@ pub(crate) struct Arrival {
     pub unloads: Vec<Unload>,
     /// What the device did when, if it has been asked to tell.
     pub spans: Vec<Span>,
-}
-
-/// A piece of a device's work.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Span {
-    pub name: &'static str,
-    pub queue: Queue,
-    /// Begin and end in nanoseconds of [`telemetry::clock`](crate::telemetry::clock).
-    pub begin: u64,
-    pub end: u64,
-}
-
-/// A device's queue, as a trace shows it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Queue {
-    Upload,
-    Compute,
-    Download,
 }
 
 /// A device as its submission thread sees it. Only that thread calls it. After an error it is not used any more: the

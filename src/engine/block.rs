@@ -1,6 +1,11 @@
 //! A block on its way through the engine.
 
-use crate::{Pipeline, block::Encoded, error::BlockFault};
+use crate::{
+    Pipeline,
+    block::Encoded,
+    error::BlockFault,
+    telemetry::{Piece, Recorder, SideStats, StageStats},
+};
 
 /// The memory of one block in flight. `raw` and `payload` grow to little more than the block size, and so do the others
 /// where a device codes the streams of a model.
@@ -12,6 +17,15 @@ pub(crate) struct Buffers {
     pub streams: Vec<u8>,
     /// The payloads that the device makes of them.
     pub coded: Vec<u8>,
+    /// Bytes that the engine last found them to take.
+    pub found: usize,
+}
+
+impl Buffers {
+    /// Bytes that they take.
+    pub fn bytes(&self) -> usize {
+        [&self.raw, &self.payload, &self.streams, &self.coded].map(Vec::capacity).iter().sum()
+    }
 }
 
 /// A block, and what is to be done with it.
@@ -30,6 +44,29 @@ impl Block {
             Work::Encode { .. } => self.buffers.raw.len(),
             Work::Decode { raw_size, .. } => raw_size as usize,
         }
+    }
+
+    /// All of its stages.
+    pub fn stages(&self) -> &'static [u8] {
+        if self.pipeline.model().is_some() { &[0, 1] } else { &[0] }
+    }
+
+    /// The entropy stage.
+    pub fn entropy_stage(&self) -> &'static [u8] {
+        if self.pipeline.model().is_some() { &[1] } else { &[0] }
+    }
+
+    /// The rebuilding by a model, if that is its last stage.
+    pub fn rebuilding(&self) -> &'static [u8] {
+        match self.work {
+            Work::Decode { .. } if self.pipeline.model().is_some() => &[0],
+            _ => &[],
+        }
+    }
+
+    /// A piece of work on it.
+    pub fn piece(&self, id: u64, name: &'static str, stages: &'static [u8]) -> Piece {
+        Piece { name, stages, block: id, bytes: self.raw_size() as u64 }
     }
 }
 
@@ -52,6 +89,16 @@ pub(crate) enum Side {
     Retried,
 }
 
+impl Side {
+    fn of(self, stage: &mut StageStats) -> &mut SideStats {
+        match self {
+            Self::Cpu => &mut stage.cpu,
+            Self::Device => &mut stage.gpu,
+            Self::Retried => &mut stage.retried,
+        }
+    }
+}
+
 /// A block that has been through all its stages.
 #[derive(Debug)]
 pub(crate) struct Finished {
@@ -62,5 +109,22 @@ pub(crate) struct Finished {
     pub outcome: Result<Encoded, BlockFault>,
     /// CRC-32C of the raw bytes; 0 where nobody asked for it.
     pub crc: u32,
+    /// Who did the entropy stage.
     pub side: Side,
+    pub pipeline: Pipeline,
+}
+
+impl Finished {
+    /// Counts its stages, unless it is damaged.
+    pub fn count(&self, recorder: &mut Recorder) {
+        if self.outcome.is_err() {
+            return;
+        }
+        let raw_bytes = self.buffers.raw.len();
+        let entropy = usize::from(self.pipeline.model().is_some());
+        if entropy == 1 {
+            recorder.block(0, raw_bytes, |stage| Side::Cpu.of(stage));
+        }
+        recorder.block(entropy, raw_bytes, |stage| self.side.of(stage));
+    }
 }

@@ -88,7 +88,8 @@ impl Staging {
 /// How an engine divides its memory.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Plan {
-    /// Worker threads; 0 if there is memory for one block only, which the caller's thread then codes.
+    /// Worker threads; 0 if there is memory for one block only, or one thread only and no device: the caller's thread
+    /// then codes.
     pub workers: usize,
     /// Sets of buffers: the blocks that may be in flight, with the one that the caller fills or empties.
     pub sets: usize,
@@ -120,7 +121,9 @@ impl Plan {
 
         // The caller fills or empties one block while each worker has another.
         let room = limit - fixed - buffers;
-        let workers = (room / (scratch + buffers)).min(threads.max(1) as u64);
+        let alone = threads <= 1 && staging.is_none();
+        let most = if alone { 0 } else { threads.max(1) as u64 };
+        let workers = (room / (scratch + buffers)).min(most);
         // Two blocks per worker, so that one waits while the other is coded; and what the devices take.
         let wanted = (2 * workers).saturating_add(blocks);
         let scratch = workers.max(1) * scratch;
@@ -159,6 +162,7 @@ mod tests {
                     let plan = Plan::new(least + extra, 0, demand, threads, None).unwrap();
                     assert!(plan.bytes <= least + extra, "{plan:?} of {}", least + extra);
                     assert!(plan.workers <= threads && plan.sets > plan.workers);
+                    assert!(threads > 1 || (plan.workers, plan.sets) == (0, 1));
                     assert!(plan.sets <= 1 + 2 * threads);
                 }
             }

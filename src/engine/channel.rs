@@ -98,3 +98,100 @@ impl State {
 }
 
 const _: () = assert!(Class::Later as usize == 0 && Class::First as usize == 2);
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::{
+        block::{Coder, EncodePart},
+        engine::accel::Work,
+    };
+
+    fn job(id: u64, class: Class, bytes: usize) -> Job {
+        let part = EncodePart { range: 0..bytes, coder: Coder::Rans, table_log: None };
+        let (raw, payload) = (Arc::default(), Vec::new());
+        let work = Work::Encode { raw, parts: vec![part], segment_log: 14, payload };
+        Job { id, work, class, strict: false, rest: None }
+    }
+
+    fn strict(id: u64, bytes: usize) -> Job {
+        Job { strict: true, ..job(id, Class::First, bytes) }
+    }
+
+    fn channel(parts: usize, raw_bytes: usize) -> Channel {
+        Channel::new(BatchLimit { parts, raw_bytes })
+    }
+
+    fn ids(channel: &Channel) -> Vec<u64> {
+        std::iter::from_fn(|| channel.next(|_| true)).map(|job| job.id).collect()
+    }
+
+    #[test]
+    fn later_stages_come_before_fused_ones_and_those_before_first_ones() {
+        use Class::{First, Fused, Later};
+        let channel = channel(100, 100);
+        for (id, class) in [First, Later, Fused, First, Fused, Later].into_iter().enumerate() {
+            channel.send(job(id as u64, class, 1)).unwrap();
+        }
+        let last = channel.withdraw(|_| true).unwrap();
+        assert_eq!(last.id, 3, "what would be served last is taken back first");
+        assert_eq!(ids(&channel), [1, 5, 2, 4, 0]);
+    }
+
+    #[test]
+    fn credits_are_spent_in_blocks_and_in_bytes_and_come_back() {
+        for (channel, room) in [(channel(3, 1000), 3), (channel(100, 1000), 4)] {
+            for round in 0..3 {
+                for id in 0..room {
+                    channel.send(job(id, Class::First, 250)).unwrap();
+                }
+                match channel.send(job(9, Class::Later, 250)) {
+                    Err(Refused::Full(job)) => assert_eq!(job.id, 9),
+                    other => panic!("round {round}: {other:?}"),
+                }
+                if round == 0 {
+                    (0..room).for_each(|_| drop(channel.withdraw(|_| true).unwrap()));
+                } else {
+                    assert_eq!(ids(&channel).len() as u64, room);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_strict_block_needs_no_credits_and_is_not_taken_back() {
+        let channel = channel(1, 10);
+        for id in 0..5 {
+            channel.send(strict(id, 10)).unwrap();
+        }
+        assert!(matches!(channel.send(job(5, Class::First, 1)), Err(Refused::Full(_))));
+        assert!(channel.withdraw(|_| true).is_none());
+        assert_eq!(ids(&channel), [0, 1, 2, 3, 4]);
+        channel.send(job(5, Class::First, 1)).unwrap();
+    }
+
+    #[test]
+    fn what_is_not_acceptable_stays() {
+        let channel = channel(4, 100);
+        channel.send(job(0, Class::First, 60)).unwrap();
+        assert!(channel.next(|job| job.work.raw_bytes() < 60).is_none());
+        assert!(channel.withdraw(|job| job.work.raw_bytes() < 60).is_none());
+        assert_eq!(ids(&channel), [0]);
+    }
+
+    #[test]
+    fn a_closed_channel_gives_back_what_waits_and_refuses_even_strict_blocks() {
+        let channel = channel(4, 100);
+        channel.send(job(0, Class::First, 1)).unwrap();
+        channel.send(strict(1, 1)).unwrap();
+        let mut waiting: Vec<_> = channel.close().into_iter().map(|job| job.id).collect();
+        waiting.sort_unstable();
+        assert_eq!(waiting, [0, 1]);
+        for job in [job(2, Class::First, 1), strict(2, 1)] {
+            assert!(matches!(channel.send(job), Err(Refused::Disconnected(_))));
+        }
+        assert!(ids(&channel).is_empty());
+    }
+}

@@ -16,6 +16,7 @@ use crate::{
     error::{BlockFault, Result},
     format::BlockKind,
     model::{self, LzCoder, LzParams, Opened, Split},
+    telemetry::Piece,
 };
 
 const STORED: Encoded = Encoded { kind: BlockKind::Stored, table_log: 0 };
@@ -69,6 +70,25 @@ impl Job {
         };
         let rest = Some(Box::new(Rest { block, model: Model::None }));
         Self { id, work, class: Class::First, strict, rest }
+    }
+}
+
+impl Job {
+    /// A piece of work on its block, of the stages that `stages` names.
+    pub fn piece(&self, name: &'static str, stages: fn(&Block) -> &'static [u8]) -> Piece {
+        let block = self.rest.as_ref().map(|rest| &rest.block);
+        // Without a model the work has the block's bytes.
+        let modelled = block.filter(|block| block.pipeline.model().is_some());
+        let bytes = modelled.map_or(self.work.raw_bytes(), Block::raw_size) as u64;
+        Piece { name, stages: block.map_or(&[], stages), block: self.id, bytes }
+    }
+
+    /// The entropy stage, and what comes behind it.
+    pub fn standing_in(&self) -> Piece {
+        self.piece("entropy", |block| match block.work {
+            Work::Encode { .. } => block.entropy_stage(),
+            Work::Decode { .. } => block.stages(),
+        })
     }
 }
 
@@ -281,7 +301,8 @@ impl Coder {
             Work::Decode { .. } => self.verifies && outcome.is_ok(),
         };
         let crc = if wanted { crc32c::crc32c(&block.buffers.raw) } else { 0 };
-        Finished { id, buffers: block.buffers, outcome, crc, side }
+        let Block { buffers, pipeline, .. } = block;
+        Finished { id, buffers, outcome, crc, side, pipeline }
     }
 }
 
@@ -291,7 +312,7 @@ fn unshared(buffer: Arc<Vec<u8>>) -> Vec<u8> {
 }
 
 fn assemble(split: &Split, parts: &[EncodedPart], buffers: &mut Buffers) -> Encoded {
-    let Buffers { raw, payload, streams, coded } = buffers;
+    let Buffers { raw, payload, streams, coded, .. } = buffers;
     payload.clear();
     payload.reserve_exact(raw.len() + PAYLOAD_SLACK);
     LzCoder::assemble(split, raw, streams, parts, coded, payload)

@@ -16,13 +16,17 @@ use super::{
     station::Station,
     task::BlockTask,
 };
-use crate::{sched::Forage, telemetry};
+use crate::{
+    sched::Forage,
+    telemetry::{self, Recorder},
+};
 
 /// A task of each kind, as the policy counts its cost.
 pub(crate) const WHOLE: Kind = Kind(0);
 pub(crate) const MODEL: Kind = Kind(1);
 pub(crate) const ENTROPY: Kind = Kind(2);
 pub(crate) const BEHIND: Kind = Kind(3);
+pub(crate) const LOAD: Kind = Kind(4);
 
 /// See the [module](self).
 #[derive(Default)]
@@ -64,7 +68,7 @@ impl Desk {
     /// Hands the entropy stage over, or gives it back to whoever asks: a strict job because every device has failed, any
     /// other also because the CPU is expected to be sooner, or the device takes no more.
     #[allow(clippy::result_large_err, reason = "the job comes back")]
-    pub fn hand_over(&self, job: Job, kind: Kind) -> Result<(), Job> {
+    pub fn hand_over(&self, job: Job, kind: Kind, recorder: &mut Recorder) -> Result<(), Job> {
         let Some(fleet) = self.fleet() else { return Err(job) };
         let bytes = job.work.raw_bytes() as u64;
         let mut job = job;
@@ -89,6 +93,11 @@ impl Desk {
                 Err(Refused::Disconnected(_)) => Sent::Disconnected,
             };
             fleet.policy().sent(device, telemetry::clock(), bytes, outcome);
+            match outcome {
+                Sent::Accepted => {}
+                Sent::Full => recorder.count(|stats| &mut stats.sends_full),
+                Sent::Disconnected => recorder.count(|stats| &mut stats.sends_disconnected),
+            }
             match sent {
                 Ok(()) => return Ok(()),
                 // Another device may do it; this one has been marked.
@@ -102,7 +111,7 @@ impl Desk {
     }
 
     /// What a worker that found no task may do: take back what waits for a device, or do as well what a late device has.
-    pub fn forage(&self) -> Forage<BlockTask> {
+    pub fn forage(&self, recorder: &mut Recorder) -> Forage<BlockTask> {
         let Some(fleet) = self.fleet() else { return Forage::Sleep(None) };
         let now = telemetry::clock();
         for station in &fleet.stations {
@@ -111,6 +120,7 @@ impl Desk {
             });
             if let Some(job) = reclaimed {
                 fleet.policy().withdrawn(station.index, job.work.raw_bytes() as u64);
+                recorder.count(|stats| &mut stats.reclaimed_blocks);
                 return Forage::Task(BlockTask::StandIn(job, Side::Cpu));
             }
         }
@@ -121,7 +131,7 @@ impl Desk {
         let draining = self.is_draining();
         let mut soonest: Option<u64> = None;
         for station in &fleet.stations {
-            let backup = station.back_up(|batch, bytes| {
+            let backup = station.back_up(false, |batch, bytes| {
                 match fleet.policy().hedges(
                     station.index,
                     batch,
@@ -147,6 +157,18 @@ impl Desk {
 }
 
 impl Fleet {
+    /// What a late device holds and others may do. It comes before anything new, as the window of blocks in flight closes
+    /// behind it.
+    pub fn rescue(&self, station: &Arc<Station>) -> Vec<BlockTask> {
+        let waiting = std::iter::from_fn(|| station.channel.withdraw(|_| true)).map(|job| {
+            self.policy().withdrawn(station.index, job.work.raw_bytes() as u64);
+            BlockTask::StandIn(job, Side::Cpu)
+        });
+        let in_flight = std::iter::from_fn(|| station.back_up(true, |_, _| true))
+            .map(|backup| BlockTask::Backup(backup, Arc::clone(station)));
+        waiting.chain(in_flight).collect()
+    }
+
     pub fn policy(&self) -> MutexGuard<'_, Policy> {
         self.policy.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -4,6 +4,7 @@
 //! every worker is busy with a long block.
 
 use std::{
+    cell::RefCell,
     io,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
@@ -12,21 +13,28 @@ use std::{
         mpsc,
     },
     thread::{self, JoinHandle},
+    time::Duration,
 };
 
 use super::{
-    accel::{Accelerator, Job, Load, Unload, Waker},
+    accel::{Accelerator, Arrival, Job, Load, Unload, Waker},
     block::{Finished, Side},
-    desk::{Desk, WHOLE},
-    policy::{DevicePrior, Policy},
+    desk::{Desk, Fleet, WHOLE},
+    policy::{
+        Policy,
+        memory::{self, Workload},
+    },
     station::{Loading, Station},
     submission::{Crew, Submission},
     task::BlockTask,
 };
 use crate::{
     sched::{Outcome, Scheduler, panic_message},
-    telemetry,
+    telemetry::{self, BatchSpan, Kind, Recorder, Row, Run},
 };
+
+/// How often a submission thread looks again whether a late device holds more that others may do.
+const LATE_POLL: Duration = Duration::from_millis(10);
 
 /// A submission thread. Dropping it drops what has not been submitted and ends the thread.
 pub(super) struct Device {
@@ -41,19 +49,26 @@ pub(super) struct Surroundings {
     pub desk: Arc<Desk>,
     pub workers: Arc<Scheduler<BlockTask>>,
     pub done: mpsc::Sender<Outcome<Finished>>,
+    pub run: Run,
 }
 
 impl Device {
     pub fn start(
-        accelerator: Box<dyn Accelerator>,
+        mut accelerator: Box<dyn Accelerator>,
         station: Arc<Station>,
         surroundings: Surroundings,
     ) -> io::Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
         let waker = accelerator.waker();
+        accelerator.measure(surroundings.run.is_on());
+        surroundings.run.name_device(station.index, &station.name);
+        let log = RefCell::new(Log {
+            recorder: surroundings.run.recorder(Row::Submission(station.index)),
+            batches: Vec::new(),
+        });
         let mut thread = Thread {
             submission: Submission::new(accelerator, Arc::clone(&station)),
-            hands: Hands { station, surroundings },
+            hands: Hands { station, surroundings, log },
             stop: Arc::clone(&stop),
         };
         let name = format!("ranvil-device-{}", thread.hands.station.index);
@@ -63,6 +78,14 @@ impl Device {
             }
         })?;
         Ok(Self { stop, waker, thread: Some(thread) })
+    }
+}
+
+/// Keeps what has been measured for the next run.
+pub(super) fn remember(workload: Workload, desk: &Desk) {
+    if let Some(fleet) = desk.fleet() {
+        let names: Vec<_> = fleet.stations.iter().map(|station| station.name.as_str()).collect();
+        memory::remember(workload, &names, fleet.policy().priors());
     }
 }
 
@@ -87,15 +110,35 @@ impl Thread {
         let desk = Arc::clone(&self.hands.surroundings.desk);
         let fleet = desk.fleet().expect("devices are started with the fleet");
         let mut scratch = None;
+        self.hands.log.get_mut().recorder.begin();
         while !self.stop.load(Relaxed) && !self.submission.is_lost() {
             let busy = self.submission.step(telemetry::clock(), fleet, &self.hands);
-            if busy || self.hands.surroundings.workers.help(&mut scratch) {
+            let recorder = &mut self.hands.log.get_mut().recorder;
+            if busy {
+                recorder.lap(Kind::Handoff);
                 continue;
             }
-            if let Err(error) = self.submission.accelerator.wait(None) {
+            if self.hands.surroundings.workers.help(&mut scratch, recorder) {
+                continue;
+            }
+            let patience = self.rescue(fleet);
+            let waited = self.submission.accelerator.wait(patience);
+            self.hands.log.get_mut().recorder.begin();
+            if let Err(error) = waited {
                 self.submission.fail(&error, fleet, &self.hands);
             }
         }
+    }
+
+    /// Gives the workers what the device is late with. Returns how long to wait until it may be.
+    fn rescue(&self, fleet: &Fleet) -> Option<Duration> {
+        let (station, now) = (&self.hands.station, telemetry::clock());
+        let late_at = fleet.policy().late_at(station.index, now)?;
+        if late_at > now {
+            return Some(Duration::from_nanos(late_at - now + 1));
+        }
+        fleet.rescue(station).into_iter().for_each(|task| self.hands.urgent(task));
+        Some(LATE_POLL)
     }
 }
 
@@ -103,6 +146,14 @@ impl Thread {
 struct Hands {
     station: Arc<Station>,
     surroundings: Surroundings,
+    log: RefCell<Log>,
+}
+
+/// What the thread records.
+struct Log {
+    recorder: Recorder,
+    /// The batches under way, by their slots.
+    batches: Vec<(usize, BatchSpan)>,
 }
 
 impl Hands {
@@ -141,6 +192,23 @@ impl Crew for Hands {
         (0..helpers).for_each(|_| workers.wake());
     }
 
+    fn planned(&self, slot: usize, blocks: usize) {
+        let Log { recorder, batches } = &mut *self.log.borrow_mut();
+        batches.push((slot, recorder.batch(&self.station.name, blocks)));
+    }
+
+    fn arrived(&self, arrival: &Arrival) {
+        let Log { recorder, batches } = &mut *self.log.borrow_mut();
+        batches.retain(|(slot, _)| *slot != arrival.slot);
+        recorder.arrived(self.station.index, &arrival.spans);
+    }
+
+    fn failed(&self) {
+        let Log { recorder, batches } = &mut *self.log.borrow_mut();
+        batches.clear();
+        recorder.count(|stats| &mut stats.device_failures);
+    }
+
     fn spare(&self, accept: &dyn Fn(&Job) -> bool) -> Option<Job> {
         let Surroundings { desk, workers, .. } = &self.surroundings;
         let fleet = desk.fleet()?;
@@ -162,6 +230,7 @@ impl Crew for Hands {
 pub(super) fn start_fleet(
     accelerators: Vec<Box<dyn Accelerator>>,
     workers: usize,
+    workload: Workload,
     surroundings: &Surroundings,
 ) -> io::Result<Vec<Device>> {
     let stations: Vec<_> = accelerators
@@ -169,8 +238,9 @@ pub(super) fn start_fleet(
         .enumerate()
         .map(|(index, accelerator)| Arc::new(Station::new(index, accelerator.as_ref())))
         .collect();
-    let priors = vec![DevicePrior::default(); stations.len()];
-    let policy = Policy::new(workers, &priors, &Default::default());
+    let names: Vec<_> = stations.iter().map(|station| station.name.as_str()).collect();
+    let (devices, cpu) = memory::recall(workload, &names);
+    let policy = Policy::new(workers, &devices, &cpu);
     surroundings.desk.set_fleet(stations.clone(), workers, policy);
     let pairs = accelerators.into_iter().zip(stations);
     pairs

@@ -27,6 +27,8 @@ mod device;
 mod order;
 mod policy;
 mod route;
+#[cfg(test)]
+mod sim;
 mod station;
 mod submission;
 mod task;
@@ -47,8 +49,9 @@ use self::{
     accel::{Accelerator, Job},
     budget::{Demand, Plan, Staging},
     desk::{Desk, MODEL, WHOLE},
-    device::{Device, Surroundings, start_fleet},
+    device::{Device, Surroundings, remember, start_fleet},
     order::Reorder,
+    policy::memory::Workload,
     route::{Devices, Opening},
     task::{BlockTask, Worker},
 };
@@ -63,6 +66,7 @@ use crate::{
     error::{Error, Result},
     format::BlockKind,
     sched::{self, Scheduler, panic_message},
+    telemetry::{Kind, Recorder, Row, Run},
 };
 
 /// Threads beyond this number are of no use to anybody, and each takes memory before it starts.
@@ -111,6 +115,11 @@ pub(crate) struct Engine {
     opening: Option<Opening>,
     began: Instant,
     pool: Option<Pool>,
+    run: Run,
+    /// For the caller's thread.
+    recorder: Recorder,
+    /// Bytes of all buffers, as they were found last, and of the devices' staging memory.
+    bytes: u64,
 }
 
 /// The threads, from the second block on.
@@ -119,14 +128,24 @@ struct Pool {
     devices: Vec<Device>,
     surroundings: Surroundings,
     done: Receiver<sched::Outcome<Finished>>,
+    workload: Workload,
 }
 
 impl Engine {
-    /// An engine that follows `route`.
+    /// An engine that follows `route`, in a run of its own.
     ///
     /// # Errors
     /// An impossible option or memory limit.
-    pub fn new(options: &Options, mut route: Route, config: Config) -> Result<Self> {
+    pub fn new(options: &Options, route: Route, config: Config) -> Result<Self> {
+        let what = if config.level.is_some() { "compress" } else { "decompress" };
+        Self::in_run(&Run::begin(options.telemetry.as_ref(), what), options, route, config)
+    }
+
+    /// The same, as a part of a run.
+    ///
+    /// # Errors
+    /// An impossible option or memory limit.
+    pub fn in_run(run: &Run, options: &Options, mut route: Route, config: Config) -> Result<Self> {
         let coder = Some(Coder::new(options.simd, config.verifies)?);
         let assignment = route.entropy(config.pipeline)?;
         let devices = std::mem::replace(&mut route.devices, Devices::None);
@@ -153,6 +172,9 @@ impl Engine {
             opening: None,
             began: Instant::now(),
             pool: None,
+            run: run.clone(),
+            recorder: run.recorder(Row::Caller),
+            bytes: 0,
         };
         if !devices.is_empty() {
             engine.start_devices(devices)?;
@@ -173,6 +195,11 @@ impl Engine {
     /// [`Error::InvalidOption`] if it does not.
     pub fn accepts(&self, pipeline: Pipeline) -> Result<()> {
         self.route.entropy(pipeline).map(drop)
+    }
+
+    /// For what the caller's thread does beside the engine.
+    pub fn recorder(&mut self) -> &mut Recorder {
+        &mut self.recorder
     }
 
     /// Bytes of the memory limit that the engine leaves to the caller.
@@ -199,6 +226,7 @@ impl Engine {
     pub fn release(&mut self, buffers: Buffers) {
         if self.sets > self.plan.sets {
             self.sets -= 1; // A device's staging has taken the place.
+            self.bytes -= buffers.found as u64;
         } else {
             self.spare.push(buffers);
         }
@@ -246,8 +274,10 @@ impl Engine {
     fn start_devices(&mut self, devices: Vec<Box<dyn Accelerator>>) -> Result<()> {
         devices.iter().for_each(|device| log::debug!("blocks go to {}", device.name()));
         let workers = self.plan.workers;
+        self.bytes += devices.iter().map(|device| device.staging_bytes()).sum::<u64>();
+        self.recorder.memory(self.bytes);
         let pool = self.pool();
-        pool.devices = start_fleet(devices, workers, &pool.surroundings)?;
+        pool.devices = start_fleet(devices, workers, pool.workload, &pool.surroundings)?;
         Ok(())
     }
 
@@ -263,16 +293,21 @@ impl Engine {
                 desk: Arc::clone(&own),
             };
             let own = Arc::clone(&desk);
-            let forage = move |_| own.forage();
-            let workers = Scheduler::new(self.plan.workers, worker, forage, sender.clone());
+            let forage = move |_, recorder: &mut Recorder| own.forage(recorder);
+            let run = self.run.clone();
+            let workers = Scheduler::new(self.plan.workers, worker, forage, &run, sender.clone());
             let workers = Arc::new(workers);
-            let surroundings = Surroundings { desk, workers, done: sender };
-            Pool { devices: Vec::new(), surroundings, done }
+            let surroundings = Surroundings { desk, workers, done: sender, run };
+            let workload = Workload { pipeline: self.config.pipeline, level: self.config.level };
+            Pool { devices: Vec::new(), surroundings, done, workload }
         })
     }
 
     /// Starts work on a block. Its buffers are from [`acquire`](Self::acquire).
-    pub fn submit(&mut self, block: Block) {
+    pub fn submit(&mut self, mut block: Block) {
+        self.recorder.begin();
+        self.recorder.submitted();
+        self.measure(&mut block.buffers);
         let id = self.submitted;
         self.submitted += 1;
         if self.in_flight() == 1 && self.pool.is_none() {
@@ -283,8 +318,28 @@ impl Engine {
         for (id, block) in lone.into_iter().chain([(id, block)]) {
             // The engine was made for such blocks.
             let assignment = self.route.entropy(block.pipeline).unwrap_or(Assignment::Cpu);
-            self.pool().place(id, block, assignment);
+            self.pool();
+            let pool = self.pool.as_ref().expect("just made");
+            pool.place(id, block, assignment, &mut self.recorder);
         }
+    }
+
+    /// Looks how large buffers have become.
+    fn measure(&mut self, buffers: &mut Buffers) {
+        if !self.run.is_on() {
+            return;
+        }
+        let bytes = buffers.bytes();
+        self.bytes = self.bytes + bytes as u64 - buffers.found as u64;
+        buffers.found = bytes;
+        self.recorder.memory(self.bytes);
+    }
+
+    /// A block has been through all its stages.
+    fn arrive(&mut self, mut block: Finished) {
+        self.measure(&mut block.buffers);
+        block.count(&mut self.recorder);
+        self.order.insert(block);
     }
 
     /// Says that no more blocks will be submitted before those in flight have come back.
@@ -313,12 +368,15 @@ impl Engine {
             }
             if let Some((id, block)) = self.lone.take_if(|_| wait) {
                 let coder = self.coder.as_mut().expect("no thread has been started");
-                let coded = catch_unwind(AssertUnwindSafe(|| coder.code(id, block)));
+                let recorder = &mut self.recorder;
+                recorder.begin();
+                let coded =
+                    catch_unwind(AssertUnwindSafe(|| task::code(id, block, coder, recorder)));
                 let block = coded.map_err(|panic| Error::Internal(panic_message(panic)))?;
-                self.order.insert(block);
+                self.arrive(block);
             } else {
                 match self.receive(wait) {
-                    Some(sched::Outcome::Finished(block)) => self.order.insert(block),
+                    Some(sched::Outcome::Finished(block)) => self.arrive(block),
                     Some(sched::Outcome::Panicked(message)) => {
                         return Err(Error::Internal(message));
                     }
@@ -355,9 +413,15 @@ impl Engine {
     }
 }
 
+impl Drop for Pool {
+    fn drop(&mut self) {
+        remember(self.workload, &self.surroundings.desk);
+    }
+}
+
 impl Pool {
     /// Routes a block. Only coded ones are worth a way to a device and back.
-    fn place(&self, id: u64, block: Block, assignment: Assignment) {
+    fn place(&self, id: u64, block: Block, assignment: Assignment, recorder: &mut Recorder) {
         let Surroundings { desk, workers, .. } = &self.surroundings;
         desk.set_draining(false);
         let trivial = match block.work {
@@ -372,15 +436,20 @@ impl Pool {
             Some(_) if block.pipeline.model().is_some() => {
                 (BlockTask::Prepare(id, block, strict), MODEL)
             }
-            Some(_) => match desk.hand_over(Job::whole(id, block, strict), WHOLE) {
-                Ok(()) => return,
-                Err(job) => (BlockTask::Either(job), WHOLE),
-            },
+            Some(_) => {
+                let sent = desk.hand_over(Job::whole(id, block, strict), WHOLE, recorder);
+                recorder.lap(Kind::Handoff);
+                match sent {
+                    Ok(()) => return,
+                    Err(job) => (BlockTask::Either(job), WHOLE),
+                }
+            }
         };
         if let Some(fleet) = desk.fleet() {
             fleet.policy().queued(kind, raw_size);
         }
         workers.spawn(task);
+        recorder.lap(Kind::Admin);
     }
 }
 

@@ -10,8 +10,10 @@ use std::{
 
 use super::{
     accel::{Accelerator, BatchLimit, Job, Load, Waker, Work},
+    block::Block,
     channel::{Channel, Refused},
 };
+use crate::telemetry::Piece;
 
 /// See the [module](self).
 pub(crate) struct Station {
@@ -42,6 +44,7 @@ struct Flight {
 pub(crate) struct Backup {
     pub id: u64,
     pub work: Work,
+    pub piece: Piece,
 }
 
 /// How far the loads of a batch are.
@@ -106,17 +109,19 @@ impl Station {
         flights.jobs.drain().map(|(_, flight)| flight.job).collect()
     }
 
-    /// Looks for a job in flight that nobody backs up, of the batch that will be last; `decide` sees its batch and raw
-    /// bytes.
-    pub fn back_up(&self, decide: impl FnOnce(u64, usize) -> bool) -> Option<Backup> {
+    /// Looks for a job in flight that nobody backs up; `decide` sees its batch and raw bytes. That is the one that would
+    /// arrive last, or if the device is `late` the oldest, for which the caller waits soonest.
+    pub fn back_up(&self, late: bool, decide: impl FnOnce(u64, usize) -> bool) -> Option<Backup> {
         let mut flights = self.flights();
         let open =
             flights.jobs.values_mut().filter(|flight| !flight.backed_up && !flight.job.strict);
-        let flight = open.max_by_key(|flight| (flight.batch, flight.job.id))?;
+        let age = |flight: &&mut Flight| (flight.batch, flight.job.id);
+        let flight = if late { open.min_by_key(age) } else { open.max_by_key(age) }?;
         let work = &flight.job.work;
         decide(flight.batch, work.raw_bytes()).then(|| {
             flight.backed_up = true;
-            Backup { id: flight.job.id, work: flight.job.work.again() }
+            let piece = flight.job.piece("backup", Block::entropy_stage);
+            Backup { id: flight.job.id, work: flight.job.work.again(), piece }
         })
     }
 }

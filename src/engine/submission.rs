@@ -22,8 +22,12 @@ pub(crate) trait Crew {
     fn spare(&self, accept: &dyn Fn(&Job) -> bool) -> Option<Job>;
     /// The device has begun a batch that the CPU may back up.
     fn started(&self) {}
+    /// A slot has been given a batch of so many blocks.
+    fn planned(&self, _slot: usize, _blocks: usize) {}
     /// A batch has arrived.
     fn arrived(&self, _arrival: &Arrival) {}
+    /// The device has failed.
+    fn failed(&self) {}
 }
 
 /// See the [module](self).
@@ -77,6 +81,7 @@ impl Submission {
         for batch in self.batches.iter_mut().filter(|batch| !batch.started) {
             if batch.loading.is_done() {
                 self.accelerator.start(batch.slot)?;
+                fleet.policy().loaded(self.station.index, batch.number, now);
                 (batch.started, busy) = (true, true);
                 if batch.shared {
                     crew.started();
@@ -116,6 +121,7 @@ impl Submission {
                 return Err(error);
             }
         };
+        crew.planned(planned.slot, batch.len());
         let number = self.next;
         self.next += 1;
         fleet.policy().started(self.station.index, number, now, raw_bytes as u64);
@@ -171,6 +177,7 @@ impl Submission {
     pub fn fail(&mut self, error: &DeviceError, fleet: &Fleet, crew: &dyn Crew) {
         self.lost = true;
         fleet.policy().failed(self.station.index);
+        crew.failed();
         let in_flight = self.station.ground();
         let waiting = self.station.channel.close();
         log::warn!(

@@ -3,14 +3,18 @@
 use std::sync::Arc;
 
 use super::{
-    accel::{Job, Load, Unload, Work},
-    block::{Block, Finished, Side},
+    accel::{Job, Load, Outcome, Unload, Work},
+    block::{self, Block, Finished, Side},
     coder::Coder,
-    desk::{BEHIND, Desk, ENTROPY, MODEL, WHOLE},
+    desk::{BEHIND, Desk, ENTROPY, LOAD, MODEL, WHOLE},
     policy::Kind,
     station::{Backup, Loading, Station},
 };
-use crate::{sched::Task, telemetry};
+use crate::{
+    error::BlockFault,
+    sched::Task,
+    telemetry::{self, Kind as Phase, Recorder},
+};
 
 /// A block, numbered, by the stage that comes next. With a device it goes from a worker to the device and back to a worker.
 pub(crate) enum BlockTask {
@@ -42,14 +46,13 @@ impl Task for BlockTask {
     type Scratch = Worker;
     type Output = Finished;
 
-    fn run(self, worker: usize, scratch: &mut Worker) -> Option<Finished> {
+    fn run(self, worker: usize, scratch: &mut Worker, recorder: &mut Recorder) -> Option<Finished> {
         let Worker { coder, desk } = scratch;
         let fleet = desk.fleet().filter(|fleet| worker < fleet.workers);
-        let (Some(fleet), Some((kind, bytes, queued))) = (fleet, self.cost()) else {
-            return self.perform(coder, desk);
-        };
+        let Some(fleet) = fleet else { return self.perform(coder, desk, recorder) };
+        let (kind, bytes, queued) = self.cost();
         fleet.policy().began(worker, telemetry::clock(), kind, bytes, queued);
-        let finished = self.perform(coder, desk);
+        let finished = self.perform(coder, desk, recorder);
         fleet.policy().ended(worker, telemetry::clock());
         finished
     }
@@ -57,57 +60,111 @@ impl Task for BlockTask {
 
 impl BlockTask {
     /// The kind of its cost, raw bytes, and whether it was announced when it was queued.
-    pub fn cost(&self) -> Option<(Kind, u64, bool)> {
-        Some(match self {
+    fn cost(&self) -> (Kind, u64, bool) {
+        match self {
             Self::All(_, block) => (WHOLE, block.raw_size() as u64, true),
             Self::Either(job) => (WHOLE, job.work.raw_bytes() as u64, true),
             Self::Prepare(_, block, _) => (MODEL, block.raw_size() as u64, true),
-            Self::Load(..) => return None,
+            Self::Load(job, ..) => (LOAD, job.work.raw_bytes() as u64, false),
             Self::StandIn(job, _) => (ENTROPY, job.work.raw_bytes() as u64, false),
             Self::Backup(backup, _) => (ENTROPY, backup.work.raw_bytes() as u64, false),
             Self::Complete(job, ..) => (BEHIND, job.work.raw_bytes() as u64, false),
-        })
+        }
     }
 
-    fn perform(self, coder: &mut Coder, desk: &Desk) -> Option<Finished> {
+    fn perform(self, coder: &mut Coder, desk: &Desk, recorder: &mut Recorder) -> Option<Finished> {
         match self {
-            Self::All(id, block) => Some(coder.code(id, block)),
-            Self::Either(job) => Some(coder.stand_in(job, Side::Cpu)),
-            Self::Prepare(id, block, strict) => match coder.prepare(id, block, strict) {
-                Ok(job) => match desk.hand_over(job, ENTROPY) {
-                    Ok(()) => None,
-                    Err(job) => Some(coder.stand_in(job, Side::Cpu)),
-                },
-                Err(finished) => Some(*finished),
-            },
-            Self::Load(job, load, loading, station) => {
-                let back = station.load(job, load, &loading)?;
-                Some(coder.stand_in(back, Side::Retried))
+            Self::All(id, block) => Some(code(id, block, coder, recorder)),
+            Self::Either(job) => Some(stand_in(job, Side::Cpu, coder, recorder)),
+            Self::Prepare(id, block, strict) => {
+                let piece = match block.work {
+                    block::Work::Encode { .. } => block.piece(id, "model", &[0]),
+                    block::Work::Decode { .. } => block.piece(id, "open", &[]),
+                };
+                let prepared =
+                    recorder.piece(Phase::Compute, piece, || coder.prepare(id, block, strict));
+                let job = match prepared {
+                    Ok(job) => job,
+                    Err(finished) => return Some(*finished),
+                };
+                let sent = desk.hand_over(job, ENTROPY, recorder);
+                recorder.lap(Phase::Handoff);
+                sent.err().map(|job| stand_in(job, Side::Cpu, coder, recorder))
             }
-            Self::StandIn(job, side) => Some(coder.stand_in(job, side)),
-            Self::Backup(backup, station) => back_up(backup, &station, coder),
-            Self::Complete(job, unload, station) => Some(complete(job, unload, &station, coder)),
+            Self::Load(job, load, loading, station) => {
+                let piece = job.piece("load", |_| &[]);
+                let back =
+                    recorder.piece(Phase::Handoff, piece, || station.load(job, load, &loading))?;
+                Some(stand_in(back, Side::Retried, coder, recorder))
+            }
+            Self::StandIn(job, side) => Some(stand_in(job, side, coder, recorder)),
+            Self::Backup(backup, station) => back_up(backup, &station, coder, recorder),
+            Self::Complete(job, unload, station) => {
+                Some(complete(job, unload, &station, coder, recorder))
+            }
         }
     }
 }
 
-fn complete(mut job: Job, unload: Unload, station: &Station, coder: &mut Coder) -> Finished {
-    let outcome = unload(&mut job.work);
-    (station.waker)(); // A slot may be free now.
+/// All stages of a block.
+pub(super) fn code(id: u64, block: Block, coder: &mut Coder, recorder: &mut Recorder) -> Finished {
+    let name = match block.work {
+        block::Work::Encode { .. } => "encode",
+        block::Work::Decode { .. } => "decode",
+    };
+    let piece = block.piece(id, name, block.stages());
+    recorder.piece(Phase::Compute, piece, || coder.code(id, block))
+}
+
+fn stand_in(job: Job, side: Side, coder: &mut Coder, recorder: &mut Recorder) -> Finished {
+    recorder.piece(Phase::Compute, job.standing_in(), || coder.stand_in(job, side))
+}
+
+fn complete(
+    mut job: Job,
+    unload: Unload,
+    station: &Station,
+    coder: &mut Coder,
+    recorder: &mut Recorder,
+) -> Finished {
+    let outcome = recorder.piece(Phase::Handoff, job.piece("unload", |_| &[]), || {
+        let outcome = unload(&mut job.work);
+        (station.waker)(); // A slot may be free now.
+        outcome
+    });
     match (&job.work, outcome) {
         // Encoding does not fail on a device that works.
         (Work::Encode { .. }, Err(fault)) => {
             log::warn!("{} could not encode a block ({fault})", station.name);
-            coder.stand_in(job, Side::Retried)
+            stand_in(job, Side::Retried, coder, recorder)
         }
-        (_, outcome) => coder.complete(job, outcome, Side::Device),
+        (_, outcome) => finish(job, outcome, Side::Device, coder, recorder),
     }
 }
 
 /// The entropy stage on a copy of its output; `None` if the device is faster after all.
-fn back_up(mut backup: Backup, station: &Station, coder: &mut Coder) -> Option<Finished> {
-    let outcome = coder.code_parts(&mut backup.work);
+fn back_up(
+    mut backup: Backup,
+    station: &Station,
+    coder: &mut Coder,
+    recorder: &mut Recorder,
+) -> Option<Finished> {
+    recorder.count(|stats| &mut stats.hedged_blocks);
+    let outcome =
+        recorder.piece(Phase::Compute, backup.piece, || coder.code_parts(&mut backup.work));
     let mut job = station.claim(backup.id)?;
     job.work = backup.work;
-    Some(coder.complete(job, outcome, Side::Cpu))
+    Some(finish(job, outcome, Side::Cpu, coder, recorder))
+}
+
+/// What comes behind the entropy stage.
+fn finish(
+    job: Job,
+    outcome: Result<Outcome, BlockFault>,
+    side: Side,
+    coder: &Coder,
+    recorder: &mut Recorder,
+) -> Finished {
+    let piece = job.piece("finish", Block::rebuilding);
+    recorder.piece(Phase::Compute, piece, || coder.complete(job, outcome, side))
 }

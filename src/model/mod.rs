@@ -9,6 +9,8 @@ pub mod lzseq;
 pub mod parse;
 mod parts;
 mod simd;
+#[doc(hidden)]
+pub mod stages;
 pub mod streams;
 #[cfg(test)]
 mod tests;

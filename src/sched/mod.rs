@@ -10,6 +10,7 @@
 //! panic; unless it has handed its work on to somebody who will. So whoever counts what was begun and the messages
 //! never waits in vain.
 
+mod count;
 mod sleep;
 mod sync;
 #[cfg(test)]
@@ -30,7 +31,9 @@ use std::{
 
 use crossbeam_deque::{Injector, Steal, Stealer, Worker};
 
+pub use self::count::spawn_and_retire;
 use self::sleep::Sleep;
+use crate::telemetry::{Kind, Recorder, Row, Run};
 
 /// Tasks that a worker takes from the injector at once: few, so that blocks finish roughly in order.
 const TAKE: usize = 2;
@@ -43,8 +46,14 @@ pub(crate) trait Task: Send + Sized + 'static {
     type Output: Send + 'static;
 
     /// Does it, on the worker of this index; threads that are none of the workers all bear the index behind the last
-    /// worker's. `None` if somebody else goes on with the work.
-    fn run(self, worker: usize, scratch: &mut Self::Scratch) -> Option<Self::Output>;
+    /// worker's. `None` if somebody else goes on with the work. The recorder's phase began with the task; what the task
+    /// leaves unrecorded is administration.
+    fn run(
+        self,
+        worker: usize,
+        scratch: &mut Self::Scratch,
+        recorder: &mut Recorder,
+    ) -> Option<Self::Output>;
 }
 
 /// What became of a task.
@@ -80,9 +89,12 @@ struct Shared<T: Task> {
     stealers: Vec<Stealer<T>>,
     sleep: Sleep,
     new_scratch: Box<dyn Fn(usize) -> T::Scratch + Send + Sync>,
-    forage: Box<dyn Fn(usize) -> Forage<T> + Send + Sync>,
+    forage: Box<ForageFn<T>>,
+    run: Run,
     done: Sender<Outcome<T::Output>>,
 }
+
+type ForageFn<T> = dyn Fn(usize, &mut Recorder) -> Forage<T> + Send + Sync;
 
 /// The threads, and the deques of those not started yet.
 struct Crew<T: Task> {
@@ -96,7 +108,8 @@ impl<T: Task> Scheduler<T> {
     pub fn new(
         threads: usize,
         new_scratch: impl Fn(usize) -> T::Scratch + Send + Sync + 'static,
-        forage: impl Fn(usize) -> Forage<T> + Send + Sync + 'static,
+        forage: impl Fn(usize, &mut Recorder) -> Forage<T> + Send + Sync + 'static,
+        run: &Run,
         done: Sender<Outcome<T::Output>>,
     ) -> Self {
         let dormant: Vec<_> = (0..threads.max(1)).map(|_| Worker::new_fifo()).collect();
@@ -108,6 +121,7 @@ impl<T: Task> Scheduler<T> {
             sleep: Sleep::new(),
             new_scratch: Box::new(new_scratch),
             forage: Box::new(forage),
+            run: run.clone(),
             done,
         };
         Self {
@@ -140,9 +154,10 @@ impl<T: Task> Scheduler<T> {
 
     /// Runs an urgent task on the calling thread, if there is one.
     #[allow(dead_code, reason = "for the engine's devices")]
-    pub fn help(&self, scratch: &mut Option<T::Scratch>) -> bool {
+    pub fn help(&self, scratch: &mut Option<T::Scratch>, recorder: &mut Recorder) -> bool {
         let task = until_settled(|| self.shared.urgent.steal());
-        task.map(|task| self.shared.run(task, self.shared.stealers.len(), scratch)).is_some()
+        let index = self.shared.stealers.len();
+        task.map(|task| self.shared.run_task(task, index, scratch, recorder)).is_some()
     }
 
     /// How many tasks wait that no worker has taken, urgent ones aside.
@@ -167,7 +182,7 @@ impl<T: Task> Scheduler<T> {
         }
         for task in waiting {
             shared.passed_over.push(task);
-            shared.sleep.wake_one(); // A worker that looked around meanwhile has missed it.
+            self.rouse(self.queued()); // Whoever looked around meanwhile has missed it.
         }
         taken
     }
@@ -219,8 +234,10 @@ impl<T: Task> Drop for Scheduler<T> {
 impl<T: Task> Shared<T> {
     fn work(&self, index: usize, local: &Worker<T>) {
         let mut scratch = None;
-        while let Some(task) = self.next(index, local) {
-            if !self.run(task, index, &mut scratch) {
+        let mut recorder = self.run.recorder(Row::Worker(index));
+        while let Some(task) = self.next(index, local, &mut recorder) {
+            recorder.lap(Kind::Admin);
+            if !self.run_task(task, index, &mut scratch, &mut recorder) {
                 return;
             }
         }
@@ -229,16 +246,24 @@ impl<T: Task> Shared<T> {
     /// Runs what waits on the calling thread.
     fn drain(&self) {
         let mut scratch = None;
+        let mut recorder = self.run.recorder(Row::Caller);
         let queues = [&self.urgent, &self.passed_over, &self.injector];
         while let Some(task) = queues.iter().find_map(|queue| until_settled(|| queue.steal())) {
-            self.run(task, self.stealers.len(), &mut scratch);
+            self.run_task(task, self.stealers.len(), &mut scratch, &mut recorder);
         }
     }
 
     /// Runs a task and sends its message. False if nobody waits any more.
-    fn run(&self, task: T, worker: usize, scratch: &mut Option<T::Scratch>) -> bool {
+    fn run_task(
+        &self,
+        task: T,
+        worker: usize,
+        scratch: &mut Option<T::Scratch>,
+        recorder: &mut Recorder,
+    ) -> bool {
         let outcome = catch_unwind(AssertUnwindSafe(|| {
-            task.run(worker, scratch.get_or_insert_with(|| (self.new_scratch)(worker)))
+            let scratch = scratch.get_or_insert_with(|| (self.new_scratch)(worker));
+            task.run(worker, scratch, recorder)
         }));
         let message = match outcome {
             Ok(Some(output)) => Outcome::Finished(output),
@@ -252,7 +277,7 @@ impl<T: Task> Shared<T> {
     }
 
     /// The next task; sleeps while there is none. `None` when the scheduler stops.
-    fn next(&self, index: usize, local: &Worker<T>) -> Option<T> {
+    fn next(&self, index: usize, local: &Worker<T>, recorder: &mut Recorder) -> Option<T> {
         loop {
             if self.sleep.is_stopped() {
                 return None;
@@ -264,9 +289,13 @@ impl<T: Task> Shared<T> {
             if let Some(task) = self.find(index, local) {
                 return Some(task);
             }
-            match self.forage(index) {
+            match self.forage(index, recorder) {
                 Forage::Task(task) => return Some(task),
-                Forage::Sleep(limit) => drowsy.sleep(limit),
+                Forage::Sleep(limit) => {
+                    recorder.lap(Kind::Admin);
+                    drowsy.sleep(limit);
+                    recorder.lap(Kind::Wait);
+                }
             }
         }
     }
@@ -294,8 +323,8 @@ impl<T: Task> Shared<T> {
         Some(task)
     }
 
-    fn forage(&self, index: usize) -> Forage<T> {
-        catch_unwind(AssertUnwindSafe(|| (self.forage)(index))).unwrap_or_else(|panic| {
+    fn forage(&self, index: usize, recorder: &mut Recorder) -> Forage<T> {
+        catch_unwind(AssertUnwindSafe(|| (self.forage)(index, recorder))).unwrap_or_else(|panic| {
             // Who does not wait any more drops the scheduler.
             let _ = self.done.send(Outcome::Panicked(panic_message(panic)));
             Forage::Sleep(None)

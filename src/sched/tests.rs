@@ -10,6 +10,7 @@ use std::{
 };
 
 use super::{Forage, Outcome, Scheduler, Task};
+use crate::telemetry::{Recorder, Row, Run};
 
 enum Job {
     /// Is handed on to nobody.
@@ -25,7 +26,7 @@ impl Task for Job {
     type Scratch = u64;
     type Output = Output;
 
-    fn run(self, _worker: usize, scratch: &mut u64) -> Option<Output> {
+    fn run(self, _worker: usize, scratch: &mut u64, _: &mut Recorder) -> Option<Output> {
         *scratch += 1;
         let value = match self {
             Job::Vanish => return None,
@@ -49,7 +50,12 @@ type Output = (u64, ThreadId, u64);
 
 fn scheduler(threads: usize) -> (Scheduler<Job>, Receiver<Outcome<Output>>) {
     let (sender, receiver) = mpsc::channel();
-    (Scheduler::new(threads, |_| 0, |_| Forage::Sleep(None), sender), receiver)
+    let forage = |_, _: &mut Recorder| Forage::Sleep(None);
+    (Scheduler::new(threads, |_| 0, forage, &run(), sender), receiver)
+}
+
+fn run() -> Run {
+    Run::begin(None, "test")
 }
 
 fn output(outcome: Outcome<Output>) -> Output {
@@ -78,7 +84,7 @@ fn every_task_runs_once_however_they_arrive() {
     for threads in [1, 2, 8] {
         let (scheduler, receiver) = scheduler(threads);
         // Bursts with pauses in between, so that workers fall asleep and are woken again and again.
-        for burst in 0..2000u64 {
+        for burst in 0..scaled(2000) as u64 {
             let count = burst % 7;
             for n in 0..count {
                 scheduler.spawn(Job::Double(n));
@@ -132,7 +138,7 @@ fn a_panic_is_reported_and_the_worker_goes_on_with_fresh_scratch() {
 fn dropping_drops_what_has_not_begun() {
     let (scheduler, receiver) = scheduler(2);
     let begun = Arc::new(AtomicUsize::new(0));
-    for _ in 0..1000 {
+    for _ in 0..scaled(1000) {
         scheduler.spawn(Job::Slow(Arc::clone(&begun)));
     }
     drop(scheduler);
@@ -144,7 +150,7 @@ fn dropping_drops_what_has_not_begun() {
 #[test]
 fn stopping_misses_no_worker_that_is_falling_asleep() {
     // Each round ends just when the workers find nothing more to do.
-    for round in 0..3000 {
+    for round in 0..scaled(3000) as u64 {
         let (scheduler, receiver) = scheduler(2);
         for n in 0..1 + round % 3 {
             scheduler.spawn(Job::Double(n));
@@ -179,7 +185,7 @@ impl Task for Call {
     type Scratch = usize;
     type Output = usize;
 
-    fn run(self, worker: usize, scratch: &mut usize) -> Option<usize> {
+    fn run(self, worker: usize, scratch: &mut usize, _: &mut Recorder) -> Option<usize> {
         assert_eq!(*scratch, worker, "the scratch was made for this worker");
         (self.0)();
         Some(worker)
@@ -191,7 +197,8 @@ fn callers(
     forage: impl Fn(usize) -> Forage<Call> + Send + Sync + 'static,
 ) -> (Scheduler<Call>, Receiver<Outcome<usize>>) {
     let (sender, receiver) = mpsc::channel();
-    (Scheduler::new(threads, |worker| worker, forage, sender), receiver)
+    let forage = move |worker, _: &mut Recorder| forage(worker);
+    (Scheduler::new(threads, |worker| worker, forage, &run(), sender), receiver)
 }
 
 fn finished(outcome: Outcome<usize>) -> usize {
@@ -241,12 +248,12 @@ fn another_thread_helps_with_urgent_tasks_only() {
     scheduler.spawn(Call::new(|| {}));
     scheduler.spawn_urgent(Call::new(|| {}));
     scheduler.spawn_urgent(Call::new(|| panic!("and that is no harm")));
-    let mut scratch = None;
-    assert!(scheduler.help(&mut scratch));
+    let (mut scratch, mut recorder) = (None, run().recorder(Row::Caller));
+    assert!(scheduler.help(&mut scratch, &mut recorder));
     assert_eq!((finished(done.try_recv().unwrap()), scratch), (1, Some(1)));
-    assert!(scheduler.help(&mut scratch));
+    assert!(scheduler.help(&mut scratch, &mut recorder));
     assert!(matches!(done.try_recv().unwrap(), Outcome::Panicked(_)));
-    assert!(!scheduler.help(&mut scratch));
+    assert!(!scheduler.help(&mut scratch, &mut recorder));
     drop(release);
     (0..2).for_each(|_| assert_eq!(finished(done.recv().unwrap()), 0));
 }
@@ -257,8 +264,8 @@ fn who_takes_queued_tasks_loses_none() {
     let barrier = Arc::new(Barrier::new(2));
     scheduler.spawn(Job::Meet(Arc::clone(&barrier)));
     (0..6).for_each(|n| scheduler.spawn(Job::Double(n)));
-    while scheduler.queued() > 5 {
-        thread::yield_now(); // The worker takes the first, and maybe another with it.
+    while scheduler.queued() > 6 {
+        thread::yield_now(); // The worker takes the first, and another with it if that is there already.
     }
     let wanted = |wanted| move |job: &Job| matches!(job, Job::Double(n) if *n == wanted);
     assert!(scheduler.take_queued(wanted(9)).is_none());
@@ -282,7 +289,7 @@ fn tasks_that_were_passed_over_wake_the_workers() {
                 assert!(scheduler.take_queued(|_| false).is_none());
             }
         });
-        for n in 0..2000 {
+        for n in 0..scaled(2000) as u64 {
             scheduler.spawn(Job::Double(n));
             assert_eq!(output(receiver.recv().unwrap()).0, 2 * n);
         }
@@ -304,7 +311,7 @@ fn idle_workers_forage() {
             }
         }
     });
-    for _ in 0..2000 {
+    for _ in 0..scaled(2000) {
         *things.lock().unwrap() += 1;
         scheduler.wake();
         finished(done.recv().unwrap());
@@ -348,7 +355,7 @@ fn tasks_spawn_tasks_and_the_last_one_ends_the_scheduler() {
             }
         })
     }
-    for round in 0..200 {
+    for round in 0..scaled(200) {
         let (scheduler, done) = callers(1 + round % 3, |_| Forage::Sleep(None));
         let scheduler = Arc::new(scheduler);
         scheduler.spawn(grow(Arc::clone(&scheduler), 5));
@@ -356,4 +363,61 @@ fn tasks_spawn_tasks_and_the_last_one_ends_the_scheduler() {
         // A task that drops the scheduler ends it before it has sent its message, but not without sending it.
         assert_eq!(done.iter().map(finished).count(), 63);
     }
+}
+
+#[test]
+fn many_short_tasks_in_many_pools() {
+    // Two threads bring tasks, a third takes some away, workers forage; now and then all of it is dropped midway.
+    for round in 0..scaled(300) {
+        let wild = Arc::new(AtomicUsize::new(0));
+        let store = Arc::clone(&wild);
+        let (scheduler, done) = callers(1 + round % 4, move |_| {
+            let some = |count: usize| count.checked_sub(1);
+            match store.fetch_update(Ordering::Relaxed, Ordering::Relaxed, some) {
+                Ok(_) => Forage::Task(Call::new(|| {})),
+                Err(_) => Forage::Sleep((round % 2 == 0).then_some(Duration::from_micros(50))),
+            }
+        });
+        let each = scaled(400);
+        let received = thread::scope(|scope| {
+            for urgent in [false, true] {
+                let (scheduler, wild) = (&scheduler, &wild);
+                scope.spawn(move || {
+                    for n in 0..each {
+                        match (n % 8, urgent) {
+                            (0, _) => {
+                                wild.fetch_add(1, Ordering::Relaxed);
+                                scheduler.wake();
+                            }
+                            (_, true) => scheduler.spawn_urgent(Call::new(|| {})),
+                            (_, false) => scheduler.spawn(Call::new(|| {})),
+                        }
+                        if n % 32 == 0 {
+                            thread::sleep(Duration::from_micros(20)); // The workers fall asleep.
+                        }
+                    }
+                });
+            }
+            scope.spawn(|| {
+                let mut scratch = None;
+                for n in 0..each {
+                    if let Some(task) = scheduler.take_queued(|_| n % 3 == 0) {
+                        scheduler.spawn_urgent(task);
+                    }
+                    scheduler.help(&mut scratch, &mut run().recorder(Row::Caller));
+                }
+            });
+            let wanted = if round % 5 == 0 { each } else { 2 * each };
+            done.iter().take(wanted).map(finished).count()
+        });
+        drop(scheduler);
+        let rest = done.try_iter().map(finished).count();
+        assert!(received + rest <= 2 * each);
+        assert!(round % 5 == 0 || received == 2 * each);
+    }
+}
+
+/// Fewer under Miri, which is slow.
+fn scaled(count: usize) -> usize {
+    if cfg!(miri) { count.div_ceil(50) } else { count }
 }

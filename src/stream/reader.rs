@@ -13,6 +13,7 @@ use crate::{
     error::{BlockFault, Error, Result},
     format::{FrameHeader, FrameReader, RECORD_HEADER_SIZE},
     stream::{Failure, Input, Start},
+    telemetry::{Kind, Piece, Run},
 };
 
 /// Small structures and blocks are read together in pieces of this size; larger payloads are read directly.
@@ -42,6 +43,7 @@ pub struct Decompressor<R> {
     options: Options,
     /// The route until the first engine takes it: an explicit device is opened before anything is read.
     route: Option<Route>,
+    run: Run,
     /// Made for the first frame, and anew for one that it does not [fit](Engine::fits).
     engine: Option<Engine>,
     state: State,
@@ -96,6 +98,7 @@ impl<R: Read> Decompressor<R> {
             input: Input::new(BufReader::with_capacity(PIECE, inner), 0),
             options: options.clone(),
             route: Some(route),
+            run: Run::begin(options.telemetry.as_ref(), "decompress"),
             engine: None,
             state: State::Between,
             pending: VecDeque::new(),
@@ -186,7 +189,7 @@ impl<R: Read> Decompressor<R> {
             verifies: self.options.verify,
             reserve: 0,
         };
-        let mut engine = Engine::new(&self.options, route, config)?;
+        let mut engine = Engine::in_run(&self.run, &self.options, route, config)?;
         engine.expect_content(frame.header().content_size.unwrap_or(0), 0)?;
         self.engine = Some(engine);
         Ok(())
@@ -200,6 +203,7 @@ impl<R: Read> Decompressor<R> {
         engine.check_cancelled()?;
         let Some(mut buffers) = engine.acquire() else { return Ok(false) };
         let (number, offset) = (frame.blocks(), frame.position());
+        engine.recorder().begin();
         let bytes = self.input.read_array::<RECORD_HEADER_SIZE>("a block header")?;
         let Some(block) = frame.record(&bytes)? else {
             engine.release(buffers);
@@ -210,6 +214,9 @@ impl<R: Read> Decompressor<R> {
         let limit = self.options.output_limit;
         self.announced = add_within(self.announced, u64::from(block.raw_size), limit)?;
         self.input.read_payload(&mut buffers.payload, &block, number, offset)?;
+        let bytes = u64::from(block.coded_size);
+        let piece = Piece { name: "read", stages: &[], block: number, bytes };
+        engine.recorder().lap_piece(Kind::Other, piece);
         // What has no announced end is expected to go on for as long again.
         let expected = content_size.unwrap_or(self.announced.saturating_mul(2));
         engine.expect_content(expected, self.announced)?;

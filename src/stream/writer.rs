@@ -11,6 +11,7 @@ use crate::{
     error::{Error, Result},
     format::{BlockHeader, BlockKind, FrameHeader, FrameWriter, IndexEntry, entry, padding},
     stream::{Failure, output::Output},
+    telemetry::{Kind, Piece},
 };
 
 /// Compresses what is written to it into one frame.
@@ -199,6 +200,7 @@ impl<W: Write> Compressor<W> {
     }
 
     fn write_block(&mut self, block: Finished) -> Result<()> {
+        self.engine.recorder().begin();
         self.write_header()?;
         let Ok(encoded) = block.outcome else {
             return Err(Error::Internal("a block was not encoded".to_owned()));
@@ -219,6 +221,9 @@ impl<W: Write> Compressor<W> {
             self.check_index((self.index.len() / IndexEntry::SIZE) as u64 + 1)?;
             self.index.extend_from_slice(&entry(&header).encode());
         }
+        let bytes = u64::from(header.coded_size);
+        let piece = Piece { name: "write", stages: &[], block: self.progress.blocks, bytes };
+        self.engine.recorder().lap_piece(Kind::Other, piece);
         self.progress.blocks += 1;
         self.progress.raw_bytes += u64::from(header.raw_size);
         self.progress.device_blocks += u64::from(block.side == Side::Device);

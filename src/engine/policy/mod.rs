@@ -71,6 +71,7 @@ pub(crate) enum Hedge {
     Now,
     /// Ask again then, in nanoseconds of the same clock.
     At(u64),
+    /// It is not in flight any more.
     Never,
 }
 
@@ -269,6 +270,12 @@ impl Policy {
         self.devices.iter().position(|device| !device.failed && late(device))
     }
 
+    /// When a device will be late if nothing arrives; `None` while it has nothing.
+    pub fn late_at(&self, device: usize, now: u64) -> Option<u64> {
+        let device = self.devices.get(device).filter(|device| !device.failed)?;
+        self.late_in(device, now).map(|left| now.saturating_add_signed(left as i64))
+    }
+
     fn late_in(&self, device: &DeviceQueue, now: u64) -> Option<f64> {
         device.late_in(now, |bytes| self.crew.cost(ENTROPY, bytes).unwrap_or(HALF_LIFE))
     }
@@ -290,6 +297,9 @@ impl Policy {
         draining: bool,
     ) -> Hedge {
         let queue = &self.devices[device];
+        if !queue.has(batch) {
+            return Hedge::Never;
+        }
         let cost = self.crew.cost(kind, bytes).unwrap_or(HALF_LIFE);
         let late_in = self.late_in(queue, now).unwrap_or(0.0);
         let is_sooner = || {

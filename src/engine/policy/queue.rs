@@ -12,7 +12,7 @@ use super::{
 const PROBE: u32 = 2;
 
 /// A batch is late when it has taken longer than expected by this share.
-const OVERDUE: f64 = 0.5;
+const OVERDUE: f64 = 0.25;
 
 pub(super) struct DeviceQueue {
     measured: DevicePrior,
@@ -98,6 +98,11 @@ impl DeviceQueue {
         let alone = batch.started >= self.last_arrival.saturating_sub(latency);
         let since = if alone { batch.started } else { self.last_arrival };
         self.measured.learn(alone, batch.bytes, now.saturating_sub(since));
+    }
+
+    /// Whether a batch is in flight.
+    pub fn has(&self, number: u64) -> bool {
+        self.in_flight.iter().any(|batch| batch.number == number)
     }
 
     pub fn fail(&mut self) {

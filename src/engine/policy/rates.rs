@@ -9,6 +9,9 @@ const CPU_DECAY: f64 = 15.0 / 16.0;
 const DEVICE_DECAY: f64 = 0.75;
 /// The share of its weight with which an earlier run's estimate enters a run: a few own measurements outweigh it.
 const PRIOR_WEIGHT: f64 = 0.25;
+/// Below this weight a device's measurements are forgotten: one that several runs left alone, because it was slow once, is
+/// probed again.
+const FORGOTTEN: f64 = 0.01;
 /// Weight of the assumption that half of what a batch costs is not for its bytes, until batches of several sizes say
 /// otherwise.
 const RIDGE: f64 = 0.01;
@@ -135,7 +138,7 @@ impl Fit {
     /// The constant and the slope, neither negative. As long as all batches are of one size either has half: the
     /// constant is pulled to half of the mean a little (ridge regression).
     fn solve(&self) -> Option<(f64, f64)> {
-        if self.bytes2 <= 0.0 {
+        if self.weight < FORGOTTEN || self.bytes2 <= 0.0 {
             return None;
         }
         let determinant = self.weight * (1.0 + RIDGE) * self.bytes2 - self.bytes * self.bytes;
@@ -182,6 +185,15 @@ mod tests {
         {
             assert!((found / real - 1.0).abs() < 0.05, "{service:?}");
         }
+    }
+
+    #[test]
+    fn a_device_that_nobody_has_used_for_long_is_unknown_again() {
+        let mut device = DevicePrior::default();
+        (0..100).for_each(|_| device.learn(true, 1000, 5000));
+        let runs = std::iter::successors(Some(device), |device| Some(device.aged()));
+        let known = runs.take_while(|device| device.service().is_some()).take(100).count();
+        assert!((3..10).contains(&known), "{known} runs");
     }
 
     #[test]

@@ -53,6 +53,8 @@ pub(crate) struct Seen {
 }
 
 pub(crate) struct Fake {
+    /// No two have the same, as a later run remembers how fast a device was.
+    name: String,
     coder: Coder,
     trouble: Trouble,
     batch: usize,
@@ -76,7 +78,9 @@ struct Batch {
 impl Fake {
     pub fn new(trouble: Trouble, batch: usize, slots: usize) -> (Self, Arc<Seen>) {
         let seen = Arc::new(Seen::default());
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
         let fake = Self {
+            name: format!("fake {}", COUNT.fetch_add(1, Relaxed)),
             coder: Coder::new(Simd::Scalar, true).unwrap(),
             trouble,
             batch,
@@ -127,7 +131,7 @@ fn unload(from: Work, to: &mut Work) {
 
 impl Accelerator for Fake {
     fn name(&self) -> &str {
-        "fake"
+        &self.name
     }
 
     fn batch_limit(&self) -> BatchLimit {

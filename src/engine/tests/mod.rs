@@ -254,8 +254,8 @@ fn beside_the_cpu_a_device_gets_what_it_has_room_for() {
     let mut engine = Engine::new(&options(), shared(vec![fake]), CONFIG).unwrap();
     let [cpu, device, retried] = run(&mut engine, 400);
     assert_eq!((cpu + device, retried), (400, 0));
-    assert!(device <= seen.jobs.load(Relaxed) as u64);
-    assert!(device > 0 && cpu > 0, "{cpu} on the CPU, {device} on the device");
+    let given = seen.jobs.load(Relaxed) as u64;
+    assert!(device <= given && given > 0 && cpu > 0, "{cpu} on the CPU, {device} of {given} there");
 }
 
 /// Each channel takes two blocks: the others are refused, and lost is none of them.
@@ -284,7 +284,8 @@ fn a_full_channel_sends_a_shared_block_to_the_cpu_and_keeps_a_strict_one() {
 #[test]
 fn several_devices_share_the_blocks_and_one_may_fail() {
     for trouble in [Trouble::None, Trouble::Slow(1), Trouble::LoseAt(3), Trouble::RefusePlan(0)] {
-        for route in [strict_list, shared] {
+        for strict in [true, false] {
+            let route = if strict { strict_list } else { shared };
             let (first, _) = Fake::new(Trouble::Slow(1), 2, 2);
             let (second, seen) = Fake::new(trouble, 3, 2);
             let mut engine = Engine::new(&options(), route(vec![first, second]), CONFIG).unwrap();
@@ -292,7 +293,8 @@ fn several_devices_share_the_blocks_and_one_may_fail() {
             assert_eq!(sides.iter().sum::<u64>(), 100);
             let fails = matches!(trouble, Trouble::LoseAt(_) | Trouble::RefusePlan(_));
             assert!(fails || sides[2] == 0, "{trouble:?}: {sides:?}");
-            assert!(seen.batches.load(Relaxed) > 0, "the second one is used");
+            // Beside the CPU it depends on their speeds.
+            assert!(!strict || seen.batches.load(Relaxed) > 0, "the second one is used");
         }
     }
 }

@@ -2,13 +2,13 @@
 
 use std::{ffi::OsStr, path::PathBuf};
 
-use clap::{CommandFactory, Parser, ValueEnum, error::ErrorKind, value_parser};
-use ranvil::{DeviceSelector, Options, Pipeline, SegmentProfile};
+use clap::{CommandFactory, Parser, ValueEnum, error::ErrorKind};
 
 use crate::{
+    bench::BenchArgs,
+    flags::{self, Choice, Format, Resources, Telemetry},
     generate,
-    level::{Level, refuse_two_digits},
-    size,
+    level::refuse_two_digits,
 };
 
 /// Compress or restore files, on the CPU or on any Vulkan GPU.
@@ -79,43 +79,13 @@ pub struct Args {
     pub rm: bool,
 
     #[command(flatten)]
-    pub level: Level,
+    pub format: Format,
 
-    /// What finds repetition and what codes the rest; without a NAME, a list of them [default: lzseqr]
-    #[arg(long, value_name = "NAME", num_args = 0..=1, default_missing_value = LIST, value_parser = pipelines(), help_heading = "Format")]
-    pub pipeline: Option<Choice>,
+    #[command(flatten)]
+    pub resources: Resources,
 
-    /// Block size in bytes: a power of two from 4K to 4M [default: 1M]
-    ///
-    /// Larger blocks come out smaller; blocks are coded at once on several threads and can be restored one by one.
-    /// The pipelines stored, rans, fse and huff take 1M at most, and 256K by default.
-    #[arg(long, value_name = "SIZE", value_parser = parse_block_size, help_heading = "Format")]
-    pub block_size: Option<usize>,
-
-    /// Segment length: long for throughput, 4 KiB for latency [default: throughput]
-    #[arg(long, value_name = "PROFILE", help_heading = "Format")]
-    pub segment: Option<Segment>,
-
-    /// Logarithm of the coding table's size [default: chosen for each block]
-    ///
-    /// 8 to 12 for the pipeline rans, 5 to 12 for fse, and 1 to 12, the longest code, for huff; the others take none.
-    #[arg(long, value_name = "LOG", value_parser = value_parser!(u8).range(1..=12), help_heading = "Format")]
-    pub table_log: Option<u8>,
-
-    /// CPU threads; 0 is as many as the machine runs at once
-    #[arg(short = 'T', long, value_name = "N", default_value_t = 0, value_parser = value_parser!(u16).range(..=1024), help_heading = "Resources")]
-    pub threads: u16,
-
-    /// Host memory for blocks in flight [default: 256M]
-    #[arg(short = 'M', long, value_name = "SIZE", value_parser = size::parse, help_heading = "Resources")]
-    pub memory: Option<u64>,
-
-    /// Device: cpu, auto, an index, name=TEXT, uuid=HEX or pci=ADDRESS
-    ///
-    /// Without it the environment variable RANVIL_DEVICE decides, and without that auto: a hardware GPU for
-    /// large inputs if there is one, and the CPU. A device that is named but missing is an error.
-    #[arg(long, value_name = "DEVICE", value_parser = parse_device, help_heading = "Resources")]
-    pub device: Option<DeviceSelector>,
+    #[command(flatten)]
+    pub telemetry: Telemetry,
 
     /// Print --list or --list-devices as JSON
     #[arg(long, help_heading = "Messages")]
@@ -130,16 +100,6 @@ pub struct Args {
     pub verbose: u8,
 }
 
-/// What `--pipeline` asks for.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Choice {
-    /// A list of the pipelines.
-    List,
-    Pipeline(Pipeline),
-}
-
-const LIST: &str = "list";
-
 /// What `--generate` prints.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 pub enum Generate {
@@ -149,22 +109,6 @@ pub enum Generate {
     Fish,
     Powershell,
     Elvish,
-}
-
-/// [`SegmentProfile`] as a flag's value.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
-pub enum Segment {
-    Throughput,
-    Latency,
-}
-
-impl From<Segment> for SegmentProfile {
-    fn from(segment: Segment) -> Self {
-        match segment {
-            Segment::Throughput => Self::Throughput,
-            Segment::Latency => Self::Latency,
-        }
-    }
 }
 
 /// How much is said on standard error.
@@ -180,6 +124,18 @@ pub enum Verbosity {
     Debug,
 }
 
+impl Verbosity {
+    /// What so many `-v`, and `-q`, ask for.
+    pub fn of(verbose: u8, quiet: bool) -> Self {
+        match (verbose, quiet) {
+            (0, true) => Self::Quiet,
+            (0, false) => Self::Normal,
+            (1, _) => Self::Verbose,
+            _ => Self::Debug,
+        }
+    }
+}
+
 /// What is done with every file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Operation {
@@ -189,15 +145,31 @@ pub enum Operation {
     List,
 }
 
+/// What the command line asks for.
+pub enum Invocation {
+    Files(Box<Args>),
+    Bench(Box<BenchArgs>),
+}
+
 /// Parses the command line; prints and exits for `--help`, `--version` and errors of usage (status 2).
-pub fn parse() -> Args {
+///
+/// `bench` is a subcommand as the first argument only: anywhere else it is a file's name.
+pub fn parse() -> Invocation {
+    let is_bench = std::env::args_os().nth(1).is_some_and(|argument| argument == "bench");
     let mut arguments = std::env::args_os().skip(1).take_while(|argument| argument != "--");
     let checked = arguments.try_for_each(|argument| refuse_two_digits(&argument));
-    let checked = checked.and_then(|()| {
-        let args = Args::parse();
-        args.check().map(|()| args)
+    let checked = checked.and_then(|()| match is_bench {
+        true => {
+            let args = BenchArgs::parse_from(std::env::args_os().skip(1));
+            args.check().map(|()| Invocation::Bench(args.into()))
+        }
+        false => {
+            let args = Args::parse();
+            args.check().map(|()| Invocation::Files(args.into()))
+        }
     });
-    checked.unwrap_or_else(|(kind, message)| Args::command().error(kind, message).exit())
+    let mut command = if is_bench { BenchArgs::command() } else { Args::command() };
+    checked.unwrap_or_else(|(kind, message)| command.error(kind, message).exit())
 }
 
 impl Args {
@@ -228,8 +200,15 @@ impl Args {
                 "--list needs files: it cannot seek in standard input",
             ));
         }
-        if self.pipeline == Some(Choice::List) && !self.files.is_empty() {
+        if self.format.pipeline == Some(Choice::List) && !self.files.is_empty() {
             return Err((ErrorKind::ArgumentConflict, "--pipeline list takes no files"));
+        }
+        let told = self.telemetry.trace.is_some() || self.telemetry.print_scheduler_stats;
+        if told && (self.list || self.list_devices || self.format.pipeline == Some(Choice::List)) {
+            return Err((
+                ErrorKind::ArgumentConflict,
+                "--trace and --print-scheduler-stats tell about a run; a list is none",
+            ));
         }
         if self.json && !self.list && !self.list_devices {
             return Err((
@@ -250,36 +229,12 @@ impl Args {
     }
 
     pub fn verbosity(&self) -> Verbosity {
-        match (self.verbose, self.quiet) {
-            (0, true) => Verbosity::Quiet,
-            (0, false) => Verbosity::Normal,
-            (1, _) => Verbosity::Verbose,
-            _ => Verbosity::Debug,
-        }
+        Verbosity::of(self.verbose, self.quiet)
     }
 
     /// The library's options that the flags ask for.
-    pub fn options(&self) -> ranvil::Result<Options> {
-        let mut options = Options::new().threads(self.threads.into()).table_log(self.table_log)?;
-        if let Some(bytes) = self.block_size {
-            options = options.block_size(bytes)?;
-        }
-        if let Some(Choice::Pipeline(pipeline)) = self.pipeline {
-            options = options.pipeline(pipeline);
-        }
-        if let Level(Some(level)) = self.level {
-            options = options.level(level)?;
-        }
-        if let Some(segment) = self.segment {
-            options = options.segment(segment.into());
-        }
-        if let Some(bytes) = self.memory {
-            options = options.memory_limit(bytes);
-        }
-        if let Some(device) = &self.device {
-            options = options.device(device.clone());
-        }
-        Ok(options)
+    pub fn options(&self) -> ranvil::Result<ranvil::Options> {
+        flags::options(&self.format, &self.resources)
     }
 }
 
@@ -288,30 +243,10 @@ pub fn is_dash(path: impl AsRef<OsStr>) -> bool {
     path.as_ref() == "-"
 }
 
-fn parse_block_size(text: &str) -> Result<usize, String> {
-    let bytes = usize::try_from(size::parse(text)?).map_err(|error| error.to_string())?;
-    let _ = Options::new().block_size(bytes).map_err(|error| error.to_string())?;
-    Ok(bytes)
-}
-
-fn parse_device(text: &str) -> Result<DeviceSelector, String> {
-    text.parse().map_err(|error: ranvil::DeviceError| error.to_string())
-}
-
-fn pipelines() -> impl clap::builder::TypedValueParser<Value = Choice> {
-    use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
-    let all = Pipeline::ALL.iter();
-    let names =
-        all.map(|pipeline| PossibleValue::new(pipeline.name()).help(pipeline.description()));
-    let list = PossibleValue::new(LIST).help("print this list");
-    PossibleValuesParser::new(names.chain([list])).try_map(|name| match name.as_str() {
-        LIST => Ok(Choice::List),
-        name => name.parse().map(Choice::Pipeline),
-    })
-}
-
 #[cfg(test)]
 mod tests {
+    use ranvil::Pipeline;
+
     use super::*;
 
     fn parse(line: &str) -> Result<Args, ErrorKind> {
@@ -329,7 +264,7 @@ mod tests {
     fn letters_combine_as_in_gzip() {
         let args = parse("ranvil -dcfT4 a b").unwrap();
         assert!(args.decompress && args.stdout && args.force);
-        assert_eq!((args.threads, args.files.len()), (4, 2));
+        assert_eq!((args.resources.threads, args.files.len()), (4, 2));
         assert_eq!(parse("ranvil -dt a").unwrap().operation(), Operation::Test);
         assert_eq!(parse("ranvil -dl a").unwrap().operation(), Operation::List);
         assert_eq!(parse("ranvil -z a").unwrap().operation(), Operation::Compress);
@@ -369,6 +304,12 @@ mod tests {
             "ranvil --pipeline list a",
             "ranvil --pipeline zip a",
             "ranvil --device gpu a",
+            "ranvil --device 0,,1 a",
+            "ranvil --stage0 both a",
+            "ranvil --stage1 a",
+            "ranvil -l --trace t a",
+            "ranvil --list-devices --print-scheduler-stats",
+            "ranvil --pipeline list --trace t",
             "ranvil --segment big a",
             "ranvil -T x a",
             "ranvil --unknown",
@@ -380,7 +321,7 @@ mod tests {
 
     #[test]
     fn the_last_level_counts() {
-        let level = |line: &str| parse(line).unwrap().level.0;
+        let level = |line: &str| parse(line).unwrap().format.level.0;
         assert_eq!(level("ranvil a"), None);
         for n in 1..=9 {
             assert_eq!(level(&format!("ranvil -{n} a")), Some(n));
@@ -399,11 +340,23 @@ mod tests {
     fn pipelines_are_chosen_by_name_or_listed() {
         for &pipeline in Pipeline::ALL {
             let args = parse(&format!("ranvil --pipeline {pipeline} -9 a")).unwrap();
-            assert_eq!(args.pipeline, Some(Choice::Pipeline(pipeline)));
+            assert_eq!(args.format.pipeline, Some(Choice::Pipeline(pipeline)));
         }
         for line in ["ranvil --pipeline", "ranvil --pipeline list", "ranvil --pipeline=list"] {
-            assert_eq!(parse(line).unwrap().pipeline, Some(Choice::List), "{line}");
+            assert_eq!(parse(line).unwrap().format.pipeline, Some(Choice::List), "{line}");
         }
+    }
+
+    #[test]
+    fn devices_are_a_list() {
+        let devices = |line: &str| {
+            let args = parse(line).unwrap();
+            args.resources.devices().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        assert!(devices("ranvil a").is_empty());
+        assert_eq!(devices("ranvil --device cpu a"), ["cpu"]);
+        assert_eq!(devices("ranvil --device 0,name=x,y a"), ["0", "name=x,y"]);
+        assert_eq!(devices("ranvil --device 1 --device=0,2 a"), ["1", "0", "2"]);
     }
 
     #[test]

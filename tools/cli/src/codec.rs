@@ -1,6 +1,6 @@
 //! Bytes through the library: one source to one target, and the verification of what was written.
 
-use std::io::{self, Read, Write};
+use std::io::{self, BufRead, Read, Write};
 
 use anyhow::{Context, Error, Result, anyhow, bail};
 use ranvil::{DeviceSelector, Options};
@@ -11,8 +11,8 @@ use crate::{
     tally::Tally,
 };
 
-/// Bytes handed on at once: a block of the default size.
-const CHUNK: usize = 256 << 10;
+/// Bytes handed on at once: few enough to be still in the cache then.
+const CHUNK: usize = 128 << 10;
 
 /// How much went through.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -37,17 +37,25 @@ pub fn compress(
     Ok(Transfer { compressed, raw: source.bytes, raw_crc: source.crc })
 }
 
-fn compress_to(options: &Options, source: impl Read, sink: impl Write) -> Result<(), Failure> {
+fn compress_to(options: &Options, mut source: impl Read, sink: impl Write) -> Result<(), Failure> {
     // An I/O error of a compressor is one of the sink behind it.
     let failure = |error| match error {
         ranvil::Error::Io(error) => Failure::Write(error),
         error => Failure::Codec(error),
     };
     let mut compressor = options.compressor(sink).map_err(failure)?;
-    copy(source, &mut compressor).map_err(|side| match side {
-        Side::Reader(error) => Failure::Read(error),
-        Side::Writer(error) => failure(ranvil::Error::from_io(error)),
-    })?;
+    let mut buffer = vec![0; CHUNK];
+    loop {
+        match source.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(read) => {
+                let written = compressor.write_all(&buffer[..read]);
+                written.map_err(|e| failure(ranvil::Error::from_io(e)))?;
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(Failure::Read(error)),
+        }
+    }
     compressor.finish().map_err(failure)?;
     Ok(())
 }
@@ -66,17 +74,27 @@ pub fn decompress(
     Ok(Transfer { compressed: source.bytes, raw, raw_crc })
 }
 
-fn decompress_to(options: &Options, source: impl Read, sink: impl Write) -> Result<(), Failure> {
+fn decompress_to(
+    options: &Options,
+    source: impl Read,
+    mut sink: impl Write,
+) -> Result<(), Failure> {
     // An I/O error of a decompressor is one of the source behind it.
     let failure = |error| match error {
         ranvil::Error::Io(error) => Failure::Read(error),
         error => Failure::Codec(error),
     };
-    let decompressor = options.decompressor(source).map_err(failure)?;
-    copy(decompressor, sink).map_err(|side| match side {
-        Side::Reader(error) => failure(ranvil::Error::from_io(error)),
-        Side::Writer(error) => Failure::Write(error),
-    })
+    let mut decompressor = options.decompressor(source).map_err(failure)?;
+    loop {
+        // Whole blocks, from where they were decoded.
+        let chunk = decompressor.fill_buf().map_err(|e| failure(ranvil::Error::from_io(e)))?;
+        if chunk.is_empty() {
+            return Ok(());
+        }
+        sink.write_all(chunk).map_err(Failure::Write)?;
+        let length = chunk.len();
+        decompressor.consume(length);
+    }
 }
 
 /// Reads a complete output back and compares it with what went through. Compressed data is decoded on the CPU,
@@ -119,24 +137,6 @@ impl Failure {
                  through standard input it is taken as it comes"
             ),
             Self::Codec(error) => error.into(),
-        }
-    }
-}
-
-enum Side {
-    Reader(io::Error),
-    Writer(io::Error),
-}
-
-/// [`io::copy`] that tells which side failed.
-fn copy(mut reader: impl Read, mut writer: impl Write) -> Result<(), Side> {
-    let mut buffer = vec![0; CHUNK];
-    loop {
-        match reader.read(&mut buffer) {
-            Ok(0) => return Ok(()),
-            Ok(read) => writer.write_all(&buffer[..read]).map_err(Side::Writer)?,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(Side::Reader(error)),
         }
     }
 }

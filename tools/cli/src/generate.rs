@@ -10,9 +10,19 @@ use clap_mangen::{
     roff::{Roff, bold, roman},
 };
 
-use crate::args::{Args, Generate};
+use crate::{
+    args::{Args, Generate},
+    bench::BenchArgs,
+};
 
 const SECTIONS: &[(&str, &[(&str, &str)])] = &[
+    (
+        "Commands",
+        &[(
+            "ranvil bench",
+            "measure a pipeline, or one stage of it; see ranvil bench --help. A file of that name is ./bench",
+        )],
+    ),
     (
         "Exit status",
         &[
@@ -32,6 +42,7 @@ const SECTIONS: &[(&str, &[(&str, &str)])] = &[
             ("ranvil -dc FILE.rvl | tar x", "restore to a pipe"),
             ("ranvil --rm -T8 *.bin", "compress with eight threads; remove verified sources"),
             ("ranvil --device 0 FILE", "compress on the first Vulkan device"),
+            ("ranvil bench -9 FILE", "measure how fast level 9 compresses FILE"),
         ],
     ),
 ];
@@ -61,7 +72,8 @@ pub fn generate(kind: Generate, out: &mut dyn Write) -> io::Result<()> {
         Generate::Elvish => Shell::Elvish,
     };
     let mut text = Vec::new();
-    clap_complete::generate(shell, &mut Args::command(), "ranvil", &mut text);
+    let mut command = Args::command().subcommand(BenchArgs::command());
+    clap_complete::generate(shell, &mut command, "ranvil", &mut text);
     out.write_all(&text)
 }
 
@@ -72,6 +84,7 @@ fn man(out: &mut dyn Write) -> io::Result<()> {
     man.render_synopsis_section(out)?;
     man.render_description_section(out)?;
     man.render_options_section(out)?;
+    bench(out)?;
     let mut roff = Roff::new();
     for (title, items) in SECTIONS {
         roff.control("SH", [title.to_uppercase().as_str()]);
@@ -86,4 +99,18 @@ fn man(out: &mut dyn Write) -> io::Result<()> {
         roman("(1)"),
     ]);
     roff.to_writer(out)
+}
+
+/// The flags of `ranvil bench`, as a section.
+fn bench(out: &mut dyn Write) -> io::Result<()> {
+    let man = Man::new(BenchArgs::command().after_help(None));
+    let mut section = Vec::new();
+    man.render_description_section(&mut section)?;
+    let description =
+        String::from_utf8_lossy(&section).replace(".SH DESCRIPTION", ".SH RANVIL BENCH");
+    out.write_all(description.as_bytes())?;
+    let mut section = Vec::new();
+    man.render_options_section(&mut section)?;
+    let options = String::from_utf8_lossy(&section).replace(".SH OPTIONS", ".SS Options");
+    out.write_all(options.as_bytes())
 }

@@ -84,7 +84,7 @@ impl Origin {
 }
 
 /// What tells that a file is the same, with the same content.
-fn identity(metadata: &Metadata) -> impl PartialEq + use<> {
+pub fn identity(metadata: &Metadata) -> impl PartialEq + use<> {
     #[cfg(unix)]
     let file = (
         std::os::unix::fs::MetadataExt::dev(metadata),

@@ -1,7 +1,7 @@
 //! Ctrl-C: cancels the work, and makes sure that no partial output stays even where the work hangs in a system call.
 
 use std::{
-    fs,
+    fs, io,
     path::PathBuf,
     process,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -11,6 +11,7 @@ use std::{
 
 use anyhow::{Context, Result};
 use ranvil::CancelToken;
+use tempfile::NamedTempFile;
 
 use crate::report::INTERRUPTED;
 
@@ -21,11 +22,15 @@ const GRACE: Duration = Duration::from_millis(500);
 #[derive(Clone, Default)]
 pub struct Interrupt {
     token: CancelToken,
-    partial: Arc<Mutex<Option<PathBuf>>>,
+    /// The temporary files that exist now. While they are locked, the handler does not end the process.
+    unfinished: Arc<Mutex<Vec<PathBuf>>>,
 }
 
-/// The name of the temporary file that exists now. While it is locked, the handler does not end the process.
-pub type Partial<'a> = MutexGuard<'a, Option<PathBuf>>;
+/// A temporary file that the handler removes, until this is dropped.
+pub struct Unfinished {
+    interrupt: Interrupt,
+    path: PathBuf,
+}
 
 impl Interrupt {
     /// Handles Ctrl-C, and on Unix SIGTERM and SIGHUP, from here on.
@@ -51,8 +56,20 @@ impl Interrupt {
         self.token.clone()
     }
 
-    pub fn partial(&self) -> Partial<'_> {
-        self.partial.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Creates a temporary file that the handler knows from the first moment.
+    pub fn create(
+        &self,
+        create: impl FnOnce() -> io::Result<NamedTempFile>,
+    ) -> io::Result<(NamedTempFile, Unfinished)> {
+        let mut unfinished = self.unfinished();
+        let file = create()?;
+        let path = file.path().to_owned();
+        unfinished.push(path.clone());
+        Ok((file, Unfinished { interrupt: self.clone(), path }))
+    }
+
+    fn unfinished(&self) -> MutexGuard<'_, Vec<PathBuf>> {
+        self.unfinished.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// An error if Ctrl-C was pressed.
@@ -64,10 +81,26 @@ impl Interrupt {
     fn on_signal(&self) {
         self.token.cancel();
         thread::sleep(GRACE);
-        let partial = self.partial();
-        if let Some(path) = partial.as_deref() {
+        let unfinished = self.unfinished();
+        for path in unfinished.iter() {
             let _ = fs::remove_file(path);
         }
         process::exit(INTERRUPTED.into());
+    }
+}
+
+impl Unfinished {
+    /// Does the last step. The handler does not come in between.
+    pub fn end<T>(self, step: impl FnOnce() -> T) -> T {
+        let mut unfinished = self.interrupt.unfinished();
+        let done = step();
+        unfinished.retain(|path| *path != self.path);
+        done
+    }
+}
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        self.interrupt.unfinished().retain(|path| *path != self.path);
     }
 }

@@ -2,8 +2,10 @@
 #![forbid(unsafe_code)]
 
 mod args;
+mod bench;
 mod codec;
 mod devices;
+mod flags;
 mod foreign;
 mod generate;
 mod input;
@@ -16,16 +18,27 @@ mod progress;
 mod report;
 mod run;
 mod size;
+mod stats;
 mod summary;
 mod table;
 mod tally;
+mod watch;
 
 use std::process::ExitCode;
 
+use args::Invocation;
+
 fn main() -> ExitCode {
-    let args = args::parse();
-    report::init_log(args.verbosity());
-    match run::run(&args) {
+    let invocation = args::parse();
+    report::init_log(match &invocation {
+        Invocation::Files(args) => args.verbosity(),
+        Invocation::Bench(args) => args.verbosity(),
+    });
+    let outcome = match &invocation {
+        Invocation::Files(args) => run::run(args),
+        Invocation::Bench(args) => bench::run(args),
+    };
+    match outcome {
         Ok(status) => status.into(),
         Err(error) => report::Status::of(&error).report("", &error).into(),
     }

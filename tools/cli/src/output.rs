@@ -10,7 +10,11 @@ use std::{
 use anyhow::{Context, Error, Result, bail};
 use tempfile::NamedTempFile;
 
-use crate::{input::Origin, interrupt::Interrupt, report};
+use crate::{
+    input::Origin,
+    interrupt::{Interrupt, Unfinished},
+    report,
+};
 
 /// The suffix of compressed files.
 const SUFFIX: &str = "rvl";
@@ -111,6 +115,8 @@ pub struct PendingFile {
     path: PathBuf,
     overwrite: bool,
     interrupt: Interrupt,
+    /// Dropped behind the file.
+    unfinished: Unfinished,
 }
 
 impl PendingFile {
@@ -130,10 +136,11 @@ impl PendingFile {
         }
         #[cfg(not(unix))]
         let _ = origin;
-        let mut partial = interrupt.partial();
-        let temp = builder.tempfile_in(directory(path)).with_context(|| cannot_write(path))?;
-        *partial = Some(temp.path().to_owned());
-        Ok(Self { temp, path: path.to_owned(), overwrite, interrupt: interrupt.clone() })
+        let (temp, unfinished) = interrupt
+            .create(|| builder.tempfile_in(directory(path)))
+            .with_context(|| cannot_write(path))?;
+        let (path, interrupt) = (path.to_owned(), interrupt.clone());
+        Ok(Self { temp, path, overwrite, interrupt, unfinished })
     }
 
     /// Gives the output its permissions and times and makes it durable under its temporary name.
@@ -151,24 +158,32 @@ impl PendingFile {
         self.temp.reopen().with_context(|| format!("cannot read {} back", self.path.display()))
     }
 
-    /// Renames the file to its target.
+    /// Renames the file to its target, unless the run was interrupted.
     pub fn commit(self) -> Result<()> {
-        let mut partial = self.interrupt.partial();
-        self.interrupt.check()?;
-        let persisted = if self.overwrite {
-            self.temp.persist(&self.path)
-        } else {
-            self.temp.persist_noclobber(&self.path)
-        };
-        *partial = None;
+        self.rename(Interrupt::check)
+    }
+
+    /// Renames the file to its target, even if the run was interrupted.
+    pub fn commit_anyway(self) -> Result<()> {
+        self.rename(|_| Ok(()))
+    }
+
+    fn rename(self, check: fn(&Interrupt) -> ranvil::Result<()>) -> Result<()> {
+        let Self { temp, path, overwrite, interrupt, unfinished } = self;
+        let persisted = unfinished.end(|| {
+            check(&interrupt)?;
+            Ok(match overwrite {
+                true => temp.persist(&path),
+                false => temp.persist_noclobber(&path),
+            })
+        });
+        let persisted = persisted.map_err(|error: ranvil::Error| Error::new(error))?;
         match persisted {
-            Ok(_) => {
-                sync_directory(directory(&self.path)).with_context(|| cannot_write(&self.path))
-            }
+            Ok(_) => sync_directory(directory(&path)).with_context(|| cannot_write(&path)),
             Err(failure) if failure.error.kind() == io::ErrorKind::AlreadyExists => {
-                bail!(exists(&self.path))
+                bail!(exists(&path))
             }
-            Err(failure) => Err(failure.error).with_context(|| cannot_write(&self.path)),
+            Err(failure) => Err(failure.error).with_context(|| cannot_write(&path)),
         }
     }
 }
@@ -221,7 +236,7 @@ fn is_block_device(_: &Metadata) -> bool {
     false
 }
 
-fn same_file(a: &Path, b: &Path) -> bool {
+pub fn same_file(a: &Path, b: &Path) -> bool {
     matches!((fs::canonicalize(a), fs::canonicalize(b)), (Ok(a), Ok(b)) if a == b)
 }
 

@@ -6,12 +6,15 @@ use anyhow::Result;
 use ranvil::Pipeline;
 
 use crate::{
-    args::{Args, Choice, Operation},
-    devices, generate,
+    args::{Args, Operation},
+    devices,
+    flags::Choice,
+    generate,
     interrupt::Interrupt,
     job::Job,
     list,
     report::{self, Status},
+    watch::Watch,
 };
 
 /// Does what the command line asks for. A failure of one file is reported here and does not stop the others.
@@ -23,7 +26,7 @@ pub fn run(args: &Args) -> Result<Status> {
         print(|out| Ok(generate::generate(kind, out)?))?;
         return Ok(Status::Done);
     }
-    if args.pipeline == Some(Choice::List) {
+    if args.format.pipeline == Some(Choice::List) {
         print(|out| Ok(list_pipelines(out)?))?;
         return Ok(Status::Done);
     }
@@ -35,9 +38,16 @@ pub fn run(args: &Args) -> Result<Status> {
         return list::list(&args.files, args.json);
     }
     let interrupt = Interrupt::install()?;
-    let options = args.options()?.cancel(interrupt.token());
+    let watch = Watch::begin(&args.telemetry, args.force, &args.files, &interrupt)?;
+    let options = watch.options(args.options()?.cancel(interrupt.token()));
     log::debug!("{options:?}");
-    let job = Job { args, options, interrupt };
+    let status = process_files(&Job { args, options, interrupt });
+    Ok(watch.end(status))
+}
+
+/// Works on one file after the other.
+fn process_files(job: &Job<'_>) -> Status {
+    let Job { args, .. } = job;
     let stdin = [PathBuf::from("-")];
     let files = if args.files.is_empty() { &stdin } else { args.files.as_slice() };
     let summaries = report::summaries(args.verbosity());
@@ -57,11 +67,11 @@ pub fn run(args: &Args) -> Result<Status> {
             break;
         }
     }
-    Ok(worst)
+    worst
 }
 
 /// A line for each pipeline.
-fn list_pipelines(out: &mut dyn Write) -> std::io::Result<()> {
+pub fn list_pipelines(out: &mut dyn Write) -> std::io::Result<()> {
     let default = Pipeline::default();
     Pipeline::ALL.iter().try_for_each(|pipeline| {
         let mark = if *pipeline == default { " (the default)" } else { "" };

@@ -3,13 +3,16 @@
 use std::path::PathBuf;
 
 use crate::{
-    Result, drivers, package,
+    Result, drivers, instructions, package,
     process::{cargo, command, output, run},
 };
 
 /// Packages that run on Windows; ranvil-kernelc links shaderc, which only the build machine has.
 const WINDOWS_PACKAGES: [&str; 6] = ["-p", "ranvil", "-p", "ranvil-cli", "-p", "ranvil-xtask"];
 const WINDOWS: &str = "x86_64-pc-windows-gnu";
+
+/// All that there are. Windows and the package are checked without the optional ones.
+const FEATURES: &str = "ranvil/compile-kernels,ranvil/tracing";
 
 /// All of them.
 pub fn all() -> Result {
@@ -18,6 +21,7 @@ pub fn all() -> Result {
     docs()?;
     spirv()?;
     windows()?;
+    instructions::check(false)?;
     package::check()
 }
 
@@ -34,7 +38,7 @@ pub fn clippy() -> Result {
         "--workspace",
         "--all-targets",
         "--features",
-        "ranvil/compile-kernels",
+        FEATURES,
         "--",
         "-D",
         "warnings",
@@ -43,8 +47,7 @@ pub fn clippy() -> Result {
 
 /// Documentation: with private items, so that no link in a comment is dead, and as users see it.
 pub fn docs() -> Result {
-    let doc =
-        ["doc", "--locked", "--workspace", "--no-deps", "--features", "ranvil/compile-kernels"];
+    let doc = ["doc", "--locked", "--workspace", "--no-deps", "--features", FEATURES];
     for private in [Some("--document-private-items"), None] {
         run(cargo(&doc).args(private).env("RUSTDOCFLAGS", "-D warnings"))?;
     }

@@ -5,6 +5,8 @@ use std::process::ExitCode;
 mod apt;
 mod checks;
 mod drivers;
+mod gate;
+mod instructions;
 mod package;
 mod process;
 mod tests;
@@ -25,11 +27,17 @@ usage: cargo xtask TASK
   docs        builds the documentation, warnings denied
   spirv       runs spirv-val over every kernel
   windows     checks the code for x86_64-pc-windows-gnu
-  ci          all checks after `test`: fmt, clippy, docs, spirv, windows, package";
+  gate        compares ranvil's speed with a baseline of this class of machine; `cargo xtask gate --help`
+  instructions [--update]
+              counts the instructions of the hot loops, and compares with those recorded
+  ci          all checks after `test`: fmt, clippy, docs, spirv, windows, instructions, package";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    if let ["gate", flags @ ..] = &args[..] {
+        return gate::run(flags);
+    }
     let outcome = match args[..] {
         ["setup"] => drivers::install().map(drop),
         ["env", config] => tests::print_environment(config),
@@ -41,6 +49,8 @@ fn main() -> ExitCode {
         ["docs"] => checks::docs(),
         ["spirv"] => checks::spirv(),
         ["windows"] => checks::windows(),
+        ["instructions"] => instructions::check(false),
+        ["instructions", "--update"] => instructions::check(true),
         ["ci"] => checks::all(),
         _ => {
             eprintln!("{USAGE}");

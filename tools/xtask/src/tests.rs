@@ -13,7 +13,7 @@ const DEVICE_TESTS: &str = "gpu";
 const AMD_COMPILER: &str = "amd_compiler";
 
 /// Features of every cargo call here, so that all of them share one build.
-const FEATURES: [&str; 3] = ["--workspace", "--features", "ranvil/compile-kernels"];
+const FEATURES: [&str; 3] = ["--workspace", "--features", "ranvil/compile-kernels,ranvil/tracing"];
 
 /// A driver, made to behave in one way.
 struct Config {

@@ -16,7 +16,8 @@ fn help_goes_to_standard_output() {
     let long = String::from_utf8(sandbox.ok(&["--help"])).unwrap();
     let short = String::from_utf8(sandbox.ok(&["-h"])).unwrap();
     assert!(short.len() < long.len());
-    for text in ["Exit status", "130", "141", "RANVIL_DEVICE", "ranvil -d FILE.rvl"] {
+    for text in ["Exit status", "ranvil bench", "130", "141", "RANVIL_DEVICE", "ranvil -d FILE.rvl"]
+    {
         assert!(long.contains(text), "{text}");
     }
     let version = String::from_utf8(sandbox.ok(&["--version"])).unwrap();
@@ -56,6 +57,10 @@ fn the_letters_of_gzip_and_zstd_are_there() {
         "--memory",
         "--device",
         "--list-devices",
+        "--stage0",
+        "--stage1",
+        "--trace",
+        "--print-scheduler-stats",
         "--json",
         "--generate",
     ] {
@@ -66,8 +71,10 @@ fn the_letters_of_gzip_and_zstd_are_there() {
 #[test]
 fn the_man_page_and_the_completions_have_every_flag() {
     let sandbox = Sandbox::new();
-    let flags = flags(sandbox.run(&["--help"]).text());
+    let mut flags = flags(sandbox.run(&["--help"]).text());
     assert!(flags.len() > 30, "{flags:?}");
+    flags.extend(self::flags(sandbox.run(&["bench", "--help"]).text()));
+    assert!(flags.iter().any(|flag| flag == "--iterations"), "{flags:?}");
     for kind in ["man", "bash", "zsh", "fish", "powershell", "elvish"] {
         let text = String::from_utf8(sandbox.ok(&["--generate", kind])).unwrap().replace('\\', "");
         for flag in &flags {
@@ -86,9 +93,17 @@ fn the_man_page_and_the_completions_have_every_flag() {
 #[test]
 fn the_man_page_has_its_sections() {
     let page = String::from_utf8(Sandbox::new().ok(&["--generate", "man"])).unwrap();
-    for section in
-        ["NAME", "SYNOPSIS", "DESCRIPTION", "OPTIONS", "EXIT STATUS", "ENVIRONMENT", "EXAMPLES"]
-    {
+    for section in [
+        "NAME",
+        "SYNOPSIS",
+        "DESCRIPTION",
+        "OPTIONS",
+        "RANVIL BENCH",
+        "COMMANDS",
+        "EXIT STATUS",
+        "ENVIRONMENT",
+        "EXAMPLES",
+    ] {
         assert!(
             page.lines().any(|line| line.trim_start_matches(".SH ").trim_matches('"') == section),
             "{section}"

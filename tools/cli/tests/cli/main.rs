@@ -1,6 +1,7 @@
 //! The command as its users run it.
 #![forbid(unsafe_code)]
 
+mod bench;
 mod devices;
 mod failures;
 mod files;

@@ -1,0 +1,408 @@
+//! What the threads of an engine do, one event after the other.
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::VecDeque,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+};
+
+use super::{Event, Events, Report, Setup, device::SimDevice};
+use crate::{
+    block::{Coder, EncodePart},
+    engine::{
+        accel::{Accelerator, Class, Job, Load, Unload, Work},
+        channel::Refused,
+        desk::{BEHIND, Desk, ENTROPY, Fleet, LOAD, MODEL, WHOLE},
+        policy::{Hedge, Kind, Place, Policy, Sent},
+        station::{Backup, Loading, Station},
+        submission::{Crew, Submission},
+    },
+};
+
+/// A task of a thread.
+enum Task {
+    /// All of a block, unless a device takes it first.
+    Whole(Job),
+    /// The model's stage; the entropy stage is open.
+    Model(Job),
+    Load(Job, Load, Arc<Loading>, usize),
+    Complete(Job, Unload, usize),
+    /// What a device does not do after all.
+    StandIn(Job),
+    Backup(Backup, usize),
+}
+
+/// What waits for a thread.
+#[derive(Default)]
+struct Queues {
+    urgent: RefCell<VecDeque<Task>>,
+    tasks: RefCell<VecDeque<Task>>,
+    retried: Cell<u64>,
+}
+
+pub(super) struct World<'a> {
+    setup: &'a Setup,
+    clock: Arc<AtomicU64>,
+    events: Events,
+    desk: Desk,
+    devices: Vec<SimDevice>,
+    submissions: Vec<Submission>,
+    queues: Queues,
+    /// What each runs: the workers, and behind them the submission threads.
+    threads: Vec<Option<Task>>,
+    submitted: u64,
+    /// When the caller has read the next block.
+    ready: u64,
+    done: Vec<bool>,
+    delivered: u64,
+    /// When a worker wants to ask again.
+    asks_at: u64,
+    report: Report,
+}
+
+impl<'a> World<'a> {
+    pub fn new(setup: &'a Setup, clock: Arc<AtomicU64>, devices: Vec<SimDevice>) -> Self {
+        let (mut priors, cpu) = setup.priors.clone().unwrap_or_default();
+        priors.resize(devices.len(), Default::default());
+        let station = |(index, device)| Arc::new(Station::new(index, device as &dyn Accelerator));
+        let stations: Vec<_> = devices.iter().enumerate().map(station).collect();
+        let submission = |(device, station): (&SimDevice, &Arc<Station>)| {
+            Submission::new(Box::new(device.clone()), Arc::clone(station))
+        };
+        let submissions = devices.iter().zip(&stations).map(submission).collect();
+        let desk = Desk::default();
+        desk.set_fleet(stations, setup.workers, Policy::new(setup.workers, &priors, &cpu));
+        let report = Report {
+            makespan: 0,
+            cpu: 0,
+            device: vec![0; devices.len()],
+            retried: 0,
+            reclaimed: 0,
+            hedged: 0,
+            full: 0,
+            priors: Default::default(),
+        };
+        Self {
+            setup,
+            clock,
+            events: Events::default(),
+            desk,
+            threads: (0..setup.workers + devices.len()).map(|_| None).collect(),
+            devices,
+            submissions,
+            queues: Queues::default(),
+            submitted: 0,
+            ready: 0,
+            done: vec![false; setup.blocks as usize],
+            delivered: 0,
+            asks_at: 0,
+            report,
+        }
+    }
+
+    pub fn run(mut self) -> Report {
+        self.events.add(0, Event::Look);
+        while self.delivered < self.setup.blocks {
+            let (time, event) = self.events.next().expect("blocks are missing and nothing happens");
+            self.clock.store(time, Relaxed);
+            if let Event::Ended(thread) = event {
+                self.end(thread);
+            }
+            while self.settle() {}
+            let next = self.devices.iter().filter_map(SimDevice::next_event).min();
+            if let Some(next) = next.filter(|&next| next > time) {
+                self.events.add(next, Event::Look);
+            }
+        }
+        self.report.makespan = self.now();
+        self.report.retried = self.queues.retried.get();
+        let priors = self.fleet().policy().priors();
+        self.report.priors = priors;
+        self.report
+    }
+
+    fn now(&self) -> u64 {
+        self.clock.load(Relaxed)
+    }
+
+    fn fleet(&self) -> &Fleet {
+        self.desk.fleet().expect("it was set")
+    }
+
+    fn in_flight(&self) -> u64 {
+        self.submitted - self.delivered
+    }
+
+    /// Has everybody do what they can at once. False if that was nothing.
+    fn settle(&mut self) -> bool {
+        let mut busy = false;
+        while self.done.get(self.delivered as usize) == Some(&true) {
+            self.delivered += 1;
+            busy = true;
+        }
+        busy |= self.submit();
+        for device in 0..self.submissions.len() {
+            if self.threads[self.setup.workers + device].is_none() {
+                let (fleet, now) = (self.desk.fleet().expect("it was set"), self.now());
+                let hands = Hands { queues: &self.queues, device, fleet, now };
+                busy |= self.submissions[device].step(now, fleet, &hands);
+            }
+        }
+        // A submission thread is awake when it has made urgent tasks. As all idle workers see the same, the first that
+        // finds nothing speaks for the others.
+        let workers = self.setup.workers;
+        for thread in (workers..self.threads.len()).chain(0..workers) {
+            if self.threads[thread].is_none() {
+                match self.find(thread) {
+                    Some((task, queued)) => self.begin(thread, task, queued),
+                    None if thread >= workers => continue,
+                    None => break,
+                }
+                busy = true;
+            }
+        }
+        busy
+    }
+
+    /// The caller submits a block, if it may.
+    fn submit(&mut self) -> bool {
+        let full = self.in_flight() >= self.setup.window;
+        if self.submitted == self.setup.blocks || full {
+            return !self.desk.set_draining(true);
+        }
+        if self.now() < self.ready {
+            return false;
+        }
+        self.desk.set_draining(false);
+        self.ready = self.now() + self.setup.costs.read;
+        self.events.add(self.ready, Event::Look);
+        let job = self.job(self.submitted);
+        self.submitted += 1;
+        let (task, kind) = if self.setup.costs.model > 0 {
+            (Task::Model(job), MODEL)
+        } else {
+            match self.hand_over(job, WHOLE) {
+                None => return true,
+                Some(job) => (Task::Whole(job), WHOLE),
+            }
+        };
+        self.fleet().policy().queued(kind, self.setup.block);
+        self.queues.tasks.borrow_mut().push_back(task);
+        true
+    }
+
+    fn job(&self, id: u64) -> Job {
+        let range = 0..self.setup.block as usize;
+        let part = EncodePart { range, coder: Coder::Rans, table_log: None };
+        let work = Work::Encode {
+            raw: Arc::default(),
+            parts: vec![part],
+            segment_log: 14,
+            payload: Vec::new(),
+        };
+        Job { id, work, class: Class::First, strict: self.setup.split.is_some(), rest: None }
+    }
+
+    /// [`Desk::hand_over`] in virtual time.
+    fn hand_over(&mut self, job: Job, kind: Kind) -> Option<Job> {
+        let now = self.now();
+        let place = match self.setup.split {
+            None => self.fleet().policy().choose(now, kind, self.setup.block),
+            Some(count) if job.id < count => Place::Device(0),
+            Some(_) => Place::Cpu,
+        };
+        let Place::Device(device) = place else { return Some(job) };
+        let sent = self.fleet().stations[device].channel.send(job);
+        let outcome = match &sent {
+            Ok(()) => Sent::Accepted,
+            Err(Refused::Full(_)) => Sent::Full,
+            Err(Refused::Disconnected(_)) => Sent::Disconnected,
+        };
+        self.report.full += u64::from(outcome == Sent::Full);
+        self.fleet().policy().sent(device, now, self.setup.block, outcome);
+        match sent {
+            Ok(()) => None,
+            Err(Refused::Full(job) | Refused::Disconnected(job)) => Some(job),
+        }
+    }
+
+    /// What an idle thread does next, and whether that had been queued.
+    fn find(&mut self, thread: usize) -> Option<(Task, bool)> {
+        let urgent = self.queues.urgent.borrow_mut().pop_front();
+        if urgent.is_some() || thread >= self.setup.workers {
+            return urgent.map(|task| (task, false));
+        }
+        if self.setup.split.is_none()
+            && let Some(task) = self.make_up()
+        {
+            return Some((task, false));
+        }
+        let queued = self.queues.tasks.borrow_mut().pop_front();
+        match queued {
+            Some(task @ Task::StandIn(_)) => Some((task, false)),
+            Some(task) => Some((task, true)),
+            None if self.setup.split.is_some() => None,
+            None => self.forage().map(|task| (task, false)),
+        }
+    }
+
+    /// What a late device has comes before anything new.
+    fn make_up(&mut self) -> Option<Task> {
+        let late = self.fleet().policy().late(self.now())?;
+        if let Some(backup) = self.back_up(late, true) {
+            return Some(backup);
+        }
+        let fleet = self.fleet();
+        let job = fleet.stations[late].channel.next(|_| true)?;
+        fleet.policy().withdrawn(late, self.setup.block);
+        self.report.reclaimed += 1;
+        Some(Task::StandIn(job))
+    }
+
+    /// [`Desk::forage`] in virtual time.
+    fn forage(&mut self) -> Option<Task> {
+        let (now, bytes) = (self.now(), self.setup.block);
+        for device in 0..self.devices.len() {
+            let fleet = self.fleet();
+            let reclaims = |_: &Job| fleet.policy().reclaims(device, now, ENTROPY, bytes);
+            if let Some(job) = fleet.stations[device].channel.withdraw(reclaims) {
+                fleet.policy().withdrawn(device, bytes);
+                self.report.reclaimed += 1;
+                return Some(Task::StandIn(job));
+            }
+        }
+        (0..self.devices.len()).find_map(|device| self.back_up(device, false))
+    }
+
+    fn back_up(&mut self, device: usize, late: bool) -> Option<Task> {
+        let (now, mut ask_at) = (self.now(), None);
+        let draining = !late && self.desk.is_draining();
+        let fleet = self.fleet();
+        let backup = fleet.stations[device].back_up(late, |batch, bytes| {
+            match fleet.policy().hedges(device, batch, now, ENTROPY, bytes as u64, draining) {
+                Hedge::Now => return true,
+                Hedge::At(time) => ask_at = Some(time.max(now + 1)),
+                Hedge::Never => {}
+            }
+            false
+        });
+        if let Some(time) = ask_at.filter(|time| *time != self.asks_at) {
+            self.asks_at = time;
+            self.events.add(time, Event::Look);
+        }
+        backup.map(|backup| {
+            self.report.hedged += 1;
+            Task::Backup(backup, device)
+        })
+    }
+
+    fn begin(&mut self, thread: usize, task: Task, queued: bool) {
+        let costs = &self.setup.costs;
+        let (kind, cost, id) = match &task {
+            Task::Whole(job) => (Some(WHOLE), costs.entropy, job.id),
+            Task::Model(job) => (Some(MODEL), costs.model, job.id),
+            Task::Load(job, ..) => (Some(LOAD), costs.load, job.id),
+            Task::Complete(job, ..) => (Some(BEHIND), costs.behind, job.id),
+            Task::StandIn(job) => (Some(ENTROPY), costs.entropy, job.id),
+            Task::Backup(backup, _) => (Some(ENTROPY), costs.entropy, backup.id),
+        };
+        let cost = self.setup.vary(cost, id);
+        self.occupy(thread, task, kind, cost, queued);
+    }
+
+    fn occupy(&mut self, thread: usize, task: Task, kind: Option<Kind>, cost: u64, queued: bool) {
+        if let Some(kind) = kind.filter(|_| thread < self.setup.workers) {
+            let now = self.now();
+            self.fleet().policy().began(thread, now, kind, self.setup.block, queued);
+        }
+        self.threads[thread] = Some(task);
+        self.events.add(self.now() + cost, Event::Ended(thread));
+    }
+
+    fn end(&mut self, thread: usize) {
+        let task = self.threads[thread].take().expect("it ran");
+        if thread < self.setup.workers {
+            let now = self.now();
+            self.fleet().policy().ended(thread, now);
+        }
+        match task {
+            Task::Whole(job) | Task::StandIn(job) => self.finish_on_cpu(job.id),
+            Task::Model(job) => {
+                if let Some(job) = self.hand_over(job, ENTROPY) {
+                    let cost = self.setup.vary(self.setup.costs.entropy, job.id);
+                    self.occupy(thread, Task::StandIn(job), Some(ENTROPY), cost, false);
+                }
+            }
+            Task::Load(job, load, loading, device) => {
+                let station = Arc::clone(&self.fleet().stations[device]);
+                if let Some(job) = station.load(job, load, &loading) {
+                    self.queues.retried.update(|retried| retried + 1);
+                    self.queues.tasks.borrow_mut().push_back(Task::StandIn(job));
+                }
+            }
+            Task::Complete(mut job, unload, device) => {
+                unload(&mut job.work).expect("the simulated device codes everything");
+                self.report.device[device] += 1;
+                self.finish(job.id);
+            }
+            Task::Backup(backup, device) => {
+                if self.fleet().stations[device].claim(backup.id).is_some() {
+                    self.finish_on_cpu(backup.id);
+                }
+            }
+        }
+    }
+
+    fn finish_on_cpu(&mut self, id: u64) {
+        self.report.cpu += 1;
+        self.finish(id);
+    }
+
+    fn finish(&mut self, id: u64) {
+        assert!(!self.done[id as usize], "block {id} came twice");
+        self.done[id as usize] = true;
+    }
+}
+
+/// A submission's view of the threads.
+struct Hands<'a> {
+    queues: &'a Queues,
+    device: usize,
+    fleet: &'a Fleet,
+    now: u64,
+}
+
+impl Crew for Hands<'_> {
+    fn load(&self, job: Job, load: Load, loading: Arc<Loading>) {
+        self.queues.urgent.borrow_mut().push_back(Task::Load(job, load, loading, self.device));
+    }
+
+    fn complete(&self, job: Job, unload: Unload) {
+        self.queues.urgent.borrow_mut().push_back(Task::Complete(job, unload, self.device));
+    }
+
+    fn stand_in(&self, job: Job, failed: bool) {
+        self.queues.retried.update(|retried| retried + u64::from(failed));
+        self.queues.tasks.borrow_mut().push_back(Task::StandIn(job));
+    }
+
+    fn spare(&self, accept: &dyn Fn(&Job) -> bool) -> Option<Job> {
+        let mut tasks = self.queues.tasks.borrow_mut();
+        let place = tasks.iter().position(|task| matches!(task, Task::Whole(_)))?;
+        let Some(Task::Whole(job)) = tasks.get(place) else { unreachable!("it was found") };
+        let bytes = job.work.raw_bytes() as u64;
+        if job.strict
+            || !accept(job)
+            || !self.fleet.policy().pulls(self.device, self.now, WHOLE, bytes)
+        {
+            return None;
+        }
+        match tasks.remove(place) {
+            Some(Task::Whole(job)) => Some(job),
+            _ => unreachable!("it was found"),
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! `--trace` and `--print-scheduler-stats`: what is told about a run when it is over, however it ended.
+
+use std::{
+    fs::{self, Metadata},
+    io::{self, BufWriter, Write},
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Result, bail};
+use ranvil::{Options, Telemetry};
+
+use crate::{
+    args::is_dash,
+    flags,
+    input::identity,
+    interrupt::Interrupt,
+    output::{Target, same_file},
+    report::{self, Status},
+    stats::scheduler_line,
+};
+
+/// Events that a trace holds: some hundred megabytes of JSON. Those beyond are counted, not kept.
+const MAX_EVENTS: usize = 1 << 20;
+
+/// Collects what the flags ask for.
+pub struct Watch {
+    telemetry: Option<Telemetry>,
+    trace: Option<Trace>,
+    prints_stats: bool,
+}
+
+/// A trace file, open but without its name yet.
+struct Trace {
+    target: Target,
+    path: PathBuf,
+    /// The file that it is to replace.
+    old: Option<Metadata>,
+}
+
+impl Watch {
+    /// Begins. The trace file is opened now: that it cannot be written is better known before the work than after it.
+    ///
+    /// # Errors
+    /// If the trace file exists and may not be overwritten, is one of the `sources`, or its directory takes no file.
+    pub fn begin(
+        flags: &flags::Telemetry,
+        overwrite: bool,
+        sources: &[PathBuf],
+        interrupt: &Interrupt,
+    ) -> Result<Self> {
+        let trace = flags.trace.as_deref().map(|path| {
+            if sources.iter().any(|source| same_file(source, path)) {
+                bail!("the trace {} is a source itself", path.display());
+            }
+            Trace::open(path, overwrite, interrupt)
+        });
+        let trace = trace.transpose()?;
+        let telemetry = match (&trace, flags.print_scheduler_stats) {
+            (Some(_), _) => Some(Telemetry::with_trace(MAX_EVENTS)),
+            (None, true) => Some(Telemetry::new()),
+            (None, false) => None,
+        };
+        Ok(Self { telemetry, trace, prints_stats: flags.print_scheduler_stats })
+    }
+
+    /// What the options get; `None` if nothing is to be told.
+    pub fn telemetry(&self) -> Option<&Telemetry> {
+        self.telemetry.as_ref()
+    }
+
+    /// The same options, under watch.
+    pub fn options(&self, options: Options) -> Options {
+        match &self.telemetry {
+            Some(telemetry) => options.telemetry(telemetry.clone()),
+            None => options,
+        }
+    }
+
+    /// Prints the statistics and writes the trace of a run that ended so. A trace that cannot be written is reported and
+    /// makes it a failure.
+    pub fn end(self, status: Status) -> Status {
+        let Some(telemetry) = self.telemetry else { return status };
+        if self.prints_stats {
+            report::say(&scheduler_line(&telemetry.total()));
+        }
+        match self.trace.map(|trace| trace.write(&telemetry)) {
+            Some(Err(error)) => status.max(Status::of(&error).report("", &error)),
+            _ => status,
+        }
+    }
+}
+
+impl Trace {
+    fn open(path: &Path, overwrite: bool, interrupt: &Interrupt) -> Result<Self> {
+        if is_dash(path) {
+            bail!("--trace needs a file: standard output is for the data");
+        }
+        let old = fs::metadata(path).ok();
+        let target = Target::file(path, overwrite, None, interrupt)?;
+        Ok(Self { target, path: path.to_owned(), old })
+    }
+
+    fn write(mut self, telemetry: &Telemetry) -> Result<()> {
+        let written = write_all(telemetry, &mut self.target);
+        written.map_err(|error| self.target.write_error(error))?;
+        log::info!("the trace is in {}", self.path.display());
+        match self.target {
+            // Whether the run was interrupted or not: what there is, is complete.
+            Target::File(mut file) => {
+                let now = fs::metadata(&self.path).ok();
+                if now.as_ref().map(identity) != self.old.as_ref().map(identity) {
+                    bail!("the trace is not written: {} is new", self.path.display());
+                }
+                file.complete(None)?;
+                file.commit_anyway()
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+fn write_all(telemetry: &Telemetry, target: &mut Target) -> io::Result<()> {
+    let mut out = BufWriter::new(target);
+    telemetry.write_trace(&mut out)?;
+    out.flush()
+}
