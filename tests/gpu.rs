@@ -29,9 +29,8 @@ const BUDGET: u64 = 40 << 20;
 const PARAMS: BlockParams = BlockParams { coder: Coder::Rans, segment_log: 14, table_log: None };
 
 fn selector() -> DeviceSelector {
-    DeviceSelector::list_from_env()
-        .unwrap()
-        .map_or(DeviceSelector::Index(0), |mut list| list.remove(0))
+    let listed = DeviceSelector::list_from_env().unwrap();
+    listed.map_or(DeviceSelector::Index(0), |mut listed| listed.swap_remove(0))
 }
 
 #[test]
