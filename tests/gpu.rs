@@ -7,6 +7,8 @@
 #[path = "gpu/assignments.rs"]
 mod assignments;
 mod common;
+#[path = "gpu/telemetry.rs"]
+mod telemetry;
 #[path = "gpu/twins.rs"]
 mod twins;
 
@@ -58,6 +60,7 @@ fn the_device_does_what_the_cpu_does() {
     step("end", || ending(gpu, false));
     step("frames", frames);
     step("assignments", assignments::interchangeable);
+    step("telemetry", telemetry::of_a_device);
     // The engine goes on after a device's error, and an instance has more to say when it is destroyed.
     let messages = validation_messages();
     assert!(messages.is_empty(), "{}", messages.join("\n"));
