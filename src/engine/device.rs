@@ -34,7 +34,7 @@ use crate::{
 };
 
 /// How often a submission thread looks again whether a late device holds more that others may do.
-const LATE_POLL: Duration = Duration::from_millis(10);
+const LATE_POLL: Duration = Duration::from_millis(1);
 
 /// A submission thread. Dropping it drops what has not been submitted and ends the thread.
 pub(super) struct Device {

@@ -64,20 +64,14 @@ fn a_device_that_fails_is_counted_and_so_are_the_blocks_it_had() {
 }
 
 #[test]
-fn a_channel_that_is_full_and_one_that_is_gone_are_counted() {
-    // Each channel takes two parts.
-    let (fake, _) = Fake::new(Trouble::Stall, 2, 1);
-    let telemetry = Telemetry::new();
-    let options = options().telemetry(telemetry.clone());
-    let mut engine = Engine::new(&options, shared(vec![fake]), CONFIG).unwrap();
-    run(&mut engine, 400);
-    drop(engine);
-    let stats = telemetry.last_run().unwrap();
-    check(&stats, 400, false);
-    assert_eq!(stats.stages[0].cpu.blocks, 400, "a device that stalls does nothing");
-    // What it had been given the CPU did, from its queue or beside it.
-    let taken_back = stats.reclaimed_blocks + stats.hedged_blocks;
-    assert!(taken_back > 0 || stats.gpu_handoff.is_zero(), "{stats:?}");
+fn what_a_stalled_device_had_is_counted_as_taken_back() {
+    let (fake, seen) = Fake::new(Trouble::Stall, 2, 1);
+    let stats = stats_of(shared(vec![fake]), CONFIG, 400);
+    assert_eq!(stats.stages[0].cpu.blocks, 400);
+    // The device got a probe at least, and whoever waited for more of it did that as well.
+    let had = seen.jobs.load(Relaxed) as u64;
+    assert!(stats.hedged_blocks >= had.min(1), "{had} blocks: {stats:?}");
+    assert_eq!(stats.gpu_batches, 0);
 }
 
 #[test]
