@@ -1,16 +1,23 @@
 //! Encode and decode on a Vulkan device: resident in its memory, kernel by kernel, and from host memory and back.
 //!
 //! ```text
-//! RANVIL_DEVICE=0 cargo bench --features compile-kernels --bench device -- [--coder rans|fse|huff] [--mib N] [--block N] FILE…
+//! RANVIL_DEVICE=0 cargo bench --features compile-kernels --bench device -- [--host] [--coder rans|fse|huff] [--mib N] [--block N] FILE…
 //! ```
+//!
+//! `--host` leaves the resident part out; `--threads N` copy, and `--ring SLOTSxMIB`, as often as wanted, tries other rings
+//! than the device's own. What comes from the host and goes back is compared with what the link carries, measured by copies
+//! between staging and the device's memory.
 //!
 //! The files (default: `tests/data/alice29.txt`) are concatenated and tiled to N MiB, 1024 by default on hardware and 4
 //! on a software device. Everything is verified against the CPU first; 0.25 s of the same work warm the device up. Rates
 //! are GB/s of raw bytes, medians; the yardstick is a copy within the device's memory in the same run, read and write
 //! counted.
 
+#[path = "device/host.rs"]
+mod host;
+
 use std::{
-    env, fs,
+    env, fs, thread,
     time::{Duration, Instant},
 };
 
@@ -24,8 +31,10 @@ use ranvil::{
         generated::EncodeResult,
         plan::{CodedBlock, DecodePlan, EncodePlan, MAX_RAW_BYTES, RawBlock, max_raw_bytes},
     },
-    testing::{Bench, CodedBlock as HostBlock, CommandTime, Gpu},
+    testing::{Bench, CommandTime, Gpu},
 };
+
+use self::host::host_to_host;
 
 type Outcome<T = ()> = Result<T, Box<dyn std::error::Error>>;
 
@@ -43,6 +52,12 @@ struct Args {
     segment_log: u8,
     table_log: Option<u8>,
     files: Vec<String>,
+    /// Only from host memory and back.
+    host: bool,
+    /// Threads that copy.
+    threads: usize,
+    /// Slots and MiB of a batch to try, instead of the device's own.
+    rings: Vec<(usize, usize)>,
 }
 
 fn args() -> Outcome<Args> {
@@ -53,6 +68,9 @@ fn args() -> Outcome<Args> {
         segment_log: 14,
         table_log: None,
         files: Vec::new(),
+        host: false,
+        threads: thread::available_parallelism()?.get(),
+        rings: Vec::new(),
     };
     let mut given = env::args().skip(1);
     while let Some(arg) = given.next() {
@@ -72,6 +90,13 @@ fn args() -> Outcome<Args> {
             "--block" => args.block = number()?,
             "--segment-log" => args.segment_log = number()? as u8,
             "--table-log" => args.table_log = Some(number()? as u8),
+            "--threads" => args.threads = number()?,
+            "--host" => args.host = true,
+            "--ring" => {
+                let ring = given.next().ok_or("--ring takes SLOTSxMIB")?;
+                let (slots, mib) = ring.split_once('x').ok_or("--ring takes SLOTSxMIB")?;
+                args.rings.push((slots.parse()?, mib.parse()?));
+            }
             "--bench" | "--test" => {} // From cargo.
             file => args.files.push(file.to_owned()),
         }
@@ -105,10 +130,14 @@ fn main() -> Outcome {
         args.table_log
     );
 
+    if args.host {
+        drop(gpu);
+        return host_to_host(&args, &selector, &raw);
+    }
     let gpu = copy_yardstick(gpu, raw.len())?;
     let (gpu, coded) = encode(gpu, &raw, args.block, &params)?;
-    let gpu = decode(gpu, &raw, args.block, &params, &coded)?;
-    host_to_host(gpu, &raw, args.block, params, &coded)
+    drop(decode(gpu, &raw, args.block, &params, &coded)?);
+    host_to_host(&args, &selector, &raw)
 }
 
 fn tiled(files: &[String], size: usize) -> Outcome<Vec<u8>> {
@@ -260,46 +289,4 @@ fn median(mut times: Vec<Duration>) -> Duration {
 
 fn rate(bytes: u64, time: Duration) -> f64 {
     bytes as f64 / time.as_secs_f64().max(1e-9) / 1e9
-}
-
-/// Through the accelerator, as the engine uses it: from host memory and back, its copies to and from staging included.
-fn host_to_host(
-    mut gpu: Gpu,
-    raw: &[u8],
-    block: usize,
-    params: BlockParams,
-    coded: &[Coded],
-) -> Outcome {
-    let raw_blocks: Vec<&[u8]> = raw.chunks(block).collect();
-    let host_blocks: Vec<HostBlock> = coded
-        .iter()
-        .zip(&raw_blocks)
-        .map(|(coded, raw)| HostBlock {
-            coder: params.coder,
-            kind: coded.kind,
-            table_log: coded.table_log,
-            segment_log: params.segment_log,
-            raw_size: raw.len() as u32,
-            payload: match coded.kind {
-                BlockKind::Stored => raw.to_vec(),
-                _ => coded.payload.clone(),
-            },
-        })
-        .collect();
-    for warm in [false, true] {
-        let start = Instant::now();
-        let encoded = gpu.encode(&raw_blocks, params)?;
-        let encode = start.elapsed();
-        let start = Instant::now();
-        let decoded = gpu.decode(&host_blocks)?;
-        let decode = start.elapsed();
-        assert!(encoded.iter().zip(coded).all(|((_, payload), coded)| *payload == coded.payload));
-        assert!(decoded.iter().zip(&raw_blocks).all(|(got, raw)| got.as_deref() == Ok(*raw)));
-        if warm {
-            let bytes = raw.len() as u64;
-            println!("host to host, encode     {:>9.2} GB/s", rate(bytes, encode));
-            println!("host to host, decode     {:>9.2} GB/s", rate(bytes, decode));
-        }
-    }
-    Ok(())
 }

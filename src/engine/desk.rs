@@ -110,6 +110,14 @@ impl Desk {
         }
     }
 
+    /// A worker goes on with the entropy stage of a block after the model's.
+    pub fn goes_on(&self, worker: usize, job: &Job) {
+        if let Some(fleet) = self.fleet() {
+            let bytes = job.work.raw_bytes() as u64;
+            fleet.policy().began(worker, telemetry::clock(), ENTROPY, bytes, false);
+        }
+    }
+
     /// What a worker that found no task may do: take back what waits for a device, or do as well what a late device has.
     pub fn forage(&self, recorder: &mut Recorder) -> Forage<BlockTask> {
         let Some(fleet) = self.fleet() else { return Forage::Sleep(None) };
@@ -157,16 +165,16 @@ impl Desk {
 }
 
 impl Fleet {
-    /// What a late device holds and others may do. It comes before anything new, as the window of blocks in flight closes
-    /// behind it.
+    /// Some of what a late device holds and others may do, oldest first: one task for each worker, as it may yet come. That
+    /// goes before anything new, as the window of blocks in flight closes behind it.
     pub fn rescue(&self, station: &Arc<Station>) -> Vec<BlockTask> {
-        let waiting = std::iter::from_fn(|| station.channel.withdraw(|_| true)).map(|job| {
+        let in_flight = std::iter::from_fn(|| station.back_up(true, |_, _| true))
+            .map(|backup| BlockTask::Backup(backup, Arc::clone(station)));
+        let waiting = std::iter::from_fn(|| station.channel.next(|job| !job.strict)).map(|job| {
             self.policy().withdrawn(station.index, job.work.raw_bytes() as u64);
             BlockTask::StandIn(job, Side::Cpu)
         });
-        let in_flight = std::iter::from_fn(|| station.back_up(true, |_, _| true))
-            .map(|backup| BlockTask::Backup(backup, Arc::clone(station)));
-        waiting.chain(in_flight).collect()
+        in_flight.chain(waiting).take(self.workers).collect()
     }
 
     pub fn policy(&self) -> MutexGuard<'_, Policy> {

@@ -34,7 +34,7 @@ use crate::{
 };
 
 /// How often a submission thread looks again whether a late device holds more that others may do.
-const LATE_POLL: Duration = Duration::from_millis(10);
+const LATE_POLL: Duration = Duration::from_millis(1);
 
 /// A submission thread. Dropping it drops what has not been submitted and ends the thread.
 pub(super) struct Device {
@@ -137,7 +137,13 @@ impl Thread {
         if late_at > now {
             return Some(Duration::from_nanos(late_at - now + 1));
         }
-        fleet.rescue(station).into_iter().for_each(|task| self.hands.urgent(task));
+        for task in fleet.rescue(station) {
+            if let BlockTask::StandIn(..) = task {
+                let recorder = &mut self.hands.log.borrow_mut().recorder;
+                recorder.count(|stats| &mut stats.reclaimed_blocks);
+            }
+            self.hands.urgent(task);
+        }
         Some(LATE_POLL)
     }
 }

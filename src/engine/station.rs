@@ -97,6 +97,11 @@ impl Station {
         back
     }
 
+    /// Whether nobody has taken a job out.
+    pub fn holds(&self, id: u64) -> bool {
+        self.flights().jobs.contains_key(&id)
+    }
+
     /// Takes a job out, if nobody has yet.
     pub fn claim(&self, id: u64) -> Option<Job> {
         self.flights().jobs.remove(&id).map(|flight| flight.job)

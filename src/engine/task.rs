@@ -49,10 +49,10 @@ impl Task for BlockTask {
     fn run(self, worker: usize, scratch: &mut Worker, recorder: &mut Recorder) -> Option<Finished> {
         let Worker { coder, desk } = scratch;
         let fleet = desk.fleet().filter(|fleet| worker < fleet.workers);
-        let Some(fleet) = fleet else { return self.perform(coder, desk, recorder) };
+        let Some(fleet) = fleet else { return self.perform(worker, coder, desk, recorder) };
         let (kind, bytes, queued) = self.cost();
         fleet.policy().began(worker, telemetry::clock(), kind, bytes, queued);
-        let finished = self.perform(coder, desk, recorder);
+        let finished = self.perform(worker, coder, desk, recorder);
         fleet.policy().ended(worker, telemetry::clock());
         finished
     }
@@ -72,7 +72,13 @@ impl BlockTask {
         }
     }
 
-    fn perform(self, coder: &mut Coder, desk: &Desk, recorder: &mut Recorder) -> Option<Finished> {
+    fn perform(
+        self,
+        worker: usize,
+        coder: &mut Coder,
+        desk: &Desk,
+        recorder: &mut Recorder,
+    ) -> Option<Finished> {
         match self {
             Self::All(id, block) => Some(code(id, block, coder, recorder)),
             Self::Either(job) => Some(stand_in(job, Side::Cpu, coder, recorder)),
@@ -89,7 +95,10 @@ impl BlockTask {
                 };
                 let sent = desk.hand_over(job, ENTROPY, recorder);
                 recorder.lap(Phase::Handoff);
-                sent.err().map(|job| stand_in(job, Side::Cpu, coder, recorder))
+                sent.err().map(|job| {
+                    desk.goes_on(worker, &job);
+                    stand_in(job, Side::Cpu, coder, recorder)
+                })
             }
             Self::Load(job, load, loading, station) => {
                 let piece = job.piece("load", |_| &[]);
@@ -149,6 +158,9 @@ fn back_up(
     coder: &mut Coder,
     recorder: &mut Recorder,
 ) -> Option<Finished> {
+    if !station.holds(backup.id) {
+        return None;
+    }
     recorder.count(|stats| &mut stats.hedged_blocks);
     let outcome =
         recorder.piece(Phase::Compute, backup.piece, || coder.code_parts(&mut backup.work));

@@ -2,11 +2,8 @@
 
 use std::{
     sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{
-            AtomicU8,
-            Ordering::{AcqRel, Acquire},
-        },
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU8, Ordering::AcqRel, Ordering::Acquire},
     },
     time::Duration,
 };
@@ -18,18 +15,21 @@ use crate::error::DeviceError;
 
 /// The waiting thread is not in a wait and nobody has rung.
 const AWAKE: u8 = 0;
-/// It is in a wait, or about to be: whoever rings signals the semaphore.
-const WAITING: u8 = 1;
-/// Somebody has rung; the next wait returns at once.
-const RUNG: u8 = 2;
+/// Somebody has rung: the next wait returns at once.
+const RUNG: u8 = 1;
+/// The thread waits for the device, or is about to: whoever rings signals the semaphore.
+const WAITS_FOR_DEVICE: u8 = 2;
+/// The device has nothing to do, and the thread waits for a ring alone.
+const WAITS: u8 = 3;
 
-/// A timeline semaphore that the host signals, for one thread that waits for it and for other timelines in one call.
-/// Ringing costs an atomic operation unless that thread sleeps.
+/// One thread waits for it and for timelines of the device in one call; any thread rings. That costs an atomic operation
+/// unless the thread waits.
 pub(crate) struct Doorbell {
-    semaphore: vk::Semaphore,
     state: AtomicU8,
-    /// The semaphore's value.
-    rings: Mutex<u64>,
+    rung: Condvar,
+    /// A timeline that the host signals, and its value.
+    semaphore: vk::Semaphore,
+    value: Mutex<u64>,
     device: Arc<Device>,
 }
 
@@ -39,44 +39,71 @@ pub(crate) type Target = (vk::Semaphore, u64);
 impl Doorbell {
     pub fn new(device: &Arc<Device>) -> Result<Self, DeviceError> {
         Ok(Self {
-            semaphore: create_timeline(device)?,
             state: AtomicU8::new(AWAKE),
-            rings: Mutex::new(0),
+            rung: Condvar::new(),
+            semaphore: create_timeline(device)?,
+            value: Mutex::new(0),
             device: Arc::clone(device),
         })
     }
 
     /// Ends the wait, or else the next one. What happened before is visible behind that.
     pub fn ring(&self) {
-        if self.state.swap(RUNG, AcqRel) != WAITING {
-            return;
+        match self.state.swap(RUNG, AcqRel) {
+            WAITS => {
+                // Once it can be had, the thread is in the wait.
+                drop(self.value());
+                self.rung.notify_one();
+            }
+            WAITS_FOR_DEVICE => self.signal(),
+            _ => {}
         }
-        let mut rings = self.rings.lock().unwrap_or_else(PoisonError::into_inner);
-        let signal = vk::SemaphoreSignalInfo::default().semaphore(self.semaphore).value(*rings + 1);
-        // SAFETY: the semaphore is a timeline of the device, with the value `rings`, which only this function changes,
-        // one thread at a time.
-        match unsafe { self.device.raw.signal_semaphore(&signal) } {
-            Ok(()) => *rings += 1,
-            // Nobody sleeps on a lost device.
-            Err(error) => log::debug!("vkSignalSemaphore: {error}"),
+    }
+
+    fn signal(&self) {
+        let mut value = self.value();
+        *value += 1;
+        let signal = vk::SemaphoreSignalInfo::default().semaphore(self.semaphore).value(*value);
+        // SAFETY: the semaphore is a timeline of the device, whose value only this call raises, in one thread at a time.
+        if let Err(error) = unsafe { self.device.raw.signal_semaphore(&signal) } {
+            log::debug!("vkSignalSemaphore: {error}"); // On a lost device nobody waits for long.
         }
     }
 
     /// Returns when it has rung since the last wait, when a timeline has reached its value, or after the time.
     pub fn wait(&self, targets: &[Target], most: Option<Duration>) -> Result<(), DeviceError> {
-        // Read first: a ring that comes between this and the wait ends it. One that was meant for the wait before ends
-        // it too, for nothing.
-        let rings = *self.rings.lock().unwrap_or_else(PoisonError::into_inner);
-        let result = match self.state.compare_exchange(AWAKE, WAITING, AcqRel, Acquire) {
-            Ok(_) => self.sleep(&[&[(self.semaphore, rings + 1)], targets].concat(), most),
+        // Read before the exchange: a ring behind that signals a higher value. A signal that was meant for the wait
+        // before may come late and end this one, for nothing.
+        let value = self.value();
+        let heard = *value;
+        let waits = if targets.is_empty() { WAITS } else { WAITS_FOR_DEVICE };
+        let result = match self.state.compare_exchange(AWAKE, waits, AcqRel, Acquire) {
             Err(_) => Ok(()),
+            Ok(_) if targets.is_empty() => {
+                let most = most.unwrap_or(Duration::MAX);
+                let silent = |_: &mut u64| self.state.load(Acquire) == WAITS;
+                drop(self.rung.wait_timeout_while(value, most, silent));
+                Ok(())
+            }
+            Ok(_) => {
+                drop(value);
+                self.wait_for_device(targets, heard, most)
+            }
         };
         self.state.swap(AWAKE, AcqRel);
         result
     }
 
-    fn sleep(&self, targets: &[Target], most: Option<Duration>) -> Result<(), DeviceError> {
-        let (semaphores, values): (Vec<_>, Vec<_>) = targets.iter().copied().unzip();
+    /// Two semaphores at least and never this one's counter: the validation layer (1.3.239) stalls where a host's signal
+    /// and another thread's knowledge of it overlap.
+    fn wait_for_device(
+        &self,
+        targets: &[Target],
+        heard: u64,
+        most: Option<Duration>,
+    ) -> Result<(), DeviceError> {
+        let own = (self.semaphore, heard + 1);
+        let (semaphores, values): (Vec<_>, Vec<_>) = targets.iter().copied().chain([own]).unzip();
         let wait = vk::SemaphoreWaitInfo::default()
             .flags(vk::SemaphoreWaitFlags::ANY)
             .semaphores(&semaphores)
@@ -93,7 +120,11 @@ impl Doorbell {
                 return Ok(());
             }
         }
-        Err(DeviceError::Lost)
+        if *self.value() > heard { Ok(()) } else { Err(DeviceError::Lost) }
+    }
+
+    fn value(&self) -> MutexGuard<'_, u64> {
+        self.value.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -263,14 +263,8 @@ impl Policy {
         }
     }
 
-    /// A device that is late: what it holds should be done before anything new, as the window of blocks in flight
-    /// closes behind it.
-    pub fn late(&self, now: u64) -> Option<usize> {
-        let late = |device: &DeviceQueue| self.late_in(device, now).is_some_and(|left| left <= 0.0);
-        self.devices.iter().position(|device| !device.failed && late(device))
-    }
-
-    /// When a device will be late if nothing arrives; `None` while it has nothing.
+    /// When a device will be late if nothing arrives; `None` while it has nothing. What a late device holds should be
+    /// done before anything new, as the window of blocks in flight closes behind it.
     pub fn late_at(&self, device: usize, now: u64) -> Option<u64> {
         let device = self.devices.get(device).filter(|device| !device.failed)?;
         self.late_in(device, now).map(|left| now.saturating_add_signed(left as i64))
@@ -311,7 +305,7 @@ impl Policy {
         if queue.failed || late_in <= 0.0 || (draining && is_sooner()) {
             Hedge::Now
         } else {
-            Hedge::At(now + late_in as u64 + 1)
+            Hedge::At(now.saturating_add(late_in as u64).saturating_add(1))
         }
     }
 

@@ -12,7 +12,7 @@ use super::{
 const PROBE: u32 = 2;
 
 /// A batch is late when it has taken longer than expected by this share.
-const OVERDUE: f64 = 0.25;
+const OVERDUE: f64 = 0.5;
 
 pub(super) struct DeviceQueue {
     measured: DevicePrior,

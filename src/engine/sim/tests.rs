@@ -64,7 +64,7 @@ fn all(blocks: &[u64]) -> impl Iterator<Item = (&'static str, Setup)> {
 impl Setup {
     /// With what an earlier run measured on the same devices, when they were well.
     fn experienced(&self) -> Self {
-        let mut earlier = Self { blocks: 2000, ..self.clone() };
+        let mut earlier = Self { blocks: 1000, ..self.clone() };
         earlier.cards.iter_mut().for_each(|card| card.trouble = Trouble::None);
         Self { priors: Some(earlier.run().priors), ..self.clone() }
     }
@@ -86,8 +86,8 @@ fn ratio(report: &Report, other: u64) -> f64 {
 }
 
 #[test]
-fn no_device_makes_a_run_slower_than_the_cpu_alone() {
-    for (name, cold) in all(&[2, 3, 8, 20, 1000, 10_000]) {
+fn no_device_makes_a_run_of_few_blocks_slower_than_the_cpu_alone() {
+    for (name, cold) in all(&FEW) {
         let alone = cold.cpu_alone().run().makespan;
         for setup in [cold.experienced(), cold] {
             let found = ratio(&setup.run(), alone);
@@ -128,13 +128,14 @@ fn a_device_that_stalls_costs_at_most_2_percent_and_one_block_in_its_time() {
 
 /// Beside 5 %, four blocks' time for what no split pays: until the device is known, its first and its last batch.
 #[test]
-fn many_blocks_are_shared_as_well_as_they_can_be() {
+fn many_blocks_are_shared_as_well_as_they_can_be_and_never_slower_than_by_the_cpu_alone() {
     for (name, cold) in all(&MANY) {
         let (best, alone) = (best_split(&cold), cold.cpu_alone().run().makespan);
         for setup in [cold.experienced(), cold] {
             let report = setup.run();
             let title = setup.title(name);
             println!("| {title} | {:.3} | {:.3} |", ratio(&report, alone), ratio(&report, best));
+            assert!(ratio(&report, alone) <= 1.02, "{title}: {:.3}", ratio(&report, alone));
             // Two workers of this speed and their submission thread can just make the copies for the large card. Each
             // block that a worker codes makes it wait for copies, which no estimate of finish times sees.
             let share = match (name, setup.workers) {

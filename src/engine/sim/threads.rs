@@ -19,6 +19,7 @@ use crate::{
         policy::{Hedge, Kind, Place, Policy, Sent},
         station::{Backup, Loading, Station},
         submission::{Crew, Submission},
+        task::BlockTask,
     },
 };
 
@@ -58,8 +59,7 @@ pub(super) struct World<'a> {
     ready: u64,
     done: Vec<bool>,
     delivered: u64,
-    /// When a worker wants to ask again.
-    asks_at: u64,
+    asks_at: Alarm,
     report: Report,
 }
 
@@ -98,7 +98,7 @@ impl<'a> World<'a> {
             ready: 0,
             done: vec![false; setup.blocks as usize],
             delivered: 0,
-            asks_at: 0,
+            asks_at: Alarm::default(),
             report,
         }
     }
@@ -149,6 +149,7 @@ impl<'a> World<'a> {
                 let (fleet, now) = (self.desk.fleet().expect("it was set"), self.now());
                 let hands = Hands { queues: &self.queues, device, fleet, now };
                 busy |= self.submissions[device].step(now, fleet, &hands);
+                busy |= self.rescue(device);
             }
         }
         // A submission thread is awake when it has made urgent tasks. As all idle workers see the same, the first that
@@ -163,6 +164,40 @@ impl<'a> World<'a> {
                 }
                 busy = true;
             }
+        }
+        busy
+    }
+
+    /// A submission thread that has nothing to do looks whether its device is late.
+    fn rescue(&mut self, device: usize) -> bool {
+        let now = self.now();
+        if !self.queues.urgent.borrow().is_empty() {
+            return false;
+        }
+        let fleet = self.desk.fleet().expect("it was set");
+        match fleet.policy().late_at(device, now) {
+            None => return false,
+            Some(time) if time > now => {
+                self.asks_at.ask(time + 1, &mut self.events);
+                return false;
+            }
+            Some(_) => {}
+        }
+        let rescued = fleet.rescue(&fleet.stations[device]);
+        let busy = !rescued.is_empty();
+        for task in rescued {
+            let task = match task {
+                BlockTask::Backup(backup, station) => {
+                    self.report.hedged += 1;
+                    Task::Backup(backup, station.index)
+                }
+                BlockTask::StandIn(job, _) => {
+                    self.report.reclaimed += 1;
+                    Task::StandIn(job)
+                }
+                _ => unreachable!("nothing else is rescued"),
+            };
+            self.queues.urgent.borrow_mut().push_back(task);
         }
         busy
     }
@@ -235,11 +270,6 @@ impl<'a> World<'a> {
         if urgent.is_some() || thread >= self.setup.workers {
             return urgent.map(|task| (task, false));
         }
-        if self.setup.split.is_none()
-            && let Some(task) = self.make_up()
-        {
-            return Some((task, false));
-        }
         let queued = self.queues.tasks.borrow_mut().pop_front();
         match queued {
             Some(task @ Task::StandIn(_)) => Some((task, false)),
@@ -247,19 +277,6 @@ impl<'a> World<'a> {
             None if self.setup.split.is_some() => None,
             None => self.forage().map(|task| (task, false)),
         }
-    }
-
-    /// What a late device has comes before anything new.
-    fn make_up(&mut self) -> Option<Task> {
-        let late = self.fleet().policy().late(self.now())?;
-        if let Some(backup) = self.back_up(late, true) {
-            return Some(backup);
-        }
-        let fleet = self.fleet();
-        let job = fleet.stations[late].channel.next(|_| true)?;
-        fleet.policy().withdrawn(late, self.setup.block);
-        self.report.reclaimed += 1;
-        Some(Task::StandIn(job))
     }
 
     /// [`Desk::forage`] in virtual time.
@@ -274,14 +291,13 @@ impl<'a> World<'a> {
                 return Some(Task::StandIn(job));
             }
         }
-        (0..self.devices.len()).find_map(|device| self.back_up(device, false))
+        (0..self.devices.len()).find_map(|device| self.back_up(device))
     }
 
-    fn back_up(&mut self, device: usize, late: bool) -> Option<Task> {
-        let (now, mut ask_at) = (self.now(), None);
-        let draining = !late && self.desk.is_draining();
-        let fleet = self.fleet();
-        let backup = fleet.stations[device].back_up(late, |batch, bytes| {
+    fn back_up(&mut self, device: usize) -> Option<Task> {
+        let (now, draining, mut ask_at) = (self.now(), self.desk.is_draining(), None);
+        let fleet = self.desk.fleet().expect("it was set");
+        let backup = fleet.stations[device].back_up(false, |batch, bytes| {
             match fleet.policy().hedges(device, batch, now, ENTROPY, bytes as u64, draining) {
                 Hedge::Now => return true,
                 Hedge::At(time) => ask_at = Some(time.max(now + 1)),
@@ -289,9 +305,8 @@ impl<'a> World<'a> {
             }
             false
         });
-        if let Some(time) = ask_at.filter(|time| *time != self.asks_at) {
-            self.asks_at = time;
-            self.events.add(time, Event::Look);
+        if let Some(time) = ask_at {
+            self.asks_at.ask(time, &mut self.events);
         }
         backup.map(|backup| {
             self.report.hedged += 1;
@@ -307,6 +322,9 @@ impl<'a> World<'a> {
             Task::Load(job, ..) => (Some(LOAD), costs.load, job.id),
             Task::Complete(job, ..) => (Some(BEHIND), costs.behind, job.id),
             Task::StandIn(job) => (Some(ENTROPY), costs.entropy, job.id),
+            Task::Backup(backup, device) if !self.fleet().stations[*device].holds(backup.id) => {
+                (Some(ENTROPY), 0, backup.id)
+            }
             Task::Backup(backup, _) => (Some(ENTROPY), costs.entropy, backup.id),
         };
         let cost = self.setup.vary(cost, id);
@@ -364,6 +382,20 @@ impl<'a> World<'a> {
     fn finish(&mut self, id: u64) {
         assert!(!self.done[id as usize], "block {id} came twice");
         self.done[id as usize] = true;
+    }
+}
+
+/// When somebody wants to look again.
+#[derive(Default)]
+struct Alarm(Vec<u64>);
+
+impl Alarm {
+    fn ask(&mut self, time: u64, events: &mut Events) {
+        if !self.0.contains(&time) {
+            self.0.insert(0, time);
+            self.0.truncate(8);
+            events.add(time, Event::Look);
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! The engine with devices that work, are slow, or fail.
 
 mod fake;
+mod telemetry;
 
 use std::{sync::atomic::Ordering::Relaxed, thread, time::Duration};
 

@@ -1,0 +1,103 @@
+//! What an engine records of devices that work, are slow, or fail.
+
+use super::*;
+use crate::{SchedulerStats, Telemetry};
+
+/// Runs `blocks` blocks through an engine and drops it.
+fn stats_of(route: Route, config: Config, blocks: u64) -> SchedulerStats {
+    let telemetry = Telemetry::new();
+    let options = options().telemetry(telemetry.clone());
+    let mut engine = Engine::new(&options, route, config).unwrap();
+    run(&mut engine, blocks);
+    assert_eq!(telemetry.last_run(), None, "the run goes on");
+    drop(engine);
+    let stats = telemetry.last_run().unwrap();
+    check(&stats, blocks, config.pipeline.model().is_some());
+    stats
+}
+
+/// What holds for every run: each block counts once at each stage.
+fn check(stats: &SchedulerStats, blocks: u64, model: bool) {
+    assert_eq!((stats.runs, stats.total.is_zero()), (1, false));
+    let stages = if model { 2 } else { 1 };
+    for (index, stage) in stats.stages.iter().enumerate() {
+        let sides = [stage.cpu, stage.gpu, stage.retried];
+        let expected = if index < stages { blocks } else { 0 };
+        assert_eq!(sides.iter().map(|side| side.blocks).sum::<u64>(), expected, "{stats:?}");
+        assert!(sides.iter().all(|side| side.raw_bytes == 4096 * side.blocks));
+    }
+    // The caller, two workers and at most two submission threads.
+    let most = 5 * stats.total;
+    let parts = [stats.stage_compute, stats.queue_wait, stats.queue_admin, stats.gpu_handoff];
+    assert!(parts.iter().all(|part| *part <= most), "{stats:?}");
+    assert!(stats.tracked_time() + stats.idle_tail <= most);
+    assert!(!stats.stage_compute.is_zero() && stats.threads <= 2);
+}
+
+#[test]
+fn a_device_that_works_is_the_side_of_every_block() {
+    for pipeline in [Pipeline::Rans, Pipeline::Lzseqr] {
+        let config = Config { pipeline, ..CONFIG };
+        let (fake, seen) = Fake::new(Trouble::None, 4, 2);
+        let stats = stats_of(strict(fake), config, 100);
+        let entropy = usize::from(pipeline.model().is_some());
+        assert_eq!(stats.stages[entropy].gpu.blocks, 100);
+        assert_eq!(stats.stages[0].cpu.blocks, 100 * entropy as u64);
+        assert_eq!(stats.gpu_batches, seen.batches.load(Relaxed) as u64);
+        assert!(!stats.gpu_handoff.is_zero() && stats.overhead() > 0.0);
+        assert_eq!((stats.device_failures, stats.hedged_blocks, stats.reclaimed_blocks), (0, 0, 0));
+    }
+}
+
+#[test]
+fn a_device_that_fails_is_counted_and_so_are_the_blocks_it_had() {
+    for trouble in [Trouble::RefusePlan(3), Trouble::RefuseStart(3), Trouble::LoseAt(3)] {
+        let (fake, _) = Fake::new(trouble, 4, 2);
+        let stats = stats_of(strict(fake), CONFIG, 100);
+        let stage = &stats.stages[0];
+        assert_eq!(stats.device_failures, 1, "{trouble:?}");
+        assert!(stage.gpu.blocks > 0 && stage.retried.blocks > 0, "{trouble:?}: {stats:?}");
+    }
+    let (fake, _) = Fake::new(Trouble::Fault, 4, 2);
+    let stats = stats_of(strict(fake), CONFIG, 100);
+    assert_eq!((stats.stages[0].retried.blocks, stats.device_failures), (100, 0));
+}
+
+#[test]
+fn what_a_stalled_device_had_is_counted_as_taken_back() {
+    let (fake, seen) = Fake::new(Trouble::Stall, 2, 1);
+    let stats = stats_of(shared(vec![fake]), CONFIG, 400);
+    assert_eq!(stats.stages[0].cpu.blocks, 400);
+    // The device got a probe at least, and whoever waited for more of it did that as well.
+    let had = seen.jobs.load(Relaxed) as u64;
+    assert!(stats.hedged_blocks >= had.min(1), "{had} blocks: {stats:?}");
+    assert_eq!(stats.gpu_batches, 0);
+}
+
+#[test]
+fn engines_of_one_run_are_one_run() {
+    let telemetry = Telemetry::new();
+    let options = options().telemetry(telemetry.clone());
+    let whole = Run::begin(Some(&telemetry), "test");
+    for _ in 0..3 {
+        let mut engine = Engine::in_run(&whole, &options, Route::cpu(), CONFIG).unwrap();
+        run(&mut engine, 20);
+    }
+    assert_eq!(telemetry.total().runs, 0);
+    drop(whole);
+    let stats = telemetry.total();
+    check(&stats, 60, false);
+    assert_eq!((stats.runs, stats.sends_full, stats.gpu_batches), (1, 0, 0));
+    assert!(stats.gpu_handoff.is_zero() && stats.gpu_busy.is_zero());
+}
+
+#[test]
+fn memory_is_that_of_the_buffers_and_the_devices() {
+    let alone = stats_of(Route::cpu(), CONFIG, 50).peak_memory;
+    // A raw block and its payload at least, and no more than the plan's sets.
+    assert!(alone >= 4096 && alone <= 6 * 2 * (4096 + 4096), "{alone}");
+    let (fake, _) = Fake::new(Trouble::None, 4, 2);
+    let staging = fake.staging_bytes();
+    let stats = stats_of(strict(fake), CONFIG, 50);
+    assert!(stats.peak_memory > staging, "{stats:?}");
+}
