@@ -256,7 +256,7 @@ impl Options {
     }
 
     /// CPU worker threads, 1024 at most and only as many as the memory limit affords; 0, the default, means as many
-    /// as the machine runs at once.
+    /// as the machine runs at once. One means the caller's own, unless a device takes part.
     pub fn threads(mut self, threads: usize) -> Self {
         self.threads = threads;
         self
