@@ -41,9 +41,10 @@ pub(crate) struct Shape {
 impl Shape {
     /// What suits the device.
     pub fn of(device: &Device) -> Self {
-        // One batch is loaded, one goes up, one is worked on, one comes down, one is unloaded; without queues of their
-        // own for the copies, the device works on one while the host loads another and unloads a third.
-        let slots = if device.transfer.is_some() { 5 } else { 3 };
+        // One batch is loaded, one goes up, one is worked on, one comes down, one is unloaded, and one lies between;
+        // without queues of their own for the copies, the device works on one while the host loads another and unloads a
+        // third.
+        let slots = if device.transfer.is_some() { 6 } else { 3 };
         // A slot takes less than eight times its raw bytes of the device's memory.
         let share = device.info.memory_bytes / (8 * slots as u64 + 8);
         let share = usize::try_from(share).unwrap_or(usize::MAX);
