@@ -141,8 +141,6 @@ fn hardware(list: &str, cpu_only: bool) -> Result<Option<Gpu>> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-
     #[test]
     fn hardware_is_found_among_devices() {
         let device = |name: &str, software: bool, usable: bool| {
