@@ -13,6 +13,7 @@ use std::{
 use crate::{
     Pipeline,
     device::DeviceSelector,
+    engine::Route,
     error::{Error, Result},
     format::{FrameHeader, MAX_BLOCK_LOG, MIN_BLOCK_LOG},
     telemetry::Telemetry,
@@ -361,12 +362,14 @@ impl Options {
 }
 
 impl Options {
-    /// Whether the options for compression fit together: whether the pipeline takes the block size and the table log.
+    /// Whether the options for compression fit together: whether the pipeline takes the block size, the table log and the
+    /// assignments of its stages. No device is opened.
     ///
     /// # Errors
     /// [`Error::InvalidOption`], as a compression would return before it reads anything.
     pub fn validate(&self) -> Result<()> {
-        self.frame_header().map(drop)
+        self.frame_header()?;
+        Route::check(self, self.pipeline)
     }
 
     /// The header of a frame that these options ask for.

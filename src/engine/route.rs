@@ -49,39 +49,59 @@ impl Route {
     /// # Errors
     /// The environment's choice cannot be parsed, a device cannot be opened, or the options contradict each other.
     pub fn choose(options: &Options) -> Result<Self> {
-        let stages = [options.stage0, options.stage1];
-        let strict = stages.contains(&Some(Assignment::Gpu));
         let named = match &options.devices {
             Some(named) => named.clone(),
             None => DeviceSelector::list_from_env()?.unwrap_or_default(),
         };
-        let cpu = named.contains(&DeviceSelector::Cpu);
-        let mut explicit: Vec<_> =
-            named.into_iter().filter(|selector| *selector != DeviceSelector::Cpu).collect();
-        let auto = explicit.contains(&DeviceSelector::Auto) || (explicit.is_empty() && !cpu);
-        if auto && explicit.len() > 1 {
+        let (mut route, devices) = Self::without_devices(options, named)?;
+        if !devices.is_empty() {
+            // Half of the memory for staging: a block in flight needs its buffers on this side as well.
+            let budget = options.memory_limit / 2 / devices.len() as u64;
+            let open = devices.iter().map(|selector| open(selector, budget));
+            route.devices = Devices::Open(open.collect::<Result<_, _>>()?);
+        }
+        Ok(route)
+    }
+
+    /// The route, and the devices that are to be opened for it.
+    fn without_devices(
+        options: &Options,
+        mut named: Vec<DeviceSelector>,
+    ) -> Result<(Self, Vec<DeviceSelector>)> {
+        let stages = [options.stage0, options.stage1];
+        let strict = stages.contains(&Some(Assignment::Gpu));
+        if named.is_empty() {
+            named.push(DeviceSelector::Auto);
+        }
+        let auto = named.contains(&DeviceSelector::Auto);
+        if auto && named.len() > 1 {
             return Err(conflict("device", "auto chooses among all devices: name it alone"));
         }
-        if strict && explicit.is_empty() && cpu {
-            return Err(conflict("stage", "a stage cannot go to a GPU with the device cpu"));
+        let cpu = named.contains(&DeviceSelector::Cpu);
+        named.retain(|selector| *selector != DeviceSelector::Cpu);
+        if strict && named.is_empty() {
+            return Err(conflict("stage", "none can go to a GPU with the device cpu"));
         }
         if auto && !strict {
-            let devices =
-                if stages == [Some(Assignment::Cpu); 2] { Devices::None } else { Devices::Later };
-            return Ok(Self { devices, stages, entropy: Assignment::Auto });
+            named.clear();
         }
-        if auto {
-            explicit = vec![DeviceSelector::Auto];
-        }
-        if explicit.is_empty() {
-            return Ok(Self { devices: Devices::None, stages, entropy: Assignment::Cpu });
-        }
-        // Half of the memory for staging: a block in flight needs its buffers on this side as well.
-        let budget = options.memory_limit / 2 / explicit.len() as u64;
-        let open = explicit.iter().map(|selector| open(selector, budget));
-        let devices = Devices::Open(open.collect::<Result<_, _>>()?);
-        let entropy = if cpu || auto { Assignment::Auto } else { Assignment::Gpu };
-        Ok(Self { devices, stages, entropy })
+        let entropy = match (auto, cpu, named.is_empty()) {
+            (true, ..) | (_, true, false) => Assignment::Auto,
+            (_, _, true) => Assignment::Cpu,
+            (false, false, false) => Assignment::Gpu,
+        };
+        let later = auto && !strict && stages != [Some(Assignment::Cpu); 2];
+        let devices = if later { Devices::Later } else { Devices::None };
+        Ok((Self { devices, stages, entropy }, named))
+    }
+
+    /// Whether the options contradict each other, for frames of a pipeline. Opens nothing and asks no environment.
+    ///
+    /// # Errors
+    /// As [`choose`](Self::choose) and [`entropy`](Self::entropy), but for those of devices.
+    pub fn check(options: &Options, pipeline: Pipeline) -> Result<()> {
+        let named = options.devices.clone().unwrap_or_default();
+        Self::without_devices(options, named)?.0.entropy(pipeline).map(drop)
     }
 
     /// Who does the entropy stage of a pipeline's blocks.

@@ -176,7 +176,11 @@ impl Args {
     /// The rules that span several flags.
     fn check(&self) -> Result<(), (ErrorKind, String)> {
         self.check_flags().map_err(|(kind, message)| (kind, message.to_owned()))?;
-        let options = self.options().and_then(|options| options.validate());
+        let options = self.options().and_then(|options| match self.operation() {
+            Operation::Compress => options.validate(),
+            // The frames say what their pipelines are.
+            _ => Ok(()),
+        });
         options.map_err(|error| (ErrorKind::ValueValidation, error.to_string()))
     }
 
