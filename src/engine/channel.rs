@@ -23,6 +23,8 @@ struct State {
     queues: [VecDeque<Job>; 3],
     parts: usize,
     raw_bytes: usize,
+    /// Those of them that are strict jobs'.
+    strict_bytes: usize,
     closed: bool,
 }
 
@@ -55,11 +57,17 @@ impl Channel {
             job if state.closed => Err(Refused::Disconnected(job)),
             job if full && !job.strict => Err(Refused::Full(job)),
             job => {
+                state.strict_bytes += if job.strict { job.work.raw_bytes() } else { 0 };
                 (state.parts, state.raw_bytes) = (parts, raw_bytes);
                 state.queues[job.class as usize].push_back(job);
                 Ok(())
             }
         }
+    }
+
+    /// Raw bytes of the strict jobs that wait.
+    pub fn strict_bytes(&self) -> usize {
+        self.lock().strict_bytes
     }
 
     /// The job that is to be served next, if it is acceptable.
@@ -85,7 +93,7 @@ impl Channel {
     pub fn close(&self) -> Vec<Job> {
         let mut state = self.lock();
         state.closed = true;
-        (state.parts, state.raw_bytes) = (0, 0);
+        (state.parts, state.raw_bytes, state.strict_bytes) = (0, 0, 0);
         state.queues.iter_mut().flat_map(|queue| queue.drain(..)).collect()
     }
 }
@@ -94,6 +102,7 @@ impl State {
     fn release(&mut self, job: &Job) {
         self.parts -= job.work.parts();
         self.raw_bytes -= job.work.raw_bytes();
+        self.strict_bytes -= if job.strict { job.work.raw_bytes() } else { 0 };
     }
 }
 

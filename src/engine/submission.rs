@@ -10,6 +10,10 @@ use super::{
 };
 use crate::error::DeviceError;
 
+/// While a device is busy, its next batch of strict blocks waits until it is at least this part of the largest: each batch has
+/// a cost of its own. Blocks that others may do do not wait: the policy counts on that.
+const FILL: usize = 4;
+
 /// Whoever runs the tasks that a submission makes.
 pub(crate) trait Crew {
     /// Copy a job's input to the device.
@@ -89,12 +93,21 @@ impl Submission {
             }
         }
         while self.accelerator.idle_slots() > 0 {
+            let waiting = self.station.channel.strict_bytes();
+            if waiting > 0 && waiting < self.station.limit.raw_bytes / FILL && self.is_busy() {
+                break; // More may come, and what is in flight wakes us.
+            }
             let first = self.station.channel.next(|_| true).or_else(|| crew.spare(&|_| true));
             let Some(first) = first else { break };
             self.begin(first, now, fleet, crew)?;
             busy = true;
         }
         Ok(busy)
+    }
+
+    /// Whether the device has something to do.
+    fn is_busy(&self) -> bool {
+        !self.batches.is_empty()
     }
 
     /// Gives a batch that begins with `first` a slot.
