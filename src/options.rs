@@ -7,6 +7,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    thread,
 };
 
 use crate::{
@@ -153,6 +154,12 @@ pub struct Options {
     pub(crate) telemetry: Option<Telemetry>,
 }
 
+/// Enough for two blocks a thread, and as much again for a device.
+fn default_memory_limit() -> u64 {
+    let threads = thread::available_parallelism().map_or(1, usize::from) as u64;
+    (threads * (64 << 20)).max(256 << 20)
+}
+
 impl Default for Options {
     fn default() -> Self {
         Self {
@@ -166,7 +173,7 @@ impl Default for Options {
             devices: None,
             stage0: None,
             stage1: None,
-            memory_limit: 256 << 20,
+            memory_limit: default_memory_limit(),
             output_limit: u64::MAX,
             verify: true,
             index: true,
@@ -187,7 +194,7 @@ impl Options {
     pub const MAX_LEVEL: u8 = 9;
 
     /// The defaults: pipeline `lzseqr` at level 3, 1 MiB blocks, as many threads as the machine runs at once,
-    /// 256 MiB of memory, checksums verified, an index written.
+    /// 256 MiB of memory or more ([`memory_limit`](Self::memory_limit)), checksums verified, an index written.
     pub fn new() -> Self {
         Self::default()
     }
@@ -256,7 +263,7 @@ impl Options {
     }
 
     /// CPU worker threads, 1024 at most and only as many as the memory limit affords; 0, the default, means as many
-    /// as the machine runs at once.
+    /// as the machine runs at once. One means the caller's own, unless a device takes part.
     pub fn threads(mut self, threads: usize) -> Self {
         self.threads = threads;
         self
@@ -300,7 +307,8 @@ impl Options {
         self
     }
 
-    /// Host memory for blocks in flight, in bytes, beyond the device's own; the default is 256 MiB.
+    /// Host memory for blocks in flight, in bytes, beyond the device's own; the default is 256 MiB, and 64 MiB for every
+    /// thread that the machine runs at once where that is more.
     pub fn memory_limit(mut self, bytes: u64) -> Self {
         self.memory_limit = bytes;
         self

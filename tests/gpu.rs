@@ -54,9 +54,10 @@ fn the_device_does_what_the_cpu_does() {
     step("headers", || wrong_headers(&mut gpu));
     step("several threads", || several_threads(&mut gpu));
     step("the seam", || seam(&mut gpu));
-    step("endings", || endings(&mut gpu));
-    drop(gpu);
-    step("the seam, undivided", || seam(&mut Gpu::open(&selector(), BUDGET).unwrap()));
+    step("failure", || ending(gpu, true));
+    let mut gpu = Gpu::open(&selector(), BUDGET).unwrap();
+    step("the seam, undivided", || seam(&mut gpu));
+    step("end", || ending(gpu, false));
     step("frames", frames);
     step("assignments", assignments::interchangeable);
     step("telemetry", telemetry::of_a_device);
@@ -339,11 +340,9 @@ fn seam(gpu: &mut Gpu) {
     gpu.spans_are_in_order(&many, PARAMS);
 }
 
-/// And after it has failed or gone.
-fn endings(gpu: &mut Gpu) {
-    let blocks: Vec<&[u8]> = FILES.iter().map(|(_, bytes)| &bytes[..20_000]).collect();
-    gpu.a_loss_is_final(&blocks, PARAMS);
-    gpu.all_may_outlive_the_accelerator(&blocks, PARAMS);
+/// And after the device has failed or gone.
+fn ending(gpu: Gpu, fails: bool) {
+    gpu.all_may_outlive_it(fails, &FILES.map(|(_, bytes)| &bytes[..20_000]), PARAMS);
 }
 
 /// Whole frames of every pipeline through the engine: the same bytes as on the CPU, and back, coded by the device.

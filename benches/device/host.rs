@@ -73,6 +73,13 @@ fn load<'a>(args: &Args, raw: &'a [u8]) -> Outcome<Load<'a>> {
     Ok(Load { raw: blocks, coded, encode, decode })
 }
 
+/// Seconds that so many bytes take on the link: both ways at once until one has finished, then the rest alone.
+fn least_time(link: LinkRates, up: f64, down: f64) -> f64 {
+    let both = (up / link.both.0).min(down / link.both.1);
+    let (up, down) = (up - both * link.both.0, down - both * link.both.1);
+    both + (up / link.up).max(down / link.down)
+}
+
 fn measure(args: &Args, gpu: &mut Gpu, load: &mut Load<'_>, link: Option<LinkRates>) -> Outcome {
     let (slots, batch, staging) = gpu.ring();
     println!(
@@ -101,7 +108,7 @@ fn measure(args: &Args, gpu: &mut Gpu, load: &mut Load<'_>, link: Option<LinkRat
             rate(bytes, cold)
         );
         if let Some(link) = link {
-            let least = (up / link.up).max(down / link.down);
+            let least = least_time(link, up, down);
             print!(
                 ", {:.2} of the link's {:.2}",
                 least / time.as_secs_f64(),

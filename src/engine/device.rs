@@ -47,6 +47,8 @@ pub(super) struct Device {
 #[derive(Clone)]
 pub(super) struct Surroundings {
     pub desk: Arc<Desk>,
+    /// The most raw bytes of a block.
+    pub block_size: u32,
     pub workers: Arc<Scheduler<BlockTask>>,
     pub done: mpsc::Sender<Outcome<Finished>>,
     pub run: Run,
@@ -218,6 +220,12 @@ impl Crew for Hands {
     fn spare(&self, accept: &dyn Fn(&Job) -> bool) -> Option<Job> {
         let Surroundings { desk, workers, .. } = &self.surroundings;
         let fleet = desk.fleet()?;
+        // Most of the time it wants none; then the queue is left alone.
+        let usual = u64::from(self.surroundings.block_size);
+        let wants = || fleet.policy().wants(self.station.index, telemetry::clock(), WHOLE, usual);
+        if workers.queued() == 0 || !wants() {
+            return None;
+        }
         let task = workers.take_queued(|task| match task {
             BlockTask::Either(job) if accept(job) => {
                 let bytes = job.work.raw_bytes() as u64;

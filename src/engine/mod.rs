@@ -297,7 +297,8 @@ impl Engine {
             let run = self.run.clone();
             let workers = Scheduler::new(self.plan.workers, worker, forage, &run, sender.clone());
             let workers = Arc::new(workers);
-            let surroundings = Surroundings { desk, workers, done: sender, run };
+            let block_size = self.config.block_size;
+            let surroundings = Surroundings { desk, block_size, workers, done: sender, run };
             let workload = Workload { pipeline: self.config.pipeline, level: self.config.level };
             Pool { devices: Vec::new(), surroundings, done, workload }
         })
@@ -342,11 +343,13 @@ impl Engine {
         self.order.insert(block);
     }
 
-    /// Says that no more blocks will be submitted before those in flight have come back.
-    pub fn drain(&mut self) {
+    /// Says that no more blocks will be submitted before those in flight have come back. Workers that have nothing else to
+    /// do look after what devices hold, where they may.
+    fn drain(&self) {
         if let Some(Pool { surroundings, .. }) = &self.pool
-            && !surroundings.desk.set_draining(true)
+            && self.route.entropy(self.config.pipeline).is_ok_and(|side| side == Assignment::Auto)
             && surroundings.desk.fleet().is_some()
+            && !surroundings.desk.set_draining(true)
         {
             (0..self.plan.workers).for_each(|_| surroundings.workers.wake());
         }
@@ -390,14 +393,15 @@ impl Engine {
     fn receive(&self, wait: bool) -> Option<sched::Outcome<Finished>> {
         let pool = self.pool.as_ref()?;
         let gone = || sched::Outcome::Panicked("the workers are gone".to_owned());
-        match (wait, &self.options.cancel) {
-            (true, None) => Some(pool.done.recv().unwrap_or_else(|_| gone())),
-            (true, Some(_)) => match pool.done.recv_timeout(CANCEL_POLL) {
+        match pool.done.try_recv() {
+            Err(TryRecvError::Empty) if !wait => return None,
+            Err(TryRecvError::Empty) => self.drain(),
+            outcome => return Some(outcome.unwrap_or_else(|_| gone())),
+        }
+        match &self.options.cancel {
+            None => Some(pool.done.recv().unwrap_or_else(|_| gone())),
+            Some(_) => match pool.done.recv_timeout(CANCEL_POLL) {
                 Err(RecvTimeoutError::Timeout) => None,
-                outcome => Some(outcome.unwrap_or_else(|_| gone())),
-            },
-            (false, _) => match pool.done.try_recv() {
-                Err(TryRecvError::Empty) => None,
                 outcome => Some(outcome.unwrap_or_else(|_| gone())),
             },
         }

@@ -134,20 +134,20 @@ impl<T: Task> Scheduler<T> {
     /// Queues a task. Where the system refuses every thread, the caller's runs it.
     pub fn spawn(&self, task: T) {
         self.shared.injector.push(task);
-        self.rouse(self.queued());
+        self.rouse(|| self.queued());
     }
 
     /// Queues a task that the next worker to become free does before any other. For short ones.
     #[allow(dead_code, reason = "for the engine's devices")]
     pub fn spawn_urgent(&self, task: T) {
         self.shared.urgent.push(task);
-        self.rouse(self.shared.urgent.len());
+        self.rouse(|| self.shared.urgent.len());
     }
 
     /// Wakes a worker, or starts one if none sleeps, because there is something to forage.
     #[allow(dead_code, reason = "for the engine's devices")]
     pub fn wake(&self) {
-        if self.shared.sleep.wake_one() == 0 {
+        if self.shared.sleep.wake_one() == 0 && !self.complete.load(Relaxed) {
             self.hire();
         }
     }
@@ -155,7 +155,7 @@ impl<T: Task> Scheduler<T> {
     /// Runs an urgent task on the calling thread, if there is one.
     #[allow(dead_code, reason = "for the engine's devices")]
     pub fn help(&self, scratch: &mut Option<T::Scratch>, recorder: &mut Recorder) -> bool {
-        let task = until_settled(|| self.shared.urgent.steal());
+        let task = steal(&self.shared.urgent);
         let index = self.shared.stealers.len();
         task.map(|task| self.shared.run_task(task, index, scratch, recorder)).is_some()
     }
@@ -170,11 +170,11 @@ impl<T: Task> Scheduler<T> {
     pub fn take_queued(&self, accept: impl Fn(&T) -> bool) -> Option<T> {
         let shared = &self.shared;
         // All of those passed over before, so that they can be put back in order.
-        let older = iter::from_fn(|| until_settled(|| shared.passed_over.steal()));
+        let older = iter::from_fn(|| steal(&shared.passed_over));
         let mut waiting: Vec<T> = older.collect();
         let mut taken = waiting.iter().position(&accept).map(|i| waiting.remove(i));
         while taken.is_none() {
-            match until_settled(|| shared.injector.steal()) {
+            match steal(&shared.injector) {
                 Some(task) if accept(&task) => taken = Some(task),
                 Some(task) => waiting.push(task),
                 None => break,
@@ -182,24 +182,21 @@ impl<T: Task> Scheduler<T> {
         }
         for task in waiting {
             shared.passed_over.push(task);
-            self.rouse(self.queued()); // Whoever looked around meanwhile has missed it.
+            self.rouse(|| self.queued()); // Whoever looked around meanwhile has missed it.
         }
         taken
     }
 
-    /// Calls somebody to the tasks that wait, which are so many.
-    fn rouse(&self, waiting: usize) {
+    /// Calls somebody to the tasks that wait; how many, matters only while there is somebody to hire.
+    fn rouse(&self, waiting: impl Fn() -> usize) {
         let sleepers = self.shared.sleep.wake_one();
-        if waiting > sleepers && !self.hire() {
+        if !self.complete.load(Relaxed) && waiting() > sleepers && !self.hire() {
             self.shared.drain();
         }
     }
 
     /// Starts a thread more, if one is left. False if none runs.
     fn hire(&self) -> bool {
-        if self.complete.load(Relaxed) {
-            return true;
-        }
         let mut crew = self.crew.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(local) = crew.dormant.pop() {
             let index = crew.dormant.len();
@@ -248,7 +245,7 @@ impl<T: Task> Shared<T> {
         let mut scratch = None;
         let mut recorder = self.run.recorder(Row::Caller);
         let queues = [&self.urgent, &self.passed_over, &self.injector];
-        while let Some(task) = queues.iter().find_map(|queue| until_settled(|| queue.steal())) {
+        while let Some(task) = queues.into_iter().find_map(steal) {
             self.run_task(task, self.stealers.len(), &mut scratch, &mut recorder);
         }
     }
@@ -301,9 +298,9 @@ impl<T: Task> Shared<T> {
     }
 
     fn find(&self, index: usize, local: &Worker<T>) -> Option<T> {
-        until_settled(|| self.urgent.steal())
+        steal(&self.urgent)
             .or_else(|| local.pop())
-            .or_else(|| until_settled(|| self.passed_over.steal()))
+            .or_else(|| steal(&self.passed_over))
             .or_else(|| self.take_some(local))
             .or_else(|| {
                 // Everybody begins with another victim: their right-hand neighbour.
@@ -330,6 +327,11 @@ impl<T: Task> Shared<T> {
             Forage::Sleep(None)
         })
     }
+}
+
+/// The oldest task of a queue, which is usually empty: looking is much cheaper than stealing.
+fn steal<T>(queue: &Injector<T>) -> Option<T> {
+    if queue.is_empty() { None } else { until_settled(|| queue.steal()) }
 }
 
 /// Retries a steal that lost a race: somebody else has made progress each time.

@@ -248,9 +248,6 @@ impl<R: Read> Decompressor<R> {
         loop {
             // Afterwards there is a block in flight, or nothing more to come.
             self.read_ahead();
-            if let (State::Over(_), Some(engine)) = (&self.state, &mut self.engine) {
-                engine.drain();
-            }
             let next = self.engine.as_mut().map_or(Ok(None), |engine| engine.next(true))?;
             if let Some(block) = next {
                 self.accept(block)?;

@@ -187,7 +187,6 @@ impl<W: Write> Compressor<W> {
     fn flush_blocks(&mut self) -> Result<()> {
         self.engine.check_cancelled()?;
         self.submit();
-        self.engine.drain();
         while let Some(block) = self.engine.next(true)? {
             self.write_block(block)?;
         }

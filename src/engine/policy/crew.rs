@@ -21,6 +21,8 @@ struct Task {
     began: u64,
     kind: Kind,
     bytes: u64,
+    /// What it was expected to take when it began, if that was known.
+    expected: Option<f64>,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -53,8 +55,9 @@ impl Crew {
     }
 
     pub fn begin(&mut self, worker: usize, now: u64, kind: Kind, bytes: u64) {
+        let expected = self.cost(kind, bytes);
         if let Some(running) = self.running.get_mut(worker)
-            && running.replace(Task { began: now, kind, bytes }).is_none()
+            && running.replace(Task { began: now, kind, bytes, expected }).is_none()
         {
             self.idle -= 1;
         }
@@ -121,7 +124,7 @@ impl Crew {
     /// What is left of a task. One that takes longer than its like is taken to be half done.
     fn left(&self, now: u64, task: Task) -> f64 {
         let spent = now.saturating_sub(task.began) as f64;
-        let expected = self.cost(task.kind, task.bytes).unwrap_or(0.0);
+        let expected = task.expected.or_else(|| self.cost(task.kind, task.bytes)).unwrap_or(0.0);
         (expected - spent).max(spent - expected)
     }
 

@@ -232,9 +232,19 @@ impl Policy {
     /// sent to it.
     pub fn pulls(&mut self, device: usize, now: u64, kind: Kind, bytes: u64) -> bool {
         self.see(now);
+        let pulls = self.wants(device, now, kind, bytes);
+        if pulls {
+            self.crew.unqueue(kind, bytes);
+            self.devices[device].accept(bytes);
+        }
+        pulls
+    }
+
+    /// What [`pulls`](Self::pulls) will say.
+    pub fn wants(&self, device: usize, now: u64, kind: Kind, bytes: u64) -> bool {
         let behind = self.crew.behind(bytes);
         let queue = &self.devices[device];
-        let pulls = match (queue.finish(now, bytes), self.crew.cost(kind, bytes)) {
+        match (queue.finish(now, bytes), self.crew.cost(kind, bytes)) {
             _ if queue.failed => false,
             (None, _) => queue.wants_probe() && self.crew.has_waiting(0),
             (Some(_), None) => queue.held() == 0,
@@ -243,12 +253,7 @@ impl Policy {
                 behind + self.crew.load(bytes) < cost
                     && finish + behind < self.crew.finish(now, cost, self.owed() - cost)
             }
-        };
-        if pulls {
-            self.crew.unqueue(kind, bytes);
-            self.devices[device].accept(bytes);
         }
-        pulls
     }
 
     /// Whether an idle worker is to take a block back that waits in a device's channel: where it does it before the

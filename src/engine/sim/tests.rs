@@ -56,7 +56,9 @@ fn all(blocks: &[u64]) -> impl Iterator<Item = (&'static str, Setup)> {
     cards.into_iter().flat_map(move |(name, card)| {
         WORKERS.into_iter().flat_map(move |workers| {
             let card = card.clone();
-            blocks.iter().map(move |&blocks| (name, setup(workers, blocks, &[card.clone()])))
+            blocks
+                .iter()
+                .map(move |&blocks| (name, setup(workers, blocks, std::slice::from_ref(&card))))
         })
     })
 }
@@ -188,6 +190,19 @@ fn blocks_of_all_costs_are_shared_as_well() {
     }
 }
 
+/// What makes up the time of a batch cannot be told where all are of one size.
+#[test]
+fn a_run_finds_out_how_long_a_device_takes_for_its_usual_batch() {
+    for (name, setup) in all(&[1000]).filter(|(name, _)| *name != "slow") {
+        let card = &setup.cards[0];
+        let service = setup.run().priors.0[0].service().expect("it was used");
+        let bytes = card.batch as u64 * setup.block;
+        let real = (card.latency + card.per_batch) as f64 + bytes as f64 * card.ns_per_byte;
+        let found = (service.time(bytes) + service.latency) / real;
+        assert!((0.9..1.1).contains(&found), "{}: {found:.3}, {service:?}", setup.title(name));
+    }
+}
+
 #[test]
 fn two_devices_are_better_than_one() {
     for workers in WORKERS {
@@ -265,7 +280,7 @@ fn the_entropy_stage_alone_is_shared() {
 fn a_full_channel_sends_blocks_to_the_cpu_and_takes_them_again() {
     let tight = Card { batch: 1, ..large() };
     for workers in WORKERS {
-        let mut setup = setup(workers, 1000, &[tight.clone()]);
+        let mut setup = setup(workers, 1000, std::slice::from_ref(&tight));
         setup.window = 1 + 2 * workers as u64 + 64;
         let alone = setup.cpu_alone().run().makespan;
         let report = setup.run();

@@ -267,7 +267,6 @@ fn a_full_channel_sends_a_shared_block_to_the_cpu_and_keeps_a_strict_one() {
     let sets = engine.plan.sets as u64;
     assert!(sets > 4);
     (0..sets).for_each(|number| submit(&mut engine, number));
-    engine.drain();
     for number in 0..sets {
         assert_eq!(take(&mut engine, number), Side::Cpu, "the device stalls");
     }
@@ -276,7 +275,6 @@ fn a_full_channel_sends_a_shared_block_to_the_cpu_and_keeps_a_strict_one() {
     let mut engine = Engine::new(&options(), strict(fake), CONFIG).unwrap();
     let sets = engine.plan.sets as u64;
     (0..sets).for_each(|number| submit(&mut engine, number));
-    engine.drain();
     for number in 0..sets {
         assert_eq!(take(&mut engine, number), Side::Device, "whatever waits there");
     }
@@ -342,7 +340,6 @@ fn a_stalled_device_and_64_workers_stay_within_the_buffers() {
             blocks += 1;
         }
         assert_eq!(blocks, engine.plan.sets as u64, "round {round}");
-        engine.drain();
         (0..blocks).for_each(|number| assert_eq!(take(&mut engine, first + number), Side::Cpu));
         assert_eq!(engine.sets, engine.plan.sets);
     }

@@ -15,6 +15,9 @@ use crate::{
 const MIN_RAW_BYTES: usize = (1 << MAX_BLOCK_LOG) + (256 << 10);
 /// A batch takes at least as many parts: those are cut to multiples of 4 KiB.
 const MIN_PARTS: usize = MIN_RAW_BYTES >> 12;
+/// Raw bytes of a batch that goes over a link to the device: enough to hide what a submission takes, and few enough for a
+/// ring that is soon allocated and stays in the host's caches (docs/DECISIONS.md, "Host to host").
+const LINK_BATCH: usize = 16 << 20;
 /// Raw bytes that a slot has room for in any case.
 const LEAST_ROOM: usize = 1 << 20;
 /// What one subgroup works on at a time: a segment of the default size.
@@ -38,13 +41,16 @@ pub(crate) struct Shape {
 impl Shape {
     /// What suits the device.
     pub fn of(device: &Device) -> Self {
-        // One batch is loaded, one goes up, one is worked on, one comes down, one is unloaded; without queues of their
-        // own for the copies, the device works on one while the host loads another and unloads a third.
-        let slots = if device.transfer.is_some() { 5 } else { 3 };
+        // One batch is loaded, one goes up, one is worked on, one comes down, one is unloaded, and one lies between;
+        // without queues of their own for the copies, the device works on one while the host loads another and unloads a
+        // third.
+        let slots = if device.transfer.is_some() { 6 } else { 3 };
         // A slot takes less than eight times its raw bytes of the device's memory.
         let share = device.info.memory_bytes / (8 * slots as u64 + 8);
         let share = usize::try_from(share).unwrap_or(usize::MAX);
-        Self { slots, raw_bytes: wave(device).min(share) }
+        // Over a link the copies take longer than the kernels, filled or not.
+        let most = if device.transfer.is_some() { LINK_BATCH } else { usize::MAX };
+        Self { slots, raw_bytes: wave(device).min(share).min(most) }
     }
 }
 

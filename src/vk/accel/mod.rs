@@ -193,11 +193,6 @@ impl VulkanAccelerator {
         &mut self.pipelines
     }
 
-    /// Behaves from now on as if the device had been lost, for tests.
-    pub fn lose(&mut self) {
-        self.failed = Some(DeviceError::Lost);
-    }
-
     fn check_messages(&self) -> Result<(), DeviceError> {
         self.device().messages().map_or(Ok(()), |messages: &Arc<Messages>| messages.check())
     }

@@ -13,7 +13,6 @@ use super::{Gpu, Traffic, VulkanAccelerator, traffic::encode_work};
 use crate::{
     block::BlockParams,
     engine::accel::{Accelerator, Arrival, Outcome, Planned, Queue, Work},
-    error::DeviceError,
     telemetry::clock,
 };
 
@@ -151,68 +150,43 @@ impl Gpu {
         );
     }
 
-    /// After a loss every call fails, and what had arrived can still be unloaded.
-    pub fn a_loss_is_final(&mut self, blocks: &[&[u8]], params: BlockParams) {
-        let mut accelerator = self.another();
+    /// Loads, unloads and wakers outlive the accelerator, on any thread, whether it has failed or not.
+    pub fn all_may_outlive_it(self, fails: bool, blocks: &[&[u8]], params: BlockParams) {
+        let Self { mut accelerator, .. } = self;
+        assert!(accelerator.slots() > 2, "one slot for each stage of a batch");
         let mut works = works(blocks, params);
         let expected = round(&mut accelerator, &mut works);
         let planned = plan(&mut accelerator, &works);
         load_and_start(&mut accelerator, planned, &works);
         let arrived = arrivals(&mut accelerator, 1).remove(0);
+        let waker = accelerator.waker();
+        // A second batch is in flight and a third is being loaded.
         let planned = plan(&mut accelerator, &works);
         load_and_start(&mut accelerator, planned, &works);
-        accelerator.lose();
-        assert!(matches!(accelerator.finished(), Err(DeviceError::Lost)));
-        assert!(matches!(accelerator.wait(None), Err(DeviceError::Lost)));
-        assert!(matches!(accelerator.plan(&refs(&works)), Err(DeviceError::Lost)));
-        drop(accelerator);
-        assert_eq!(unload_all(arrived, &mut works), expected);
-    }
-
-    /// Loads, unloads and wakers outlive the accelerator, on any thread, whether it has failed or not.
-    pub fn all_may_outlive_the_accelerator(&mut self, blocks: &[&[u8]], params: BlockParams) {
-        for fails in [true, false] {
-            let mut accelerator = self.another();
-            assert!(accelerator.slots() > 2, "one slot for each stage of a batch");
-            let mut works = works(blocks, params);
-            let expected = round(&mut accelerator, &mut works);
-            let planned = plan(&mut accelerator, &works);
-            load_and_start(&mut accelerator, planned, &works);
-            let arrived = arrivals(&mut accelerator, 1).remove(0);
-            let waker = accelerator.waker();
-            // A second batch is in flight and a third is being loaded.
-            let planned = plan(&mut accelerator, &works);
-            load_and_start(&mut accelerator, planned, &works);
-            let Planned { slot, loads } = plan(&mut accelerator, &works);
-            if fails {
-                assert!(accelerator.start(slot).is_err(), "it has not been loaded");
-                assert!(accelerator.finished().is_err(), "there is no way back");
-            }
-            let loading = works_again(&works);
-            let load_all = move || {
-                loads.into_iter().zip(&loading).for_each(|(load, work)| load(work));
-            };
-            let unload = move || assert_eq!(unload_all(arrived, &mut works), expected);
-            if fails {
+        let Planned { slot, loads } = plan(&mut accelerator, &works);
+        let loading = works_again(&works);
+        let load_all = move || {
+            loads.into_iter().zip(&loading).for_each(|(load, work)| load(work));
+        };
+        if fails {
+            assert!(accelerator.start(slot).is_err(), "it has not been loaded");
+            // There is no way back.
+            assert!(accelerator.finished().is_err());
+            assert!(accelerator.wait(None).is_err());
+            assert!(accelerator.plan(&refs(&works)).is_err());
+            assert!(accelerator.start(slot).is_err());
+            drop(accelerator);
+            waker();
+            load_all();
+            assert_eq!(unload_all(arrived, &mut works), expected);
+        } else {
+            thread::scope(|scope| {
+                scope.spawn(load_all);
+                scope.spawn(|| assert_eq!(unload_all(arrived, &mut works), expected));
+                scope.spawn(move || waker());
                 drop(accelerator);
-                waker();
-                load_all();
-                unload();
-            } else {
-                thread::scope(|scope| {
-                    scope.spawn(load_all);
-                    scope.spawn(unload);
-                    scope.spawn(move || waker());
-                    drop(accelerator);
-                });
-            }
+            });
         }
-    }
-
-    /// Another accelerator on the same device, with as much staging.
-    fn another(&self) -> VulkanAccelerator {
-        let device = Arc::clone(self.accelerator.device());
-        VulkanAccelerator::new(device, self.accelerator.staging_bytes()).unwrap()
     }
 }
 

@@ -44,7 +44,7 @@ pub struct Resources {
     #[arg(short = 'T', long, value_name = "N", default_value_t = 0, value_parser = value_parser!(u16).range(..=1024))]
     pub threads: u16,
 
-    /// Host memory for blocks in flight [default: 256M]
+    /// Host memory for blocks in flight [default: 256M, or 64M for each thread of the machine]
     #[arg(short = 'M', long, value_name = "SIZE", value_parser = size::parse)]
     pub memory: Option<u64>,
 

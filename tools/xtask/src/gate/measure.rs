@@ -72,9 +72,15 @@ impl<'a> Bench<'a> {
         self.gpu.as_ref().map(|gpu| gpu.name.as_str())
     }
 
-    /// Measures every row as often as the flags say, all rows in turn.
-    pub fn measure(&self) -> Result<Vec<Row>> {
-        let cases = self.cases();
+    /// How many rows there are.
+    pub fn rows(&self) -> usize {
+        self.cases().len()
+    }
+
+    /// Measures the rows of these numbers as often as the flags say, all in turn.
+    pub fn measure(&self, rows: &[usize]) -> Result<Vec<Row>> {
+        let all = self.cases();
+        let cases: Vec<_> = rows.iter().map(|&row| &all[row]).collect();
         let mut samples: Vec<Vec<Row>> = cases.iter().map(|_| Vec::new()).collect();
         for repeat in 1..=self.flags.repeats {
             eprintln!("round {repeat} of {}: {} rows", self.flags.repeats, cases.len());
@@ -135,8 +141,6 @@ fn hardware(list: &str, cpu_only: bool) -> Result<Option<Gpu>> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-
     #[test]
     fn hardware_is_found_among_devices() {
         let device = |name: &str, software: bool, usable: bool| {

@@ -17,6 +17,7 @@ use self::{
     baseline::Baseline,
     flags::{Flags, USAGE},
     measure::Bench,
+    row::Row,
     verdict::{Limits, Verdict},
 };
 use crate::{Result, process::root};
@@ -51,7 +52,8 @@ fn gate(flags: &Flags) -> Result<u8> {
     let baseline = Baseline::load(&path)?;
     println!("machine class: {class}");
 
-    let rows = bench.measure()?;
+    let numbers: Vec<usize> = (0..bench.rows()).collect();
+    let rows = bench.measure(&numbers)?;
     if flags.update {
         let updated = baseline.unwrap_or_default().updated(rows)?;
         updated.save(&path)?;
@@ -60,11 +62,20 @@ fn gate(flags: &Flags) -> Result<u8> {
     }
     let limits = Limits { throughput: flags.throughput_pct / 100.0, overhead: flags.overhead_abs };
     let known = baseline.as_ref().map_or(&[][..], |baseline| &baseline.rows);
-    let mut verdicts = Vec::new();
-    for row in &rows {
-        let verdict = Verdict::of(row, known, limits);
-        println!("{row}: {verdict}");
-        verdicts.push(verdict);
+    let judge = |rows: &[Row]| {
+        let verdict = |row| Verdict::of(row, known, limits);
+        let verdicts: Vec<Verdict> = rows.iter().map(verdict).collect();
+        rows.iter().zip(&verdicts).for_each(|(row, verdict)| println!("{row}: {verdict}"));
+        verdicts
+    };
+    let mut verdicts = judge(&rows);
+    let failed = |row: &usize| matches!(verdicts[*row], Verdict::Regression(_));
+    let failed: Vec<usize> = numbers.into_iter().filter(failed).collect();
+    if !failed.is_empty() {
+        // Of a dozen rows, one in a few runs is beyond the limit by chance; hardly ever twice.
+        println!("once more, what fails:");
+        let again = judge(&bench.measure(&failed)?);
+        failed.into_iter().zip(again).for_each(|(row, verdict)| verdicts[row] = verdict);
     }
     let status = verdict::status(&verdicts);
     match status {

@@ -54,7 +54,9 @@ impl Row {
         key.insert("calibration".to_owned(), calibration::name());
         let throughput = number(&profile, "throughput_mb_s")? / calibrated;
         let overhead = number(&scheduler, "scheduler_overhead_pct")?;
-        if !(throughput > 0.0 && throughput.is_finite()) || !(0.0..=1.0).contains(&overhead) {
+        let possible =
+            throughput > 0.0 && throughput.is_finite() && (0.0..=1.0).contains(&overhead);
+        if !possible {
             return Err(format!("impossible: throughput {throughput}, overhead {overhead}"));
         }
         Ok(Self { throughput, overhead, key })
