@@ -6,7 +6,7 @@
 use super::Piece;
 
 #[cfg(feature = "tracing")]
-mod spans {
+mod emitted {
     use tracing::{Span, debug_span, info_span};
 
     use super::Piece;
@@ -40,7 +40,7 @@ mod spans {
 }
 
 #[cfg(not(feature = "tracing"))]
-mod spans {
+mod absent {
     use super::Piece;
 
     #[derive(Clone)]
@@ -66,4 +66,7 @@ mod spans {
     }
 }
 
-pub(crate) use spans::{BatchSpan, RunSpan};
+#[cfg(not(feature = "tracing"))]
+pub(crate) use absent::{BatchSpan, RunSpan};
+#[cfg(feature = "tracing")]
+pub(crate) use emitted::{BatchSpan, RunSpan};

@@ -95,7 +95,7 @@ fn engines_of_one_run_are_one_run() {
 fn memory_is_that_of_the_buffers_and_the_devices() {
     let alone = stats_of(Route::cpu(), CONFIG, 50).peak_memory;
     // A raw block and its payload at least, and no more than the plan's sets.
-    assert!(alone >= 4096 && alone <= 6 * 2 * (4096 + 4096), "{alone}");
+    assert!((4096..=6 * 2 * (4096 + 4096)).contains(&alone), "{alone}");
     let (fake, _) = Fake::new(Trouble::None, 4, 2);
     let staging = fake.staging_bytes();
     let stats = stats_of(strict(fake), CONFIG, 50);
