@@ -230,8 +230,14 @@ impl Coder {
         segment_log: u8,
         payload: &mut Vec<u8>,
     ) -> Vec<EncodedPart> {
-        let mut one = Vec::new();
         payload.clear();
+        if let [EncodePart { range, coder, table_log }] = parts {
+            payload.reserve_exact(range.len() + PAYLOAD_SLACK);
+            let params = BlockParams { coder: *coder, segment_log, table_log: *table_log };
+            let encoded = self.codec.encode(&raw[range.clone()], &params, payload);
+            return vec![EncodedPart { encoded, payload: 0..payload.len() }];
+        }
+        let mut one = Vec::new();
         let parts = parts.iter().map(|EncodePart { range, coder, table_log }| {
             let params = BlockParams { coder: *coder, segment_log, table_log: *table_log };
             let encoded = self.codec.encode(&raw[range.clone()], &params, &mut one);

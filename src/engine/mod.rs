@@ -348,10 +348,12 @@ impl Engine {
     fn drain(&self) {
         if let Some(Pool { surroundings, .. }) = &self.pool
             && self.route.entropy(self.config.pipeline).is_ok_and(|side| side == Assignment::Auto)
-            && surroundings.desk.fleet().is_some()
+            && let Some(fleet) = surroundings.desk.fleet()
             && !surroundings.desk.set_draining(true)
         {
-            (0..self.plan.workers).for_each(|_| surroundings.workers.wake());
+            let held = fleet.policy().held().div_ceil(u64::from(self.config.block_size));
+            let helpers = held.min(self.plan.workers as u64);
+            (0..helpers).for_each(|_| surroundings.workers.wake());
         }
     }
 

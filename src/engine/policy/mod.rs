@@ -314,6 +314,11 @@ impl Policy {
         }
     }
 
+    /// Raw bytes that wait for devices or that they have.
+    pub fn held(&self) -> u64 {
+        self.devices.iter().map(DeviceQueue::held).sum()
+    }
+
     /// What was measured, for later runs.
     pub fn priors(&self) -> (Vec<DevicePrior>, CpuPrior) {
         (self.devices.iter().map(|device| device.prior(self.now)).collect(), self.crew.prior())
