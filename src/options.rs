@@ -4,7 +4,7 @@ use std::{
     fmt,
     str::FromStr,
     sync::{
-        Arc,
+        Arc, LazyLock,
         atomic::{AtomicBool, Ordering},
     },
     thread,
@@ -90,14 +90,13 @@ impl CancelToken {
 /// A block's stages are counted from the side of the raw bytes. The pipelines `rans`, `fse` and `huff` have one, the entropy
 /// coder: stage 0. The others have two: the model is stage 0, the entropy coder stage 1. The bytes are the same whatever is
 /// chosen.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Assignment {
     /// The CPU, always.
     Cpu,
     /// A device, always: however many blocks wait for it. Only blocks of a device that fails are done by the CPU.
     Gpu,
     /// For every block whoever is expected to be done first.
-    #[default]
     Auto,
 }
 
@@ -157,8 +156,9 @@ pub struct Options {
 
 /// Enough for two blocks a thread, and as much again for a device.
 fn default_memory_limit() -> u64 {
-    let threads = thread::available_parallelism().map_or(1, usize::from) as u64;
-    (threads * (64 << 20)).max(256 << 20)
+    static THREADS: LazyLock<u64> =
+        LazyLock::new(|| thread::available_parallelism().map_or(1, usize::from) as u64);
+    (*THREADS * (64 << 20)).max(256 << 20)
 }
 
 impl Default for Options {
@@ -294,7 +294,7 @@ impl Options {
     /// Who does stage 0: see [`Assignment`]. Without this call the devices decide: with explicit ones the entropy stage is
     /// theirs, otherwise it is [`Assignment::Auto`]; the model is the CPU's, as it has no kernels.
     ///
-    /// A stage of which a pipeline has no kernels cannot be assigned to a GPU, nor can any with the device `cpu`:
+    /// A stage that a pipeline lacks, or of which it has no kernels, cannot be assigned to a GPU, nor can any with the device `cpu`:
     /// [`Error::InvalidOption`] when the operation begins. [`Assignment::Gpu`] with the device `auto` takes the best
     /// hardware GPU, and it is an error if there is none.
     pub fn stage0(mut self, assignment: Assignment) -> Self {

@@ -148,6 +148,9 @@ pub(crate) trait Accelerator: Send {
     /// Host memory in bytes that the staging ring takes, to be counted against the memory limit.
     fn staging_bytes(&self) -> u64;
 
+    /// Takes at most so many bytes for it, or the least that it can do with. Called before anything else.
+    fn shrink(&mut self, staging: u64);
+
     /// Wakes [`wait`](Self::wait). A call before the wait begins is not lost.
     fn waker(&self) -> Waker;
 

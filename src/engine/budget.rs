@@ -66,6 +66,8 @@ pub(crate) struct Staging {
     pub bytes: u64,
     /// Blocks that they hold, and that wait for them.
     pub blocks: u64,
+    /// How many they are: each submission thread may do a worker's tasks.
+    pub devices: u64,
 }
 
 impl Staging {
@@ -76,11 +78,12 @@ impl Staging {
             let blocks = limit.parts.min(limit.raw_bytes / block_size as usize + 1) as u64;
             // One batch waits beside those in flight.
             let blocks = blocks.saturating_mul(device.slots() as u64 + 1);
-            Self { bytes: device.staging_bytes(), blocks }
+            Self { bytes: device.staging_bytes(), blocks, devices: 1 }
         };
         devices.iter().map(|device| one(device.as_ref())).reduce(|a, b| Self {
             bytes: a.bytes.saturating_add(b.bytes),
             blocks: a.blocks.saturating_add(b.blocks),
+            devices: a.devices + b.devices,
         })
     }
 }
@@ -110,7 +113,8 @@ impl Plan {
         staging: Option<Staging>,
     ) -> Result<Self> {
         let Demand { scratch, buffers, .. } = demand;
-        let Staging { bytes, blocks } = staging.unwrap_or_default();
+        let Staging { bytes, blocks, devices } = staging.unwrap_or_default();
+        let bytes = bytes.saturating_add(devices * scratch);
         let fixed = ADAPTER.saturating_add(reserve).saturating_add(bytes);
         // The least: one block, coded by the caller's thread; with a device a worker and another block.
         let least_sets = if staging.is_some() { 2 } else { 1 };

@@ -237,6 +237,7 @@ impl Coder {
             let encoded = self.codec.encode(&raw[range.clone()], &params, payload);
             return vec![EncodedPart { encoded, payload: 0..payload.len() }];
         }
+        payload.reserve_exact(streams_bound(raw.len()).saturating_sub(payload.len()));
         let mut one = Vec::new();
         let parts = parts.iter().map(|EncodePart { range, coder, table_log }| {
             let params = BlockParams { coder: *coder, segment_log, table_log: *table_log };

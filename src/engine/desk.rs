@@ -86,6 +86,7 @@ impl Desk {
                 }
             };
             let Some(device) = device else { return Err(job) };
+            fleet.policy().offered(device, bytes);
             let sent = fleet.stations[device].send(job);
             let outcome = match &sent {
                 Ok(()) => Sent::Accepted,

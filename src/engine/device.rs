@@ -49,6 +49,8 @@ pub(super) struct Surroundings {
     pub desk: Arc<Desk>,
     /// The most raw bytes of a block.
     pub block_size: u32,
+    /// Whether devices and CPU share the entropy stage.
+    pub shared: bool,
     pub workers: Arc<Scheduler<BlockTask>>,
     pub done: mpsc::Sender<Outcome<Finished>>,
     pub run: Run,
@@ -77,6 +79,7 @@ impl Device {
         let thread = thread::Builder::new().name(name).spawn(move || {
             if let Err(panic) = catch_unwind(AssertUnwindSafe(|| thread.run())) {
                 thread.hands.report(panic_message(panic));
+                thread.hands.hand_back();
             }
         })?;
         Ok(Self { stop, waker, thread: Some(thread) })
@@ -134,6 +137,9 @@ impl Thread {
 
     /// Gives the workers what the device is late with. Returns how long to wait until it may be.
     fn rescue(&self, fleet: &Fleet) -> Option<Duration> {
+        if !self.hands.surroundings.shared {
+            return None;
+        }
         let (station, now) = (&self.hands.station, telemetry::clock());
         let late_at = fleet.policy().late_at(station.index, now)?;
         if late_at > now {
@@ -167,6 +173,15 @@ struct Log {
 impl Hands {
     fn urgent(&self, task: BlockTask) {
         self.surroundings.workers.spawn_urgent(task);
+    }
+
+    /// Gives the CPU what the thread can do no more.
+    fn hand_back(&self) {
+        if let Some(fleet) = self.surroundings.desk.fleet() {
+            fleet.policy().failed(self.station.index);
+        }
+        self.station.ground().into_iter().for_each(|job| self.stand_in(job, true));
+        self.station.channel.close().into_iter().for_each(|job| self.stand_in(job, false));
     }
 
     /// Frees the caller, who waits for a block that will not come.
@@ -223,7 +238,7 @@ impl Crew for Hands {
         // Most of the time it wants none; then the queue is left alone.
         let usual = u64::from(self.surroundings.block_size);
         let wants = || fleet.policy().wants(self.station.index, telemetry::clock(), WHOLE, usual);
-        if workers.queued() == 0 || !wants() {
+        if !self.surroundings.shared || workers.queued() == 0 || !wants() {
             return None;
         }
         let task = workers.take_queued(|task| match task {
@@ -243,7 +258,6 @@ impl Crew for Hands {
 /// Makes the fleet of devices that are open, and starts their threads.
 pub(super) fn start_fleet(
     accelerators: Vec<Box<dyn Accelerator>>,
-    workers: usize,
     workload: Workload,
     surroundings: &Surroundings,
 ) -> io::Result<Vec<Device>> {
@@ -254,10 +268,19 @@ pub(super) fn start_fleet(
         .collect();
     let names: Vec<_> = stations.iter().map(|station| station.name.as_str()).collect();
     let (devices, cpu) = memory::recall(workload, &names);
+    let workers = surroundings.workers.threads();
     let policy = Policy::new(workers, &devices, &cpu);
     surroundings.desk.set_fleet(stations.clone(), workers, policy);
-    let pairs = accelerators.into_iter().zip(stations);
-    pairs
+    let pairs = accelerators.into_iter().zip(stations.iter().cloned());
+    let started: io::Result<Vec<Device>> = pairs
         .map(|(accelerator, station)| Device::start(accelerator, station, surroundings.clone()))
-        .collect()
+        .collect();
+    if started.is_err() {
+        // Those that did start have ended again.
+        for station in stations {
+            station.channel.close();
+            surroundings.desk.fleet().expect("set above").policy().failed(station.index);
+        }
+    }
+    started
 }

@@ -63,7 +63,7 @@ pub(crate) use self::{
 };
 use crate::{
     Assignment, Options, Pipeline,
-    error::{Error, Result},
+    error::{DeviceError, Error, Result},
     format::BlockKind,
     sched::{self, Scheduler, panic_message},
     telemetry::{Kind, Recorder, Row, Run},
@@ -113,6 +113,10 @@ pub(crate) struct Engine {
     route: Route,
     /// A device that will be added when it is open.
     opening: Option<Opening>,
+    /// Devices were open that blocks of this pipeline do not need.
+    unused_devices: bool,
+    /// Bytes of the memory limit that the caller counts on.
+    kept: u64,
     began: Instant,
     pool: Option<Pool>,
     run: Run,
@@ -149,6 +153,7 @@ impl Engine {
         let coder = Some(Coder::new(options.simd, config.verifies)?);
         let assignment = route.entropy(config.pipeline)?;
         let devices = std::mem::replace(&mut route.devices, Devices::None);
+        let unused_devices = assignment == Assignment::Cpu && matches!(devices, Devices::Open(_));
         let devices = match devices {
             _ if config.is_stored() || assignment == Assignment::Cpu => Vec::new(),
             Devices::None => Vec::new(),
@@ -156,7 +161,10 @@ impl Engine {
                 route.devices = Devices::Later;
                 Vec::new()
             }
-            Devices::Open(devices) => devices,
+            Devices::Open(mut devices) => {
+                shrink(options, &config, &mut devices);
+                devices
+            }
         };
         let mut engine = Self {
             options: options.clone(),
@@ -170,6 +178,8 @@ impl Engine {
             order: Reorder::default(),
             route,
             opening: None,
+            unused_devices,
+            kept: config.reserve,
             began: Instant::now(),
             pool: None,
             run: run.clone(),
@@ -186,7 +196,10 @@ impl Engine {
     pub fn fits(&self, block_size: u32, pipeline: Pipeline) -> bool {
         let demands =
             |pipeline: Pipeline| (pipeline != Pipeline::Stored, pipeline.model().is_some());
-        self.config.block_size >= block_size && demands(self.config.pipeline) >= demands(pipeline)
+        let device =
+            self.unused_devices && self.route.entropy(pipeline).ok() != Some(Assignment::Cpu);
+        let demands = demands(self.config.pipeline) >= demands(pipeline);
+        self.config.block_size >= block_size && demands && !device
     }
 
     /// Whether the assignment of stages suits blocks of `pipeline`.
@@ -232,6 +245,11 @@ impl Engine {
         }
     }
 
+    /// Keeps so many bytes of the memory limit for the caller, whatever is added later.
+    pub fn keep(&mut self, bytes: u64) {
+        self.kept = self.kept.max(bytes);
+    }
+
     /// Announces that the content has at least so many raw bytes, of which `done` have been taken in. A device may be
     /// worth its start now.
     ///
@@ -239,45 +257,57 @@ impl Engine {
     /// A thread could not be started.
     pub fn expect_content(&mut self, raw_bytes: u64, done: u64) -> Result<()> {
         let seconds = self.began.elapsed().as_secs_f64();
+        // Where blocks are waited for, it is not the CPU that has too much to do.
+        let is_full = done == 0 || self.in_flight() + 1 >= self.plan.sets as u64;
         if matches!(self.route.devices, Devices::Later)
+            && is_full
             && route::worth_opening(raw_bytes.saturating_sub(done), done, seconds)
         {
             self.route.devices = Devices::None;
             // Buffers in use cannot be taken back: staging gets what the present plan leaves.
-            self.opening = Opening::begin(self.options.memory_limit - self.plan.bytes);
+            self.opening = Opening::begin(self.spare_memory() - self.kept);
         }
         match self.opening.as_ref().map(|opening| opening.result.try_recv()) {
             None | Some(Err(TryRecvError::Empty)) => {}
             Some(opened) => {
                 self.opening = None;
-                self.add(opened.ok().flatten().into_iter().collect())?;
+                self.add(opened.ok().flatten().into_iter().collect());
             }
         }
         Ok(())
     }
 
-    /// Adds devices beside the CPU, if there is memory for them.
-    fn add(&mut self, devices: Vec<Box<dyn Accelerator>>) -> Result<()> {
+    /// Adds devices beside the CPU, if there is memory for them beside what there is already.
+    fn add(&mut self, devices: Vec<Box<dyn Accelerator>>) {
         if devices.is_empty() {
-            return Ok(());
+            return;
         }
-        match plan(&self.options, &self.config, &devices) {
-            Ok(plan) => {
-                self.plan = plan;
-                self.start_devices(devices)?;
+        let config = Config { reserve: self.kept, ..self.config };
+        let added = plan(&self.options, &config, &devices).and_then(|plan| {
+            if plan.workers < self.plan.workers || plan.sets < self.plan.sets {
+                let limit = self.options.memory_limit;
+                return Err(Error::MemoryLimit { needed: limit + self.plan.bytes, limit });
             }
-            Err(error) => log::debug!("no device beside the CPU: {error}"),
+            self.plan = plan;
+            self.config = config;
+            self.start_devices(devices)
+        });
+        if let Err(error) = added {
+            log::debug!("no device beside the CPU: {error}");
         }
-        Ok(())
     }
 
     fn start_devices(&mut self, devices: Vec<Box<dyn Accelerator>>) -> Result<()> {
         devices.iter().for_each(|device| log::debug!("blocks go to {}", device.name()));
-        let workers = self.plan.workers;
         self.bytes += devices.iter().map(|device| device.staging_bytes()).sum::<u64>();
         self.recorder.memory(self.bytes);
         let pool = self.pool();
-        pool.devices = start_fleet(devices, workers, pool.workload, &pool.surroundings)?;
+        let name = devices[0].name().to_owned();
+        let started = start_fleet(devices, pool.workload, &pool.surroundings);
+        pool.devices = started.map_err(|error| DeviceError::Unsupported {
+            device: name,
+            missing: format!("a thread of its own: {error}"),
+        })?;
         Ok(())
     }
 
@@ -298,7 +328,10 @@ impl Engine {
             let workers = Scheduler::new(self.plan.workers, worker, forage, &run, sender.clone());
             let workers = Arc::new(workers);
             let block_size = self.config.block_size;
-            let surroundings = Surroundings { desk, block_size, workers, done: sender, run };
+            let entropy = self.route.entropy(self.config.pipeline);
+            let shared = entropy.is_ok_and(|side| side == Assignment::Auto);
+            let surroundings =
+                Surroundings { desk, block_size, shared, workers, done: sender, run };
             let workload = Workload { pipeline: self.config.pipeline, level: self.config.level };
             Pool { devices: Vec::new(), surroundings, done, workload }
         })
@@ -347,13 +380,13 @@ impl Engine {
     /// do look after what devices hold, where they may.
     fn drain(&self) {
         if let Some(Pool { surroundings, .. }) = &self.pool
-            && self.route.entropy(self.config.pipeline).is_ok_and(|side| side == Assignment::Auto)
+            && surroundings.shared
             && let Some(fleet) = surroundings.desk.fleet()
             && !surroundings.desk.set_draining(true)
         {
             let held = fleet.policy().held().div_ceil(u64::from(self.config.block_size));
             let helpers = held.min(self.plan.workers as u64);
-            (0..helpers).for_each(|_| surroundings.workers.wake());
+            (0..helpers).for_each(|_| surroundings.workers.nudge());
         }
     }
 
@@ -377,7 +410,9 @@ impl Engine {
                 recorder.begin();
                 let coded =
                     catch_unwind(AssertUnwindSafe(|| task::code(id, block, coder, recorder)));
-                let block = coded.map_err(|panic| Error::Internal(panic_message(panic)))?;
+                let block = coded.map_err(|panic| {
+                    Error::Internal(format!("block {id}: {}", panic_message(panic)))
+                })?;
                 self.arrive(block);
             } else {
                 match self.receive(wait) {
@@ -451,12 +486,20 @@ impl Pool {
                 }
             }
         };
-        if let Some(fleet) = desk.fleet() {
+        if let Some(fleet) = fleet {
             fleet.policy().queued(kind, raw_size);
         }
         workers.spawn(task);
         recorder.lap(Kind::Admin);
     }
+}
+
+/// Has devices get by with less staging where the memory limit is short.
+fn shrink(options: &Options, config: &Config, devices: &mut [Box<dyn Accelerator>]) {
+    let Err(Error::MemoryLimit { needed, limit }) = plan(options, config, devices) else { return };
+    let staging: u64 = devices.iter().map(|device| device.staging_bytes()).sum();
+    let left = staging.saturating_sub(needed - limit) / devices.len() as u64;
+    devices.iter_mut().for_each(|device| device.shrink(left));
 }
 
 fn plan(options: &Options, config: &Config, devices: &[Box<dyn Accelerator>]) -> Result<Plan> {

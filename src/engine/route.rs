@@ -110,6 +110,12 @@ impl Route {
     /// [`Error::InvalidOption`] if the model is assigned to a device.
     pub fn entropy(&self, pipeline: Pipeline) -> Result<Assignment> {
         let place = usize::from(pipeline.model().is_some());
+        let stages = if pipeline == Pipeline::Stored { 0 } else { place + 1 };
+        if let Some(stage) = (stages..2).find(|&stage| self.stages[stage] == Some(Assignment::Gpu))
+        {
+            let reason = format!("the pipeline {pipeline} has none to go to a GPU");
+            return Err(conflict(["stage 0", "stage 1"][stage], &reason));
+        }
         if place == 1 && self.stages[0] == Some(Assignment::Gpu) {
             return Err(conflict(
                 "stage 0",

@@ -46,11 +46,27 @@ impl Task for BlockTask {
     type Scratch = Worker;
     type Output = Finished;
 
+    fn number(&self) -> Option<u64> {
+        Some(match self {
+            Self::All(id, _) | Self::Prepare(id, ..) => *id,
+            Self::Either(job) | Self::StandIn(job, _) => job.id,
+            Self::Load(job, ..) | Self::Complete(job, ..) => job.id,
+            Self::Backup(backup, _) => backup.id,
+        })
+    }
+
     fn run(self, worker: usize, scratch: &mut Worker, recorder: &mut Recorder) -> Option<Finished> {
         let Worker { coder, desk } = scratch;
         let fleet = desk.fleet().filter(|fleet| worker < fleet.workers);
         let Some(fleet) = fleet else { return self.perform(worker, coder, desk, recorder) };
-        let (kind, bytes, queued) = self.cost();
+        if let Self::Backup(backup, station) = &self
+            && !station.holds(backup.id)
+        {
+            return None; // The device was faster. Nothing is to be learnt from that.
+        }
+        let Some((kind, bytes, queued)) = self.cost() else {
+            return self.perform(worker, coder, desk, recorder);
+        };
         fleet.policy().began(worker, telemetry::clock(), kind, bytes, queued);
         let finished = self.perform(worker, coder, desk, recorder);
         fleet.policy().ended(worker, telemetry::clock());
@@ -60,16 +76,17 @@ impl Task for BlockTask {
 
 impl BlockTask {
     /// The kind of its cost, raw bytes, and whether it was announced when it was queued.
-    fn cost(&self) -> (Kind, u64, bool) {
-        match self {
-            Self::All(_, block) => (WHOLE, block.raw_size() as u64, true),
+    fn cost(&self) -> Option<(Kind, u64, bool)> {
+        Some(match self {
+            // There is no device for it, or it is not coded, or it was queued before there was a device.
+            Self::All(..) => return None,
             Self::Either(job) => (WHOLE, job.work.raw_bytes() as u64, true),
             Self::Prepare(_, block, _) => (MODEL, block.raw_size() as u64, true),
             Self::Load(job, ..) => (LOAD, job.work.raw_bytes() as u64, false),
             Self::StandIn(job, _) => (ENTROPY, job.work.raw_bytes() as u64, false),
             Self::Backup(backup, _) => (ENTROPY, backup.work.raw_bytes() as u64, false),
             Self::Complete(job, ..) => (BEHIND, job.work.raw_bytes() as u64, false),
-        }
+        })
     }
 
     fn perform(

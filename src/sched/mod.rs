@@ -45,6 +45,11 @@ pub(crate) trait Task: Send + Sized + 'static {
     /// What a task yields.
     type Output: Send + 'static;
 
+    /// What it works on, for the message of a panic.
+    fn number(&self) -> Option<u64> {
+        None
+    }
+
     /// Does it, on the worker of this index; threads that are none of the workers all bear the index behind the last
     /// worker's. `None` if somebody else goes on with the work. The recorder's phase began with the task; what the task
     /// leaves unrecorded is administration.
@@ -152,6 +157,16 @@ impl<T: Task> Scheduler<T> {
         }
     }
 
+    /// Wakes a worker if one sleeps.
+    pub fn nudge(&self) {
+        self.shared.sleep.wake_one();
+    }
+
+    /// The most workers that there may be.
+    pub fn threads(&self) -> usize {
+        self.shared.stealers.len()
+    }
+
     /// Runs an urgent task on the calling thread, if there is one.
     #[allow(dead_code, reason = "for the engine's devices")]
     pub fn help(&self, scratch: &mut Option<T::Scratch>, recorder: &mut Recorder) -> bool {
@@ -206,7 +221,11 @@ impl<T: Task> Scheduler<T> {
                 .spawn(move || shared.work(index, &local));
             match thread {
                 Ok(thread) => crew.threads.push(thread),
-                Err(error) => log::warn!("worker {index} could not be started: {error}"),
+                Err(error) => {
+                    let threads = crew.threads.len();
+                    log::warn!("no more than {threads} workers could be started: {error}");
+                    crew.dormant.clear();
+                }
             }
         }
         self.complete.store(crew.dormant.is_empty() && !crew.threads.is_empty(), Relaxed);
@@ -258,6 +277,7 @@ impl<T: Task> Shared<T> {
         scratch: &mut Option<T::Scratch>,
         recorder: &mut Recorder,
     ) -> bool {
+        let number = task.number();
         let outcome = catch_unwind(AssertUnwindSafe(|| {
             let scratch = scratch.get_or_insert_with(|| (self.new_scratch)(worker));
             task.run(worker, scratch, recorder)
@@ -267,7 +287,11 @@ impl<T: Task> Shared<T> {
             Ok(None) => return true,
             Err(panic) => {
                 *scratch = None; // It may be half changed.
-                Outcome::Panicked(panic_message(panic))
+                let message = panic_message(panic);
+                Outcome::Panicked(match number {
+                    Some(number) => format!("block {number}: {message}"),
+                    None => message,
+                })
             }
         };
         self.done.send(message).is_ok()

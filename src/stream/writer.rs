@@ -14,6 +14,9 @@ use crate::{
     telemetry::{Kind, Piece},
 };
 
+/// Bytes of memory for an entry of the index: a growing vector may briefly take three times its length.
+const INDEX_ENTRY: u64 = 3 * IndexEntry::SIZE as u64;
+
 /// Compresses what is written to it into one frame.
 ///
 /// [`finish`](Self::finish) ends the frame. Dropping a compressor without it leaves the frame unfinished, which
@@ -81,6 +84,8 @@ impl<W: Write> Compressor<W> {
         })?;
         let expected = options.content_size.unwrap_or(0);
         engine.expect_content(expected, 0)?;
+        let index = (expected.div_ceil(header.block_size().into())).saturating_mul(INDEX_ENTRY);
+        engine.keep(if options.index { index } else { 0 });
         let compressor = Self {
             out: Output::new(inner),
             engine,
@@ -240,8 +245,7 @@ impl<W: Write> Compressor<W> {
         if !self.header.indexed {
             return Ok(());
         }
-        // A growing vector may briefly take three times its length.
-        let index = entries.saturating_mul(3 * IndexEntry::SIZE as u64);
+        let index = entries.saturating_mul(INDEX_ENTRY);
         let spare = self.engine.spare_memory();
         let limit = self.options.memory_limit;
         if index > spare {

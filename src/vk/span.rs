@@ -146,7 +146,9 @@ impl Stopwatch {
 impl Device {
     /// The host's time at which the device's clock showed `ticks`.
     fn before(&self, now: Moment, ticks: u64) -> u64 {
-        let transfer = self.transfer.map_or(64, |transfer| transfer.timestamp_bits.max(1));
+        // A family that only copies may have no timestamps.
+        let transfer = self.transfer.map(|transfer| transfer.timestamp_bits);
+        let transfer = transfer.filter(|&bits| bits > 0).unwrap_or(64);
         let bits = self.compute.timestamp_bits.min(transfer).clamp(1, 64);
         let unused = 64 - bits;
         let ago = ((now.ticks.wrapping_sub(ticks) << unused) as i64) >> unused;

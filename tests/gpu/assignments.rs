@@ -20,7 +20,7 @@ pub fn interchangeable() {
     let blocks = raw.len().div_ceil(BLOCK_SIZE) as u64;
 
     for (pipeline, choices) in [
-        (Pipeline::Rans, [(one(), [Gpu, Cpu]), (one(), [Auto, Auto]), (two(), [Gpu, Gpu])]),
+        (Pipeline::Rans, [(one(), [Gpu, Cpu]), (one(), [Auto, Auto]), (two(), [Gpu, Cpu])]),
         (Pipeline::Lzseqr, [(one(), [Cpu, Gpu]), (one(), [Auto, Auto]), (two(), [Cpu, Gpu])]),
     ] {
         let cpu = (one(), [Cpu, Cpu]);

@@ -121,7 +121,12 @@ impl Policy {
 
     // What happens at the devices.
 
-    /// A block was sent to a device's channel.
+    /// A block is about to be sent to a device's channel, whose thread may start it at once.
+    pub fn offered(&mut self, device: usize, bytes: u64) {
+        self.devices[device].accept(bytes);
+    }
+
+    /// What became of a block that was [offered](Self::offered).
     pub fn sent(&mut self, device: usize, now: u64, bytes: u64, sent: Sent) {
         self.see(now);
         let half_life = self.half_life(device, bytes);
@@ -129,11 +134,11 @@ impl Policy {
         let change = match sent {
             Sent::Full => 2.0,
             Sent::Disconnected => 1.0,
-            Sent::Accepted => {
-                device.accept(bytes);
-                -1.0
-            }
+            Sent::Accepted => -1.0,
         };
+        if sent != Sent::Accepted {
+            device.withdraw(bytes);
+        }
         device.pressure.add(now, half_life, change);
     }
 

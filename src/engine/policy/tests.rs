@@ -35,7 +35,10 @@ fn a_block_goes_where_it_is_finished_first() {
         let place = policy.choose(NOW, WHOLE, BLOCK);
         match place {
             Place::Cpu => policy.queued(WHOLE, BLOCK),
-            Place::Device(device) => policy.sent(device, NOW, BLOCK, Sent::Accepted),
+            Place::Device(device) => {
+                policy.offered(device, BLOCK);
+                policy.sent(device, NOW, BLOCK, Sent::Accepted);
+            }
         }
         places.push(place);
     }
@@ -52,6 +55,7 @@ fn a_cold_device_gets_a_probe_of_blocks_that_wait_anyway_and_no_more() {
     }
     for _ in 0..2 {
         assert_eq!(policy.choose(NOW, WHOLE, BLOCK), Place::Device(0));
+        policy.offered(0, BLOCK);
         policy.sent(0, NOW, BLOCK, Sent::Accepted);
     }
     policy.started(0, 0, NOW, 2 * BLOCK);
@@ -78,6 +82,7 @@ fn pressure_sends_blocks_to_the_cpu_and_lets_them_return() {
     for refused in 0..1000 {
         let place = policy.choose(NOW, WHOLE, BLOCK);
         assert_eq!(place == Place::Cpu, refused >= 3, "after {refused} refusals");
+        policy.offered(0, BLOCK);
         policy.sent(0, NOW, BLOCK, Sent::Full);
     }
     assert_eq!(policy.fastest(NOW, BLOCK), Some(0), "a strict block is not concerned");
@@ -111,8 +116,10 @@ fn a_failed_device_is_never_chosen_again() {
 #[test]
 fn an_idle_worker_takes_back_what_it_does_before_the_device_would() {
     let mut policy = warm(1, &[device(600)]);
+    policy.offered(0, BLOCK);
     policy.sent(0, NOW, BLOCK, Sent::Accepted);
     assert!(!policy.reclaims(0, NOW, WHOLE, BLOCK));
+    policy.offered(0, BLOCK);
     policy.sent(0, NOW, BLOCK, Sent::Accepted);
     assert!(policy.reclaims(0, NOW, WHOLE, BLOCK));
 }
@@ -122,6 +129,7 @@ fn a_batch_is_backed_up_when_it_is_late_or_an_idle_worker_is_sooner() {
     let mut policy = warm(1, &[device(600)]);
     let hedges = |policy: &Policy, now, draining| policy.hedges(0, 7, now, WHOLE, BLOCK, draining);
     assert_eq!(hedges(&policy, NOW, true), Hedge::Never, "it is not in flight");
+    policy.offered(0, BLOCK);
     policy.sent(0, NOW, BLOCK, Sent::Accepted);
     policy.started(0, 7, NOW, BLOCK);
     // A run of two blocks' time cannot bear to wait for it.
@@ -134,6 +142,7 @@ fn a_batch_is_backed_up_when_it_is_late_or_an_idle_worker_is_sooner() {
     // A long one can.
     let late = NOW + 200 * COST;
     policy.arrived(0, 7, NOW + 600);
+    policy.offered(0, BLOCK);
     policy.sent(0, late, BLOCK, Sent::Accepted);
     policy.started(0, 7, late, BLOCK);
     assert!(matches!(hedges(&policy, late, true), Hedge::At(at) if at > late));
@@ -142,6 +151,7 @@ fn a_batch_is_backed_up_when_it_is_late_or_an_idle_worker_is_sooner() {
 #[test]
 fn a_device_that_stalls_recedes_and_is_remembered() {
     let mut policy = warm(1, &[device(100)]);
+    policy.offered(0, BLOCK);
     policy.sent(0, NOW, BLOCK, Sent::Accepted);
     policy.started(0, 0, NOW, BLOCK);
     let later = NOW + 1_000_000;
@@ -156,6 +166,7 @@ fn strict_blocks_try_every_device_and_then_the_fastest() {
     let mut chosen = [0; 3];
     for _ in 0..20 {
         let device = policy.fastest(NOW, BLOCK).unwrap();
+        policy.offered(device, BLOCK);
         policy.sent(device, NOW, BLOCK, Sent::Accepted);
         chosen[device] += 1;
     }
@@ -173,6 +184,7 @@ fn calls_in_any_order_do_not_panic() {
         policy.withdrawn(device, bytes);
         policy.ended(step, now);
         policy.began(step % 3, now, kind, bytes, true);
+        policy.offered(device, bytes);
         policy.sent(device, now, bytes, Sent::Accepted);
         policy.choose(now, kind, bytes);
         policy.fastest(now, bytes);

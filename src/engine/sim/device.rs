@@ -131,6 +131,8 @@ impl Accelerator for SimDevice {
         0
     }
 
+    fn shrink(&mut self, _staging: u64) {}
+
     fn waker(&self) -> Waker {
         Arc::new(|| {})
     }

@@ -250,6 +250,7 @@ impl<'a> World<'a> {
             Some(_) => Place::Cpu,
         };
         let Place::Device(device) = place else { return Some(job) };
+        self.fleet().policy().offered(device, self.setup.block);
         let sent = self.fleet().stations[device].channel.send(job);
         let outcome = match &sent {
             Ok(()) => Sent::Accepted,

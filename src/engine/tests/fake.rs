@@ -152,6 +152,8 @@ impl Accelerator for Fake {
         1 << 20
     }
 
+    fn shrink(&mut self, _staging: u64) {}
+
     fn waker(&self) -> Waker {
         let bell = Arc::clone(&self.bell);
         Arc::new(move || {

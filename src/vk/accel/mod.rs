@@ -245,6 +245,14 @@ impl Accelerator for VulkanAccelerator {
         self.staging_bytes
     }
 
+    fn shrink(&mut self, staging: u64) {
+        let ring = limit::ring(self.device(), Shape::of(self.device()), staging);
+        if ring.staging_bytes < self.staging_bytes {
+            self.ring.truncate(ring.slots);
+            (self.limit, self.staging_bytes) = (ring.limit, ring.staging_bytes);
+        }
+    }
+
     fn waker(&self) -> Waker {
         let doorbell = Arc::clone(&self.doorbell);
         Arc::new(move || doorbell.ring())

@@ -50,7 +50,8 @@ pub struct Resources {
 
     /// Devices: cpu, auto, an index, name=TEXT, uuid=HEX or pci=ADDRESS; several with commas
     ///
-    /// A name goes last in a list, as it may have commas itself; or give the flag several times.     /// Without it the environment variable RANVIL_DEVICE decides, and without that auto: a hardware GPU if there is
+    /// A name goes last in a list, as it may have commas itself; or give the flag several times.
+    /// Without it the environment variable RANVIL_DEVICE decides, and without that auto: a hardware GPU if there is
     /// one and it pays, and the CPU. A device that is named but missing is an error. Of several devices each takes
     /// blocks as fast as it can.
     #[arg(long, value_name = "DEVICES", value_parser = parse_devices)]

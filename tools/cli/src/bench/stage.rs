@@ -4,7 +4,7 @@
 use std::{
     num::NonZero,
     sync::{
-        Barrier,
+        RwLock,
         atomic::{AtomicUsize, Ordering},
     },
     thread,
@@ -100,21 +100,29 @@ fn spread<W: Send>(
     interrupt: &Interrupt,
     work: impl Fn(&mut W, usize) + Sync,
 ) -> Result<Duration> {
-    let (ready, next) = (Barrier::new(workers.len() + 1), AtomicUsize::new(0));
-    let (ready, next, work) = (&ready, &next, &work);
+    let (gate, next) = (RwLock::new(()), AtomicUsize::new(0));
+    let (gate, next, work) = (&gate, &next, &work);
+    let mut started = Ok(());
     let start = thread::scope(|scope| {
+        let closed = gate.write();
         for worker in workers {
-            scope.spawn(move || {
-                ready.wait();
+            let task = move || {
+                drop(gate.read());
                 let numbers = std::iter::repeat_with(|| next.fetch_add(1, Ordering::Relaxed));
                 numbers
                     .take_while(|&number| number < count && interrupt.check().is_ok())
                     .for_each(|number| work(worker, number));
-            });
+            };
+            if let Err(error) = thread::Builder::new().spawn_scoped(scope, task) {
+                started = Err(anyhow::Error::from(error).context("no thread could be started"));
+                break;
+            }
         }
-        ready.wait();
-        Instant::now()
+        let start = Instant::now();
+        drop(closed);
+        start
     });
+    started?;
     let time = start.elapsed().max(Duration::from_nanos(1));
     interrupt.check()?;
     Ok(time)
