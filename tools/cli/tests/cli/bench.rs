@@ -198,10 +198,13 @@ fn what_cannot_be_measured_is_an_error() {
     let no_gpu = ["--stage0", "gpu", "--device", "cpu", "--pipeline", "rans", "a"];
     sandbox
         .run(&[&["bench"], &no_gpu[..]].concat())
-        .expect(1, &["ranvil: bench: ", "with the device cpu"]);
-    sandbox.run(&no_gpu).expect(1, &["ranvil: a: ", "with the device cpu"]);
+        .expect(2, &["none can go to a GPU with the device cpu"]);
+    sandbox.run(&no_gpu).expect(2, &["none can go to a GPU with the device cpu"]);
     let no_kernels = ["--stage0", "gpu", "--device", "0", "a"];
-    sandbox.run(&[&["bench"], &no_kernels[..]].concat()).expect(1, &["ranvil: bench: "]);
+    sandbox.run(&[&["bench"], &no_kernels[..]].concat()).expect(2, &["models have no kernels"]);
+    let no_stage = ["--stage1", "gpu", "--device", "0", "--pipeline", "fse", "a"];
+    sandbox.run(&no_stage).expect(2, &["the pipeline fse has none to go to a GPU"]);
+    sandbox.run(&["--device", "auto,0", "a"]).expect(2, &["name it alone"]);
     let mut command = sandbox.command(&["bench", "a"]);
     command.env("RANVIL_DEVICE", "nonsense");
     run(command).expect(1, &["nonsense"]);
