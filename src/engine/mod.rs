@@ -71,6 +71,8 @@ use crate::{
 
 /// Threads beyond this number are of no use to anybody, and each takes memory before it starts.
 const MAX_THREADS: usize = 1024;
+/// Raw bytes in flight beside a device that takes none: so many that it pays to give it some.
+const WINDOW: u64 = 16 << 20;
 /// How often a wait looks at the cancellation token.
 const CANCEL_POLL: Duration = Duration::from_millis(20);
 
@@ -228,11 +230,22 @@ impl Engine {
     /// Buffers for a block; `None` while as many are in use as the memory limit allows.
     pub fn acquire(&mut self) -> Option<Buffers> {
         self.spare.pop().or_else(|| {
-            (self.sets < self.plan.sets).then(|| {
+            (self.sets < self.window()).then(|| {
                 self.sets += 1;
                 Buffers::default()
             })
         })
+    }
+
+    /// How many sets of buffers there may be now. What the plan has for devices is made as they take blocks: memory that is
+    /// touched for the first time costs more than coding a block, and what stays in the caches less.
+    fn window(&self) -> usize {
+        let fleet = self.pool.as_ref().and_then(|pool| pool.surroundings.desk.fleet());
+        let Some(fleet) = fleet else { return self.plan.sets };
+        let block_size = u64::from(self.config.block_size);
+        let held = fleet.policy().held().div_ceil(block_size) as usize;
+        let usual = (2 * self.plan.workers).max((WINDOW / block_size) as usize);
+        self.plan.sets.min(1 + usual + 2 * held)
     }
 
     /// Takes back the buffers of [`acquire`](Self::acquire).
