@@ -271,8 +271,10 @@ impl Engine {
     pub fn expect_content(&mut self, raw_bytes: u64, done: u64) -> Result<()> {
         let seconds = self.began.elapsed().as_secs_f64();
         // Where blocks are waited for, it is not the CPU that has too much to do.
-        let is_full = done == 0 || self.in_flight() + 1 >= self.plan.sets as u64;
+        let is_full = self.in_flight() + 1 >= self.plan.sets as u64;
+        // With a model most of the work is the CPU's in any case.
         if matches!(self.route.devices, Devices::Later)
+            && self.config.pipeline.model().is_none()
             && is_full
             && route::worth_opening(raw_bytes.saturating_sub(done), done, seconds)
         {

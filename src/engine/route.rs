@@ -11,8 +11,9 @@ use crate::{
 
 /// Work for the CPU of less than so many seconds does not repay starting a device, which takes some tenths of one.
 const WORTH_OPENING: f64 = 2.0;
-/// Raw bytes that the CPU is taken to do in a second before it has been measured.
-const ASSUMED_RATE: f64 = 512e6;
+/// Raw bytes a second beyond which the CPU is left alone: through one caller's thread a device brought no more than twice
+/// this, and sharing with it costs the workers something (docs/DECISIONS.md, "Beside the CPU").
+const FAST_ENOUGH: f64 = 1e9;
 
 /// Where the stages of blocks go.
 pub(crate) struct Route {
@@ -135,8 +136,11 @@ fn conflict(name: &'static str, reason: &str) -> Error {
 /// Whether the CPU has work for so long that a device repays its start: `remaining` raw bytes, of which it did `done` in
 /// the first `seconds`.
 pub(super) fn worth_opening(remaining: u64, done: u64, seconds: f64) -> bool {
-    let rate = if seconds > 0.1 && done > 0 { done as f64 / seconds } else { ASSUMED_RATE };
-    remaining as f64 / rate > WORTH_OPENING
+    if done == 0 || seconds < 0.1 {
+        return false; // Nothing is known of the CPU.
+    }
+    let rate = done as f64 / seconds;
+    rate < FAST_ENOUGH && remaining as f64 / rate > WORTH_OPENING
 }
 
 /// A device that is being opened on a thread of its own.

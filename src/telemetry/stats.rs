@@ -45,12 +45,12 @@ pub struct SchedulerStats {
     pub stages: [StageStats; 2],
     /// Blocks for `auto` that workers took back from what waited for a device.
     pub reclaimed_blocks: u64,
-    /// Blocks that a worker began to code as well because their device was late.
+    /// Blocks that a worker began to code as well, because their device was late or nothing else was left to do.
     pub hedged_blocks: u64,
     /// Devices that failed. The CPU did what they had.
     pub device_failures: u64,
-    /// Time in which at least one queue of a device was at work, by its timestamps, summed over devices. 0 for devices
-    /// without timestamps.
+    /// Time in which at least one queue of a device was at work, by its timestamps, summed over devices. For a device
+    /// without timestamps: from submission to arrival, by the host's clock.
     pub gpu_busy: Duration,
     /// Batches that came back from devices.
     pub gpu_batches: u64,
