@@ -16,7 +16,8 @@ use crate::{
     telemetry::clock,
 };
 
-/// Far longer than anything here takes.
+/// How long a wait lasts whose ring was lost: what tells it from one that was heard, not a measure of speed. Far longer than
+/// anything here takes.
 const LONG: Duration = Duration::from_secs(30);
 
 impl Gpu {
