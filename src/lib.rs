@@ -79,7 +79,7 @@ pub use stream::{Compressor, Decompressor};
 pub use telemetry::{
     SchedulerStats, SideStats, StageStats, Telemetry, collect_process_stats, process_stats,
 };
-pub use vk::devices;
+pub use vk::{devices, release_devices};
 
 #[doc(hidden)]
 pub use sched::spawn_and_retire;

@@ -168,4 +168,7 @@ pub(crate) trait Accelerator: Send {
 
     /// Returns when `finished` may have something new, when it has been woken, or after the time.
     fn wait(&mut self, most: Option<Duration>) -> Result<(), DeviceError>;
+
+    /// The engine gives it up: what is in flight is for nobody. It may be kept for another engine that opens the same.
+    fn park(self: Box<Self>);
 }

@@ -77,9 +77,12 @@ impl Device {
         };
         let name = format!("ranvil-device-{}", thread.hands.station.index);
         let thread = thread::Builder::new().name(name).spawn(move || {
-            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| thread.run())) {
-                thread.hands.report(panic_message(panic));
-                thread.hands.hand_back();
+            match catch_unwind(AssertUnwindSafe(|| thread.run())) {
+                Ok(()) => thread.submission.park(),
+                Err(panic) => {
+                    thread.hands.report(panic_message(panic));
+                    thread.hands.hand_back();
+                }
             }
         })?;
         Ok(Self { stop, waker, thread: Some(thread) })

@@ -157,7 +157,10 @@ impl Engine {
         let devices = std::mem::replace(&mut route.devices, Devices::None);
         let unused_devices = assignment == Assignment::Cpu && matches!(devices, Devices::Open(_));
         let devices = match devices {
-            _ if config.is_stored() || assignment == Assignment::Cpu => Vec::new(),
+            devices if config.is_stored() || assignment == Assignment::Cpu => {
+                devices.park();
+                Vec::new()
+            }
             Devices::None => Vec::new(),
             Devices::Later => {
                 route.devices = Devices::Later;

@@ -32,6 +32,15 @@ pub(crate) enum Devices {
     Open(Vec<Box<dyn Accelerator>>),
 }
 
+impl Devices {
+    /// Gives up those that are open, as nothing is for them.
+    pub fn park(self) {
+        if let Self::Open(devices) = self {
+            devices.into_iter().for_each(Accelerator::park);
+        }
+    }
+}
+
 impl Route {
     /// CPU workers only.
     #[cfg(test)]
@@ -169,6 +178,10 @@ impl Drop for Opening {
     fn drop(&mut self) {
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
+        }
+        // It was ready too late for this engine.
+        if let Ok(Some(device)) = self.result.try_recv() {
+            device.park();
         }
     }
 }

@@ -60,6 +60,13 @@ impl Submission {
         Self { accelerator, station, batches: Vec::new(), next: 0, lost: false }
     }
 
+    /// Gives the device up, for another engine to use unless it has failed.
+    pub fn park(self) {
+        if !self.lost {
+            self.accelerator.park();
+        }
+    }
+
     /// Whether the device has failed: there will be nothing more to do.
     pub fn is_lost(&self) -> bool {
         self.lost

@@ -201,4 +201,6 @@ impl Accelerator for SimDevice {
     fn wait(&mut self, _most: Option<Duration>) -> Result<(), DeviceError> {
         unreachable!("the simulation does not wait")
     }
+
+    fn park(self: Box<Self>) {}
 }

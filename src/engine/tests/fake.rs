@@ -50,6 +50,8 @@ pub(crate) struct Seen {
     pub batches: AtomicUsize,
     pub jobs: AtomicUsize,
     pub most_in_flight: AtomicUsize,
+    /// How often an engine gave it up for another to use.
+    pub parked: AtomicUsize,
 }
 
 pub(crate) struct Fake {
@@ -246,5 +248,9 @@ impl Accelerator for Fake {
         }
         *woken = false;
         Ok(())
+    }
+
+    fn park(self: Box<Self>) {
+        self.seen.parked.fetch_add(1, Relaxed);
     }
 }

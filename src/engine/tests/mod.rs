@@ -347,6 +347,35 @@ fn a_stalled_device_and_64_workers_stay_within_the_buffers() {
 }
 
 #[test]
+fn a_device_is_given_up_for_another_engine_unless_it_failed() {
+    for (trouble, parked) in [
+        (Trouble::None, 1),
+        (Trouble::Slow(1), 1),
+        (Trouble::Fault, 1),
+        (Trouble::RefusePlan(1), 0),
+        (Trouble::RefuseStart(1), 0),
+        (Trouble::LoseAt(1), 0),
+    ] {
+        let (fake, seen) = Fake::new(trouble, 2, 2);
+        let mut engine = Engine::new(&options(), strict(fake), CONFIG).unwrap();
+        run(&mut engine, 20);
+        assert_eq!(seen.parked.load(Relaxed), 0, "{trouble:?}: it is in use");
+        drop(engine);
+        assert_eq!(seen.parked.load(Relaxed), parked, "{trouble:?}");
+    }
+    let (fake, seen) = Fake::new(Trouble::Panic, 2, 2);
+    let mut engine = Engine::new(&options(), strict(fake), CONFIG).unwrap();
+    submit(&mut engine, 0);
+    assert!(engine.next(true).is_err());
+    drop(engine);
+    assert_eq!(seen.parked.load(Relaxed), 0, "it panicked");
+    let (fake, seen) = Fake::new(Trouble::None, 2, 2);
+    let config = Config { pipeline: Pipeline::Stored, ..CONFIG };
+    drop(Engine::new(&options(), strict(fake), config).unwrap());
+    assert_eq!(seen.parked.load(Relaxed), 1, "there was nothing for it");
+}
+
+#[test]
 fn cancelling_ends_a_wait_for_a_slow_device() {
     let token = crate::CancelToken::new();
     let (fake, _) = Fake::new(Trouble::Slow(300), 4, 2);

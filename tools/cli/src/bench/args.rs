@@ -18,7 +18,7 @@ use crate::{
 /// FILEs are measured as one stream, one behind the other; - is standard input. Without any, data of --size bytes is
 /// generated, always the same: text, records, samples and noise. Only results on your own data say
 /// much. A round trip is verified before anything is timed, and one iteration (with a device, at least 0.25 s) is not
-/// counted. Opening a named device is not timed; starting the threads is.
+/// counted. Opening a named device is not timed, and it stays open; starting the threads is timed.
 #[derive(Parser, Debug)]
 #[command(name = "bench", bin_name = "ranvil bench", max_term_width = 100, after_help = AFTER_HELP)]
 pub struct BenchArgs {
