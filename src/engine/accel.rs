@@ -136,6 +136,9 @@ pub(crate) trait Accelerator: Send {
     /// Readable name, for logs and telemetry.
     fn name(&self) -> &str;
 
+    /// What tells it from other devices, and is the same in every run.
+    fn uuid(&self) -> [u8; 16];
+
     /// The largest batch worth submitting at once. `plan` is not called with a larger one.
     fn batch_limit(&self) -> BatchLimit;
 

@@ -92,8 +92,8 @@ impl Device {
 /// Keeps what has been measured for the next run.
 pub(super) fn remember(workload: Workload, desk: &Desk) {
     if let Some(fleet) = desk.fleet() {
-        let names: Vec<_> = fleet.stations.iter().map(|station| station.name.as_str()).collect();
-        memory::remember(workload, &names, fleet.policy().priors());
+        let uuids: Vec<_> = fleet.stations.iter().map(|station| station.uuid).collect();
+        memory::remember(workload, &uuids, fleet.policy().priors());
     }
 }
 
@@ -269,8 +269,8 @@ pub(super) fn start_fleet(
         .enumerate()
         .map(|(index, accelerator)| Arc::new(Station::new(index, accelerator.as_ref())))
         .collect();
-    let names: Vec<_> = stations.iter().map(|station| station.name.as_str()).collect();
-    let (devices, cpu) = memory::recall(workload, &names);
+    let uuids: Vec<_> = stations.iter().map(|station| station.uuid).collect();
+    let (devices, cpu) = memory::recall(workload, &uuids);
     let workers = surroundings.workers.threads();
     let policy = Policy::new(workers, &devices, &cpu);
     surroundings.desk.set_fleet(stations.clone(), workers, policy);

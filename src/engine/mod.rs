@@ -32,6 +32,7 @@ mod sim;
 mod station;
 mod submission;
 mod task;
+pub mod testing;
 #[cfg(test)]
 pub(crate) mod tests;
 

@@ -48,8 +48,7 @@ impl Route {
         Self { devices: Devices::None, stages: [None; 2], entropy: Assignment::Cpu }
     }
 
-    /// These devices, and the entropy stage as said.
-    #[cfg(test)]
+    /// These devices, and the entropy stage as said; for tests.
     pub fn open(devices: Vec<Box<dyn Accelerator>>, entropy: Assignment) -> Self {
         Self { devices: Devices::Open(devices), stages: [None; 2], entropy }
     }

@@ -1,12 +1,12 @@
 //! What a worker does with a block.
 
-use std::sync::Arc;
+use std::{sync::Arc, thread};
 
 use super::{
     accel::{Job, Load, Outcome, Unload, Work},
     block::{self, Block, Finished, Side},
     coder::Coder,
-    desk::{BEHIND, Desk, ENTROPY, LOAD, MODEL, WHOLE},
+    desk::{BEHIND, Desk, ENTROPY, Fleet, LOAD, MODEL, WHOLE},
     policy::Kind,
     station::{Backup, Loading, Station},
 };
@@ -68,9 +68,25 @@ impl Task for BlockTask {
             return self.perform(worker, coder, desk, recorder);
         };
         fleet.policy().began(worker, telemetry::clock(), kind, bytes, queued);
-        let finished = self.perform(worker, coder, desk, recorder);
-        fleet.policy().ended(worker, telemetry::clock());
-        finished
+        let _ends = Ends { fleet, worker };
+        self.perform(worker, coder, desk, recorder)
+    }
+}
+
+/// Tells the policy that a worker's task has ended, however that came.
+struct Ends<'a> {
+    fleet: &'a Fleet,
+    worker: usize,
+}
+
+impl Drop for Ends<'_> {
+    fn drop(&mut self) {
+        let Self { fleet, worker } = *self;
+        if thread::panicking() {
+            fleet.policy().abandoned(worker);
+        } else {
+            fleet.policy().ended(worker, telemetry::clock());
+        }
     }
 }
 
@@ -164,7 +180,7 @@ fn complete(
             log::warn!("{} could not encode a block ({fault})", station.name);
             stand_in(job, Side::Retried, coder, recorder)
         }
-        (_, outcome) => finish(job, outcome, Side::Device, coder, recorder),
+        (_, outcome) => finish(job, outcome, Side::Device(station.index), coder, recorder),
     }
 }
 

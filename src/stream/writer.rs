@@ -65,7 +65,7 @@ impl Options {
 }
 
 impl<W: Write> Compressor<W> {
-    pub(super) fn new(options: &Options, inner: W, route: Route) -> Result<Self> {
+    pub(crate) fn new(options: &Options, inner: W, route: Route) -> Result<Self> {
         let header = options.frame_header()?;
         let config = Config {
             block_size: header.block_size(),
@@ -230,7 +230,7 @@ impl<W: Write> Compressor<W> {
         self.engine.recorder().lap_piece(Kind::Other, piece);
         self.progress.blocks += 1;
         self.progress.raw_bytes += u64::from(header.raw_size);
-        self.progress.device_blocks += u64::from(block.side == Side::Device);
+        self.progress.device_blocks += u64::from(matches!(block.side, Side::Device(_)));
         self.progress.retried_blocks += u64::from(block.side == Side::Retried);
         self.engine.release(block.buffers);
         if let Some(report) = &self.options.progress {

@@ -124,6 +124,16 @@ impl Recorder {
         }
     }
 
+    /// A device has done the entropy stage of a block.
+    #[inline]
+    pub fn device_block(&mut self, device: usize, raw_bytes: usize) {
+        if let Some(local) = &mut self.local {
+            let devices = &mut local.sums.stats.devices;
+            devices.resize(devices.len().max(device + 1), SideStats::default());
+            devices[device] += SideStats { blocks: 1, raw_bytes: raw_bytes as u64 };
+        }
+    }
+
     /// Counts something.
     #[inline]
     pub fn count(&mut self, counter: impl FnOnce(&mut SchedulerStats) -> &mut u64) {

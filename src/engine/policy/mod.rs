@@ -119,6 +119,11 @@ impl Policy {
         self.crew.end(worker, now);
     }
 
+    /// A worker's task has panicked: how long it took says nothing.
+    pub fn abandoned(&mut self, worker: usize) {
+        self.crew.abandon(worker);
+    }
+
     // What happens at the devices.
 
     /// A block is about to be sent to a device's channel, whose thread may start it at once.

@@ -197,3 +197,15 @@ fn calls_in_any_order_do_not_panic() {
         policy.priors();
     }
 }
+
+#[test]
+fn nothing_is_learnt_from_a_task_that_panicked() {
+    let mut policy = warm(1, &[]);
+    let before = policy.priors().1;
+    policy.began(0, NOW, WHOLE, BLOCK, false);
+    policy.abandoned(0);
+    policy.began(0, 1000 * NOW, WHOLE, BLOCK, false);
+    assert_eq!(policy.priors().1, before);
+    policy.ended(0, 1000 * NOW + COST);
+    assert_eq!(policy.crew.cost(WHOLE, BLOCK), Some(COST as f64));
+}

@@ -6,8 +6,14 @@ mod telemetry;
 use std::{sync::atomic::Ordering::Relaxed, thread, time::Duration};
 
 pub(crate) use self::fake::{Fake, Trouble};
-use super::*;
-use crate::{Simd, block::Encoded};
+use super::{
+    policy::{
+        CpuPrior, DevicePrior,
+        memory::{self, Workload},
+    },
+    *,
+};
+use crate::{Simd, Telemetry, block::Encoded};
 
 const CONFIG: Config = Config {
     block_size: 4096,
@@ -81,7 +87,12 @@ fn run(engine: &mut Engine, blocks: u64) -> [u64; 3] {
             submit(engine, submitted);
             submitted += 1;
         }
-        sides[take(engine, taken) as usize] += 1;
+        let side = match take(engine, taken) {
+            Side::Cpu => 0,
+            Side::Device(_) => 1,
+            Side::Retried => 2,
+        };
+        sides[side] += 1;
         taken += 1;
     }
     assert!(engine.next(true).unwrap().is_none());
@@ -260,9 +271,37 @@ fn beside_the_cpu_a_device_gets_what_it_has_room_for() {
     assert!(device <= given && given > 0 && cpu > 0, "{cpu} on the CPU, {device} of {given} there");
 }
 
-/// Each channel takes two blocks: the others are refused, and lost is none of them.
+/// The device takes two blocks and its channel two more, until it is allowed to finish them: all others are refused, and
+/// lost is none of them.
 #[test]
-fn a_full_channel_sends_a_shared_block_to_the_cpu_and_keeps_a_strict_one() {
+fn a_full_channel_sends_a_shared_block_to_the_cpu() {
+    // No other test of this process shares what is believed of this pipeline.
+    let config = Config { pipeline: Pipeline::Huff, ..CONFIG };
+    let workload = Workload { pipeline: config.pipeline, level: config.level };
+    let (fake, seen) = Fake::new(Trouble::Hold, 2, 1);
+    // It takes 1000 seconds for a block, and a worker longer: nobody takes anything back from it.
+    let mut slow = DevicePrior::default();
+    slow.learn(true, 4096, 1_000_000_000_000);
+    memory::remember(workload, &[fake.uuid()], (vec![slow], CpuPrior::assumed(1e12)));
+
+    let telemetry = Telemetry::new();
+    let options = options().telemetry(telemetry.clone());
+    let mut engine = Engine::new(&options, shared(vec![fake]), config).unwrap();
+    let sets = engine.plan.sets as u64;
+    assert!(sets > 4);
+    (0..sets).for_each(|number| submit(&mut engine, number));
+    seen.released.store(true, Relaxed);
+    for number in 0..sets {
+        take(&mut engine, number);
+    }
+    drop(engine);
+    let stats = telemetry.last_run().unwrap();
+    assert!(stats.sends_full > 0, "{stats:?}");
+    assert_eq!(stats.stages[0].cpu.blocks + stats.stages[0].gpu.blocks, sets, "{stats:?}");
+}
+
+#[test]
+fn a_channel_that_never_empties_holds_up_no_shared_block_and_keeps_strict_ones() {
     let (fake, _) = Fake::new(Trouble::Stall, 2, 1);
     let mut engine = Engine::new(&options(), shared(vec![fake]), CONFIG).unwrap();
     let sets = engine.plan.sets as u64;
@@ -277,7 +316,7 @@ fn a_full_channel_sends_a_shared_block_to_the_cpu_and_keeps_a_strict_one() {
     let sets = engine.plan.sets as u64;
     (0..sets).for_each(|number| submit(&mut engine, number));
     for number in 0..sets {
-        assert_eq!(take(&mut engine, number), Side::Device, "whatever waits there");
+        assert_eq!(take(&mut engine, number), Side::Device(0), "whatever waits there");
     }
 }
 

@@ -274,6 +274,10 @@ impl Accelerator for VulkanAccelerator {
         &self.name
     }
 
+    fn uuid(&self) -> [u8; 16] {
+        self.device().info.uuid
+    }
+
     fn batch_limit(&self) -> BatchLimit {
         self.limit
     }
