@@ -169,8 +169,8 @@ struct Hands {
 /// What the thread records.
 struct Log {
     recorder: Recorder,
-    /// The batches under way, by their slots.
-    batches: Vec<(usize, BatchSpan)>,
+    /// The batches under way, by their numbers.
+    batches: Vec<(u64, BatchSpan)>,
 }
 
 impl Hands {
@@ -218,15 +218,21 @@ impl Crew for Hands {
         (0..helpers).for_each(|_| workers.wake());
     }
 
-    fn planned(&self, slot: usize, blocks: usize) {
+    fn planned(&self, batch: u64, blocks: usize) {
         let Log { recorder, batches } = &mut *self.log.borrow_mut();
-        batches.push((slot, recorder.batch(&self.station.name, blocks)));
+        batches.push((batch, recorder.batch(&self.station.name, blocks)));
+        recorder.lap_batch(Kind::Handoff, "form", batch);
     }
 
-    fn arrived(&self, arrival: &Arrival) {
+    fn submitted(&self, batch: u64) {
+        self.log.borrow_mut().recorder.lap_batch(Kind::Handoff, "start", batch);
+    }
+
+    fn arrived(&self, batch: u64, arrival: &Arrival) {
         let Log { recorder, batches } = &mut *self.log.borrow_mut();
-        batches.retain(|(slot, _)| *slot != arrival.slot);
-        recorder.arrived(self.station.index, &arrival.spans);
+        batches.retain(|(number, _)| *number != batch);
+        recorder.arrived(self.station.index, batch, &arrival.spans);
+        recorder.lap(Kind::Handoff);
     }
 
     fn failed(&self) {
