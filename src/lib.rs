@@ -61,6 +61,7 @@ pub mod model;
 mod oneshot;
 mod options;
 mod pipeline;
+mod restore;
 mod sched;
 mod seek;
 mod stream;

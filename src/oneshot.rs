@@ -1,12 +1,19 @@
 //! Slices in, vectors out.
 
-use std::io::{BufRead, Write};
+use std::{io::BufRead, thread};
 
 use crate::{
     Options,
+    engine::Route,
     error::{Error, Result},
     format::{FrameHeader, RECORD_HEADER_SIZE},
+    restore::{Layout, restore},
+    sched::Spawner,
+    stream::Encoder,
 };
+
+/// Raw bytes for each byte of input that memory is provided for at once.
+const PLAUSIBLE: u64 = 64;
 
 /// Compresses `raw` with the default options.
 ///
@@ -43,10 +50,24 @@ impl Options {
         let mut coded = Vec::new();
         // Most content shrinks; what does not grows the vector as it comes.
         reserve(&mut coded, raw.len() / 2 + FrameHeader::SIZE + RECORD_HEADER_SIZE)?;
+        self.compress_into(raw, &mut coded)?;
+        Ok(coded)
+    }
+
+    /// Appends to `coded` what [`compress`](Self::compress) returns; after an error, a part of it.
+    ///
+    /// Workers read `raw` where it is. A vector that has been used before is faster: its memory is there already.
+    ///
+    /// # Errors
+    /// Those of [`compress`](Self::compress).
+    pub fn compress_into(&self, raw: &[u8], coded: &mut Vec<u8>) -> Result<()> {
         let options = self.clone().content_size(Some(raw.len() as u64));
-        let mut compressor = options.compressor(coded)?;
-        compressor.write_all(raw).map_err(Error::from_io)?;
-        compressor.finish()
+        let route = Route::choose(&options)?;
+        thread::scope(|scope| {
+            let mut encoder = Encoder::new(&options, coded, route, Spawner::scoped(scope))?;
+            encoder.lend(raw)?;
+            encoder.end_frame()
+        })
     }
 
     /// Decompresses all frames of `coded`. The result is not counted against the memory limit, but against the
@@ -56,30 +77,79 @@ impl Options {
     /// Damaged or foreign input; content beyond the output limit; an impossible option, device or memory limit;
     /// [`Error::Cancelled`].
     pub fn decompress(&self, coded: &[u8]) -> Result<Vec<u8>> {
-        let mut raw = Vec::new();
-        // What the header says is believed only as far as most content goes.
-        let header = coded.first_chunk().and_then(|bytes| FrameHeader::parse(bytes, 0).ok());
-        if let Some(size) = header.and_then(|header| header.content_size) {
-            let plausible = self.output_limit.min(4 * coded.len() as u64);
-            reserve(&mut raw, size.min(plausible) as usize)?;
+        // What the headers say is believed only as far as most content goes.
+        let plausible = self.output_limit.min(PLAUSIBLE.saturating_mul(coded.len() as u64));
+        match Layout::of(coded) {
+            Ok(layout) if layout.raw_bytes() <= plausible => {
+                let mut raw = zeros(layout.raw_bytes() as usize)?;
+                restore(self, coded, &layout, &mut raw)?;
+                Ok(raw)
+            }
+            _ => {
+                let mut raw = Vec::new();
+                self.stream(coded, |chunk| {
+                    reserve(&mut raw, chunk.len())?;
+                    raw.extend_from_slice(chunk);
+                    Ok(())
+                })?;
+                Ok(raw)
+            }
         }
+    }
+
+    /// Decompresses all frames of `coded` to the beginning of `raw`, and returns how many bytes they hold. After an error,
+    /// what `raw` holds is unspecified.
+    ///
+    /// Workers read `coded` and write `raw` where they are.
+    ///
+    /// # Errors
+    /// Those of [`decompress`](Self::decompress); [`Error::OutputLimit`] also if `raw` is too short.
+    pub fn decompress_into(&self, coded: &[u8], raw: &mut [u8]) -> Result<usize> {
+        let room = raw.len() as u64;
+        let options = self.clone().output_limit(self.output_limit.min(room));
+        match Layout::of(coded) {
+            Ok(layout) if layout.raw_bytes() <= options.output_limit => {
+                restore(&options, coded, &layout, raw)?;
+                Ok(layout.raw_bytes() as usize)
+            }
+            _ => {
+                let mut length = 0;
+                options.stream(coded, |chunk| {
+                    raw[length..][..chunk.len()].copy_from_slice(chunk);
+                    length += chunk.len();
+                    Ok(())
+                })?;
+                Ok(length)
+            }
+        }
+    }
+
+    /// Decompresses `coded` block by block, as far as it is intact.
+    fn stream(&self, coded: &[u8], mut put: impl FnMut(&[u8]) -> Result<()>) -> Result<()> {
         let mut decompressor = self.decompressor(coded)?;
         loop {
             let chunk = decompressor.chunk()?;
             if chunk.is_empty() {
-                return Ok(raw);
+                return Ok(());
             }
             let length = chunk.len();
-            reserve(&mut raw, length)?;
-            raw.extend_from_slice(chunk);
+            put(chunk)?;
             decompressor.consume(length);
         }
     }
 }
 
+/// So many zeros, whose pages nobody has touched: the workers will.
+fn zeros(length: usize) -> Result<Vec<u8>> {
+    // The allocation below aborts where there is no memory; this one tells.
+    Vec::<u8>::new().try_reserve_exact(length).map_err(|_| out_of_memory(length))?;
+    Ok(vec![0; length])
+}
+
+fn out_of_memory(needed: usize) -> Error {
+    Error::OutOfMemory { needed: needed as u64 }
+}
+
 fn reserve(buffer: &mut Vec<u8>, more: usize) -> Result<()> {
-    buffer.try_reserve(more).map_err(|_| {
-        let needed = (buffer.len() + more) as u64;
-        Error::OutOfMemory { needed }
-    })
+    buffer.try_reserve(more).map_err(|_| out_of_memory(buffer.len() + more))
 }

@@ -30,29 +30,29 @@ pub(crate) const LOAD: Kind = Kind(4);
 
 /// See the [module](self).
 #[derive(Default)]
-pub(crate) struct Desk {
+pub(crate) struct Desk<'a> {
     /// Set once, when the devices are open.
-    fleet: OnceLock<Fleet>,
+    fleet: OnceLock<Fleet<'a>>,
     /// The caller submits no more blocks for now.
     draining: AtomicBool,
 }
 
 /// The devices, and how blocks are shared with them.
-pub(crate) struct Fleet {
-    pub stations: Vec<Arc<Station>>,
+pub(crate) struct Fleet<'a> {
+    pub stations: Vec<Arc<Station<'a>>>,
     /// How many workers there are; other threads help them out.
     pub workers: usize,
     policy: Mutex<Policy>,
 }
 
-impl Desk {
+impl<'a> Desk<'a> {
     /// Adds the devices, once.
-    pub fn set_fleet(&self, stations: Vec<Arc<Station>>, workers: usize, policy: Policy) {
+    pub fn set_fleet(&self, stations: Vec<Arc<Station<'a>>>, workers: usize, policy: Policy) {
         let fleet = Fleet { stations, workers, policy: Mutex::new(policy) };
         assert!(self.fleet.set(fleet).is_ok(), "the devices are opened once");
     }
 
-    pub fn fleet(&self) -> Option<&Fleet> {
+    pub fn fleet(&self) -> Option<&Fleet<'a>> {
         self.fleet.get()
     }
 
@@ -68,7 +68,12 @@ impl Desk {
     /// Hands the entropy stage over, or gives it back to whoever asks: a strict job because every device has failed, any
     /// other also because the CPU is expected to be sooner, or the device takes no more.
     #[allow(clippy::result_large_err, reason = "the job comes back")]
-    pub fn hand_over(&self, job: Job, kind: Kind, recorder: &mut Recorder) -> Result<(), Job> {
+    pub fn hand_over(
+        &self,
+        job: Job<'a>,
+        kind: Kind,
+        recorder: &mut Recorder,
+    ) -> Result<(), Job<'a>> {
         let Some(fleet) = self.fleet() else { return Err(job) };
         let bytes = job.work.raw_bytes() as u64;
         let mut job = job;
@@ -112,7 +117,7 @@ impl Desk {
     }
 
     /// A worker goes on with the entropy stage of a block after the model's.
-    pub fn goes_on(&self, worker: usize, job: &Job) {
+    pub fn goes_on(&self, worker: usize, job: &Job<'_>) {
         if let Some(fleet) = self.fleet() {
             let bytes = job.work.raw_bytes() as u64;
             fleet.policy().began(worker, telemetry::clock(), ENTROPY, bytes, false);
@@ -120,7 +125,7 @@ impl Desk {
     }
 
     /// What a worker that found no task may do: take back what waits for a device, or do as well what a late device has.
-    pub fn forage(&self, recorder: &mut Recorder) -> Forage<BlockTask> {
+    pub fn forage(&self, recorder: &mut Recorder) -> Forage<BlockTask<'a>> {
         let Some(fleet) = self.fleet() else { return Forage::Sleep(None) };
         let now = telemetry::clock();
         for station in &fleet.stations {
@@ -136,7 +141,7 @@ impl Desk {
         self.back_up(fleet, now)
     }
 
-    fn back_up(&self, fleet: &Fleet, now: u64) -> Forage<BlockTask> {
+    fn back_up(&self, fleet: &Fleet<'a>, now: u64) -> Forage<BlockTask<'a>> {
         let draining = self.is_draining();
         let mut soonest: Option<u64> = None;
         for station in &fleet.stations {
@@ -165,10 +170,10 @@ impl Desk {
     }
 }
 
-impl Fleet {
+impl<'a> Fleet<'a> {
     /// Some of what a late device holds and others may do, oldest first: one task for each worker, as it may yet come. That
     /// goes before anything new, as the window of blocks in flight closes behind it.
-    pub fn rescue(&self, station: &Arc<Station>) -> Vec<BlockTask> {
+    pub fn rescue(&self, station: &Arc<Station<'a>>) -> Vec<BlockTask<'a>> {
         let in_flight = std::iter::from_fn(|| station.back_up(true, |_, _| true))
             .map(|backup| BlockTask::Backup(backup, Arc::clone(station)));
         let waiting = std::iter::from_fn(|| station.channel.next(|job| !job.strict)).map(|job| {

@@ -20,6 +20,7 @@
 pub(crate) mod accel;
 mod block;
 mod budget;
+mod bytes;
 mod channel;
 mod coder;
 mod desk;
@@ -59,6 +60,7 @@ use self::{
 pub(crate) use self::{
     block::{Block, Buffers, Finished, Side, Work},
     budget::scratch,
+    bytes::Bytes,
     coder::{Coder, Rest},
     route::Route,
 };
@@ -66,7 +68,7 @@ use crate::{
     Assignment, Options, Pipeline,
     error::{DeviceError, Error, Result},
     format::BlockKind,
-    sched::{self, Scheduler, panic_message},
+    sched::{self, Scheduler, Spawner, panic_message},
     telemetry::{Kind, Recorder, Row, Run},
 };
 
@@ -99,20 +101,20 @@ impl Config {
 }
 
 /// See the [module](self).
-pub(crate) struct Engine {
+pub(crate) struct Engine<'a> {
     options: Options,
     config: Config,
     plan: Plan,
     /// Sets of buffers that exist, and those of them that nobody uses.
     sets: usize,
-    spare: Vec<Buffers>,
+    spare: Vec<Buffers<'a>>,
     /// Blocks submitted so far: the next one's number.
     submitted: u64,
     /// A block that came when no other was in flight and no thread runs, as long as it is alone.
-    lone: Option<(u64, Block)>,
+    lone: Option<(u64, Block<'a>)>,
     /// For that block; dropped when threads are started.
     coder: Option<Coder>,
-    order: Reorder,
+    order: Reorder<'a>,
     route: Route,
     /// A device that will be added when it is open.
     opening: Option<Opening>,
@@ -121,7 +123,8 @@ pub(crate) struct Engine {
     /// Bytes of the memory limit that the caller counts on.
     kept: u64,
     began: Instant,
-    pool: Option<Pool>,
+    pool: Option<Pool<'a>>,
+    spawner: Spawner<'a>,
     run: Run,
     /// For the caller's thread.
     recorder: Recorder,
@@ -130,29 +133,39 @@ pub(crate) struct Engine {
 }
 
 /// The threads, from the second block on.
-struct Pool {
+struct Pool<'a> {
     /// First of all to be dropped: their threads hold the others.
-    devices: Vec<Device>,
-    surroundings: Surroundings,
-    done: Receiver<sched::Outcome<Finished>>,
+    devices: Vec<Device<'a>>,
+    surroundings: Surroundings<'a>,
+    done: Receiver<sched::Outcome<Finished<'a>>>,
     workload: Workload,
 }
 
-impl Engine {
+#[cfg(test)]
+impl Engine<'static> {
     /// An engine that follows `route`, in a run of its own.
     ///
     /// # Errors
     /// An impossible option or memory limit.
     pub fn new(options: &Options, route: Route, config: Config) -> Result<Self> {
         let what = if config.level.is_some() { "compress" } else { "decompress" };
-        Self::in_run(&Run::begin(options.telemetry.as_ref(), what), options, route, config)
+        let run = Run::begin(options.telemetry.as_ref(), what);
+        Self::in_run(&run, options, route, config, Spawner::free())
     }
+}
 
-    /// The same, as a part of a run.
+impl<'a> Engine<'a> {
+    /// An engine that follows `route`, as a part of a run, with threads from `spawner`.
     ///
     /// # Errors
     /// An impossible option or memory limit.
-    pub fn in_run(run: &Run, options: &Options, mut route: Route, config: Config) -> Result<Self> {
+    pub fn in_run(
+        run: &Run,
+        options: &Options,
+        mut route: Route,
+        config: Config,
+        spawner: Spawner<'a>,
+    ) -> Result<Self> {
         let coder = Some(Coder::new(options.simd, config.verifies)?);
         let assignment = route.entropy(config.pipeline)?;
         let devices = std::mem::replace(&mut route.devices, Devices::None);
@@ -188,6 +201,7 @@ impl Engine {
             kept: config.reserve,
             began: Instant::now(),
             pool: None,
+            spawner,
             run: run.clone(),
             recorder: run.recorder(Row::Caller),
             bytes: 0,
@@ -232,7 +246,7 @@ impl Engine {
     }
 
     /// Buffers for a block; `None` while as many are in use as the memory limit allows.
-    pub fn acquire(&mut self) -> Option<Buffers> {
+    pub fn acquire(&mut self) -> Option<Buffers<'a>> {
         self.spare.pop().or_else(|| {
             (self.sets < self.window()).then(|| {
                 self.sets += 1;
@@ -253,7 +267,7 @@ impl Engine {
     }
 
     /// Takes back the buffers of [`acquire`](Self::acquire).
-    pub fn release(&mut self, buffers: Buffers) {
+    pub fn release(&mut self, buffers: Buffers<'a>) {
         if self.sets > self.plan.sets {
             self.sets -= 1; // A device's staging has taken the place.
             self.bytes -= buffers.found as u64;
@@ -330,7 +344,7 @@ impl Engine {
         Ok(())
     }
 
-    fn pool(&mut self) -> &mut Pool {
+    fn pool(&mut self) -> &mut Pool<'a> {
         self.pool.get_or_insert_with(|| {
             self.coder = None;
             let (sender, done) = mpsc::channel();
@@ -344,20 +358,34 @@ impl Engine {
             let own = Arc::clone(&desk);
             let forage = move |_, recorder: &mut Recorder| own.forage(recorder);
             let run = self.run.clone();
-            let workers = Scheduler::new(self.plan.workers, worker, forage, &run, sender.clone());
+            let workers = Scheduler::new(
+                self.spawner.clone(),
+                self.plan.workers,
+                worker,
+                forage,
+                &run,
+                sender.clone(),
+            );
             let workers = Arc::new(workers);
             let block_size = self.config.block_size;
             let entropy = self.route.entropy(self.config.pipeline);
             let shared = entropy.is_ok_and(|side| side == Assignment::Auto);
-            let surroundings =
-                Surroundings { desk, block_size, shared, workers, done: sender, run };
+            let surroundings = Surroundings {
+                desk,
+                block_size,
+                shared,
+                workers,
+                done: sender,
+                run,
+                spawner: self.spawner.clone(),
+            };
             let workload = Workload { pipeline: self.config.pipeline, level: self.config.level };
             Pool { devices: Vec::new(), surroundings, done, workload }
         })
     }
 
     /// Starts work on a block. Its buffers are from [`acquire`](Self::acquire).
-    pub fn submit(&mut self, mut block: Block) {
+    pub fn submit(&mut self, mut block: Block<'a>) {
         self.recorder.begin();
         self.recorder.submitted();
         self.measure(&mut block.buffers);
@@ -378,7 +406,7 @@ impl Engine {
     }
 
     /// Looks how large buffers have become.
-    fn measure(&mut self, buffers: &mut Buffers) {
+    fn measure(&mut self, buffers: &mut Buffers<'_>) {
         if !self.run.is_on() {
             return;
         }
@@ -389,7 +417,7 @@ impl Engine {
     }
 
     /// A block has been through all its stages.
-    fn arrive(&mut self, mut block: Finished) {
+    fn arrive(&mut self, mut block: Finished<'a>) {
         self.measure(&mut block.buffers);
         block.count(&mut self.recorder);
         self.order.insert(block);
@@ -414,7 +442,7 @@ impl Engine {
     ///
     /// # Errors
     /// [`Error::Cancelled`]; [`Error::Internal`] if a task panicked.
-    pub fn next(&mut self, wait: bool) -> Result<Option<Finished>> {
+    pub fn next(&mut self, wait: bool) -> Result<Option<Finished<'a>>> {
         loop {
             self.check_cancelled()?;
             if let Some(block) = self.order.pop() {
@@ -446,7 +474,7 @@ impl Engine {
         }
     }
 
-    fn receive(&self, wait: bool) -> Option<sched::Outcome<Finished>> {
+    fn receive(&self, wait: bool) -> Option<sched::Outcome<Finished<'a>>> {
         let pool = self.pool.as_ref()?;
         let gone = || sched::Outcome::Panicked("the workers are gone".to_owned());
         match pool.done.try_recv() {
@@ -473,15 +501,15 @@ impl Engine {
     }
 }
 
-impl Drop for Pool {
+impl Drop for Pool<'_> {
     fn drop(&mut self) {
         remember(self.workload, &self.surroundings.desk);
     }
 }
 
-impl Pool {
+impl<'a> Pool<'a> {
     /// Routes a block. Only coded ones are worth a way to a device and back.
-    fn place(&self, id: u64, block: Block, assignment: Assignment, recorder: &mut Recorder) {
+    fn place(&self, id: u64, block: Block<'a>, assignment: Assignment, recorder: &mut Recorder) {
         let Surroundings { desk, workers, .. } = &self.surroundings;
         desk.set_draining(false);
         let trivial = match block.work {

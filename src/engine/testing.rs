@@ -101,10 +101,10 @@ impl Accelerator for Stalled {
 
     fn measure(&mut self, _spans: bool) {}
 
-    fn plan(&mut self, works: &[&Work]) -> Result<Planned, DeviceError> {
+    fn plan(&mut self, works: &[&Work<'_>]) -> Result<Planned, DeviceError> {
         let slot = self.used;
         self.used += 1;
-        let loads = works.iter().map(|_| Box::new(|_: &Work| {}) as Load).collect();
+        let loads = works.iter().map(|_| Box::new(|_: &Work<'_>| {}) as Load).collect();
         Ok(Planned { slot, loads })
     }
 

@@ -26,14 +26,14 @@ use crate::{
 /// A task of a thread.
 enum Task {
     /// All of a block, unless a device takes it first.
-    Whole(Job),
+    Whole(Job<'static>),
     /// The model's stage; the entropy stage is open.
-    Model(Job),
-    Load(Job, Load, Arc<Loading>, usize),
-    Complete(Job, Unload, usize),
+    Model(Job<'static>),
+    Load(Job<'static>, Load, Arc<Loading>, usize),
+    Complete(Job<'static>, Unload, usize),
     /// What a device does not do after all.
-    StandIn(Job),
-    Backup(Backup, usize),
+    StandIn(Job<'static>),
+    Backup(Backup<'static>, usize),
 }
 
 /// What waits for a thread.
@@ -48,9 +48,9 @@ pub(super) struct World<'a> {
     setup: &'a Setup,
     clock: Arc<AtomicU64>,
     events: Events,
-    desk: Desk,
+    desk: Desk<'static>,
     devices: Vec<SimDevice>,
-    submissions: Vec<Submission>,
+    submissions: Vec<Submission<'static>>,
     queues: Queues,
     /// What each runs: the workers, and behind them the submission threads.
     threads: Vec<Option<Task>>,
@@ -69,7 +69,7 @@ impl<'a> World<'a> {
         priors.resize(devices.len(), Default::default());
         let station = |(index, device)| Arc::new(Station::new(index, device as &dyn Accelerator));
         let stations: Vec<_> = devices.iter().enumerate().map(station).collect();
-        let submission = |(device, station): (&SimDevice, &Arc<Station>)| {
+        let submission = |(device, station): (&SimDevice, &Arc<Station<'static>>)| {
             Submission::new(Box::new(device.clone()), Arc::clone(station))
         };
         let submissions = devices.iter().zip(&stations).map(submission).collect();
@@ -128,7 +128,7 @@ impl<'a> World<'a> {
         self.clock.load(Relaxed)
     }
 
-    fn fleet(&self) -> &Fleet {
+    fn fleet(&self) -> &Fleet<'static> {
         self.desk.fleet().expect("it was set")
     }
 
@@ -229,7 +229,7 @@ impl<'a> World<'a> {
         true
     }
 
-    fn job(&self, id: u64) -> Job {
+    fn job(&self, id: u64) -> Job<'static> {
         let range = 0..self.setup.block as usize;
         let part = EncodePart { range, coder: Coder::Rans, table_log: None };
         let work = Work::Encode {
@@ -242,7 +242,7 @@ impl<'a> World<'a> {
     }
 
     /// [`Desk::hand_over`] in virtual time.
-    fn hand_over(&mut self, job: Job, kind: Kind) -> Option<Job> {
+    fn hand_over(&mut self, job: Job<'static>, kind: Kind) -> Option<Job<'static>> {
         let now = self.now();
         let place = match self.setup.split {
             None => self.fleet().policy().choose(now, kind, self.setup.block),
@@ -285,7 +285,7 @@ impl<'a> World<'a> {
         let (now, bytes) = (self.now(), self.setup.block);
         for device in 0..self.devices.len() {
             let fleet = self.fleet();
-            let reclaims = |_: &Job| fleet.policy().reclaims(device, now, ENTROPY, bytes);
+            let reclaims = |_: &Job<'_>| fleet.policy().reclaims(device, now, ENTROPY, bytes);
             if let Some(job) = fleet.stations[device].channel.withdraw(reclaims) {
                 fleet.policy().withdrawn(device, bytes);
                 self.report.reclaimed += 1;
@@ -404,25 +404,25 @@ impl Alarm {
 struct Hands<'a> {
     queues: &'a Queues,
     device: usize,
-    fleet: &'a Fleet,
+    fleet: &'a Fleet<'static>,
     now: u64,
 }
 
-impl Crew for Hands<'_> {
-    fn load(&self, job: Job, load: Load, loading: Arc<Loading>) {
+impl Crew<'static> for Hands<'_> {
+    fn load(&self, job: Job<'static>, load: Load, loading: Arc<Loading>) {
         self.queues.urgent.borrow_mut().push_back(Task::Load(job, load, loading, self.device));
     }
 
-    fn complete(&self, job: Job, unload: Unload) {
+    fn complete(&self, job: Job<'static>, unload: Unload) {
         self.queues.urgent.borrow_mut().push_back(Task::Complete(job, unload, self.device));
     }
 
-    fn stand_in(&self, job: Job, failed: bool) {
+    fn stand_in(&self, job: Job<'static>, failed: bool) {
         self.queues.retried.update(|retried| retried + u64::from(failed));
         self.queues.tasks.borrow_mut().push_back(Task::StandIn(job));
     }
 
-    fn spare(&self, accept: &dyn Fn(&Job) -> bool) -> Option<Job> {
+    fn spare(&self, accept: &dyn Fn(&Job<'static>) -> bool) -> Option<Job<'static>> {
         let mut tasks = self.queues.tasks.borrow_mut();
         let place = tasks.iter().position(|task| matches!(task, Task::Whole(_)))?;
         let Some(Task::Whole(job)) = tasks.get(place) else { unreachable!("it was found") };

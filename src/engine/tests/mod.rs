@@ -35,9 +35,9 @@ fn raw(number: u64) -> Vec<u8> {
 /// The payload of that block at level 3, from one worker that does all stages.
 fn payload(pipeline: Pipeline, number: u64) -> Vec<u8> {
     let mut coder = Coder::new(Simd::Scalar, true).unwrap();
-    let buffers = Buffers { raw: raw(number), ..Buffers::default() };
+    let buffers = Buffers { raw: Bytes::Own(raw(number)), ..Buffers::default() };
     let work = Work::Encode { level: 3, table_log: None };
-    coder.code(0, Block { buffers, pipeline, segment_log: 12, work }).buffers.payload
+    coder.code(0, Block { buffers, pipeline, segment_log: 12, work }).buffers.payload.to_vec()
 }
 
 /// A route to one device, and nowhere else.
@@ -59,27 +59,26 @@ fn shared(fakes: Vec<Fake>) -> Route {
     Route::open(boxed(fakes), Assignment::Auto)
 }
 
-fn submit(engine: &mut Engine, number: u64) {
+fn submit(engine: &mut Engine<'_>, number: u64) {
     let mut buffers = engine.acquire().expect("buffers are free");
-    buffers.raw.clear();
-    buffers.raw.extend(raw(number));
+    buffers.raw = Bytes::Own(raw(number));
     let pipeline = engine.config.pipeline;
     let work = Work::Encode { level: 3, table_log: None };
     engine.submit(Block { buffers, pipeline, segment_log: 12, work });
 }
 
-fn take(engine: &mut Engine, number: u64) -> Side {
+fn take(engine: &mut Engine<'_>, number: u64) -> Side {
     let block = engine.next(true).unwrap().expect("a block is in flight");
     assert_eq!((block.id, block.crc), (number, crc32c::crc32c(&raw(number))));
-    assert!(block.buffers.raw == raw(number));
-    assert!(block.buffers.payload == payload(engine.config.pipeline, number));
+    assert!(block.buffers.raw[..] == raw(number));
+    assert!(block.buffers.payload[..] == payload(engine.config.pipeline, number));
     assert_eq!(block.outcome.unwrap().kind, BlockKind::Coded);
     engine.release(block.buffers);
     block.side
 }
 
 /// Runs as many blocks through as the engine has buffers for, again and again. Who coded how many?
-fn run(engine: &mut Engine, blocks: u64) -> [u64; 3] {
+fn run(engine: &mut Engine<'_>, blocks: u64) -> [u64; 3] {
     let mut sides = [0; 3];
     let (mut submitted, mut taken) = (0, 0);
     while taken < blocks {
@@ -168,7 +167,7 @@ fn a_device_codes_the_parts_of_blocks_with_a_model() {
             let mut engine = Engine::new(&options(), device, config).unwrap();
             for number in 0..40 {
                 let mut buffers = engine.acquire().unwrap();
-                buffers.payload = payload(pipeline, number);
+                buffers.payload = Bytes::Own(payload(pipeline, number));
                 let encoded = Encoded { kind: BlockKind::Coded, table_log: 0 };
                 let work = Work::Decode { encoded, raw_size: 4096 };
                 engine.submit(Block { buffers, pipeline, segment_log: 12, work });
@@ -182,10 +181,10 @@ fn a_device_codes_the_parts_of_blocks_with_a_model() {
     }
 }
 
-fn take_decoded(engine: &mut Engine, number: u64) {
+fn take_decoded(engine: &mut Engine<'_>, number: u64) {
     let block = engine.next(true).unwrap().expect("a block is in flight");
     block.outcome.unwrap();
-    assert!(block.buffers.raw == raw(number), "block {number}");
+    assert!(block.buffers.raw[..] == raw(number), "block {number}");
     assert_eq!(block.crc, crc32c::crc32c(&raw(number)));
     engine.release(block.buffers);
 }

@@ -93,7 +93,8 @@ fn engines_of_one_run_are_one_run() {
     let options = options().telemetry(telemetry.clone());
     let whole = Run::begin(Some(&telemetry), "test");
     for _ in 0..3 {
-        let mut engine = Engine::in_run(&whole, &options, Route::cpu(), CONFIG).unwrap();
+        let mut engine =
+            Engine::in_run(&whole, &options, Route::cpu(), CONFIG, Spawner::free()).unwrap();
         run(&mut engine, 20);
     }
     assert_eq!(telemetry.total().runs, 0);

@@ -105,7 +105,7 @@ impl RingSlot {
     }
 
     /// Plans a batch in this slot, which is idle.
-    fn plan(&mut self, limit: BatchLimit, works: &[&Work]) -> Result<Vec<Load>, DeviceError> {
+    fn plan(&mut self, limit: BatchLimit, works: &[&Work<'_>]) -> Result<Vec<Load>, DeviceError> {
         self.stage = Stage::Idle;
         self.lease = Lease::default();
         let Self { slot, lease, .. } = self;
@@ -310,7 +310,7 @@ impl Accelerator for VulkanAccelerator {
         self.measured = spans;
     }
 
-    fn plan(&mut self, works: &[&Work]) -> Result<Planned, DeviceError> {
+    fn plan(&mut self, works: &[&Work<'_>]) -> Result<Planned, DeviceError> {
         self.attempt(|this| {
             let index = this.ring.iter().position(RingSlot::is_idle);
             let index = index.expect("called where there is an idle slot");

@@ -215,11 +215,11 @@ impl Gpu {
     }
 }
 
-fn works(blocks: &[&[u8]], params: BlockParams) -> Vec<Work> {
+fn works(blocks: &[&[u8]], params: BlockParams) -> Vec<Work<'static>> {
     blocks.iter().map(|raw| encode_work(raw, params)).collect()
 }
 
-fn works_again(works: &[Work]) -> Vec<Work> {
+fn works_again(works: &[Work<'static>]) -> Vec<Work<'static>> {
     let again = works.iter().map(|work| match work {
         Work::Encode { raw, parts, segment_log, .. } => Work::Encode {
             raw: Arc::clone(raw),
@@ -232,23 +232,24 @@ fn works_again(works: &[Work]) -> Vec<Work> {
     again.collect()
 }
 
-fn refs(works: &[Work]) -> Vec<&Work> {
+fn refs<'a>(works: &'a [Work<'static>]) -> Vec<&'a Work<'static>> {
     works.iter().collect()
 }
 
-fn payload(work: &Work) -> Vec<u8> {
+fn payload(work: &Work<'_>) -> Vec<u8> {
     match work {
-        Work::Encode { payload, .. } | Work::Decode { raw: payload, .. } => payload.clone(),
+        Work::Encode { payload, .. } => payload.clone(),
+        Work::Decode { raw, .. } => raw.to_vec(),
     }
 }
 
-fn plan(accelerator: &mut VulkanAccelerator, works: &[Work]) -> Planned {
+fn plan(accelerator: &mut VulkanAccelerator, works: &[Work<'static>]) -> Planned {
     let planned = accelerator.plan(&refs(works)).unwrap();
     assert_eq!(planned.loads.len(), works.len(), "a load for each block");
     planned
 }
 
-fn load_and_start(accelerator: &mut VulkanAccelerator, planned: Planned, works: &[Work]) {
+fn load_and_start(accelerator: &mut VulkanAccelerator, planned: Planned, works: &[Work<'_>]) {
     planned.loads.into_iter().zip(works).for_each(|(load, work)| load(work));
     accelerator.start(planned.slot).unwrap();
 }
@@ -271,13 +272,16 @@ fn arrivals_of_all(accelerator: &mut VulkanAccelerator) {
     }
 }
 
-fn unload_all(arrived: Arrival, works: &mut [Work]) -> Vec<(Outcome, Vec<u8>)> {
+fn unload_all(arrived: Arrival, works: &mut [Work<'static>]) -> Vec<(Outcome, Vec<u8>)> {
     let unloaded = arrived.unloads.into_iter().zip(works);
     unloaded.map(|(unload, work)| (unload(work).unwrap(), payload(work))).collect()
 }
 
 /// One batch there and back.
-fn round(accelerator: &mut VulkanAccelerator, works: &mut [Work]) -> Vec<(Outcome, Vec<u8>)> {
+fn round(
+    accelerator: &mut VulkanAccelerator,
+    works: &mut [Work<'static>],
+) -> Vec<(Outcome, Vec<u8>)> {
     let planned = plan(accelerator, works);
     load_and_start(accelerator, planned, works);
     unload_all(arrivals(accelerator, 1).remove(0), works)
