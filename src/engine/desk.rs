@@ -65,11 +65,12 @@ impl<'a> Desk<'a> {
         self.draining.swap(draining, Relaxed)
     }
 
-    /// Hands the entropy stage over, or gives it back to whoever asks: a strict job because every device has failed, any
+    /// At the time `now`, hands the entropy stage over, or gives it back to whoever asks: a strict job because every device has failed, any
     /// other also because the CPU is expected to be sooner, or the device takes no more.
     #[allow(clippy::result_large_err, reason = "the job comes back")]
     pub fn hand_over(
         &self,
+        now: u64,
         job: Job<'a>,
         kind: Kind,
         recorder: &mut Recorder,
@@ -80,7 +81,6 @@ impl<'a> Desk<'a> {
         loop {
             let device = {
                 let mut policy = fleet.policy();
-                let now = telemetry::clock();
                 if job.strict {
                     policy.fastest(now, bytes)
                 } else {
@@ -98,7 +98,7 @@ impl<'a> Desk<'a> {
                 Err(Refused::Full(_)) => Sent::Full,
                 Err(Refused::Disconnected(_)) => Sent::Disconnected,
             };
-            fleet.policy().sent(device, telemetry::clock(), bytes, outcome);
+            fleet.policy().sent(device, now, bytes, outcome);
             match outcome {
                 Sent::Accepted => {}
                 Sent::Full => recorder.count(|stats| &mut stats.sends_full),
@@ -124,10 +124,9 @@ impl<'a> Desk<'a> {
         }
     }
 
-    /// What a worker that found no task may do: take back what waits for a device, or do as well what a late device has.
-    pub fn forage(&self, recorder: &mut Recorder) -> Forage<BlockTask<'a>> {
+    /// What a worker that found no task may do at the time `now`: take back what waits for a device, or do as well what a late device has.
+    pub fn forage(&self, now: u64, recorder: &mut Recorder) -> Forage<BlockTask<'a>> {
         let Some(fleet) = self.fleet() else { return Forage::Sleep(None) };
-        let now = telemetry::clock();
         for station in &fleet.stations {
             let reclaimed = station.channel.withdraw(|job| {
                 fleet.policy().reclaims(station.index, now, ENTROPY, job.work.raw_bytes() as u64)
@@ -171,6 +170,24 @@ impl<'a> Desk<'a> {
 }
 
 impl<'a> Fleet<'a> {
+    /// A block that waits for a worker and that the device of this number had better take: `take` finds the first for
+    /// which its argument says so. Blocks usually have so many raw bytes.
+    pub fn spare(
+        &self,
+        device: usize,
+        now: u64,
+        usual: u64,
+        take: impl FnOnce(&dyn Fn(&Job<'_>) -> bool) -> Option<Job<'a>>,
+    ) -> Option<Job<'a>> {
+        // Most of the time it wants none; then the queue is left alone.
+        if !self.policy().wants(device, now, WHOLE, usual) {
+            return None;
+        }
+        take(&|job| {
+            !job.strict && self.policy().pulls(device, now, WHOLE, job.work.raw_bytes() as u64)
+        })
+    }
+
     /// Some of what a late device holds and others may do, oldest first: one task for each worker, as it may yet come. That
     /// goes before anything new, as the window of blocks in flight closes behind it.
     pub fn rescue(&self, station: &Arc<Station<'a>>) -> Vec<BlockTask<'a>> {

@@ -18,7 +18,7 @@ use std::{
 use super::{
     accel::{Accelerator, Arrival, Job, Load, Unload, Waker},
     block::{Finished, Side},
-    desk::{Desk, Fleet, WHOLE},
+    desk::{Desk, Fleet},
     policy::{
         Policy,
         memory::{self, Workload},
@@ -244,23 +244,18 @@ impl<'a> Crew<'a> for Hands<'a> {
     fn spare(&self, accept: &dyn Fn(&Job<'_>) -> bool) -> Option<Job<'a>> {
         let Surroundings { desk, workers, .. } = &self.surroundings;
         let fleet = desk.fleet()?;
-        // Most of the time it wants none; then the queue is left alone.
-        let usual = u64::from(self.surroundings.block_size);
-        let wants = || fleet.policy().wants(self.station.index, telemetry::clock(), WHOLE, usual);
-        if !self.surroundings.shared || workers.queued() == 0 || !wants() {
+        if !self.surroundings.shared || workers.queued() == 0 {
             return None;
         }
-        let task = workers.take_queued(|task| match task {
-            BlockTask::Either(job) if accept(job) => {
-                let bytes = job.work.raw_bytes() as u64;
-                fleet.policy().pulls(self.station.index, telemetry::clock(), WHOLE, bytes)
+        let usual = u64::from(self.surroundings.block_size);
+        fleet.spare(self.station.index, telemetry::clock(), usual, |pulls| {
+            let fits =
+                |task: &_| matches!(task, BlockTask::Either(job) if accept(job) && pulls(job));
+            match workers.take_queued(fits)? {
+                BlockTask::Either(job) => Some(job),
+                _ => unreachable!("nothing else was accepted"),
             }
-            _ => false,
-        });
-        match task? {
-            BlockTask::Either(job) => Some(job),
-            _ => unreachable!("nothing else was accepted"),
-        }
+        })
     }
 }
 

@@ -69,7 +69,7 @@ use crate::{
     error::{DeviceError, Error, Result},
     format::BlockKind,
     sched::{self, Scheduler, Spawner, panic_message},
-    telemetry::{Kind, Recorder, Row, Run},
+    telemetry::{self, Kind, Recorder, Row, Run},
 };
 
 /// Threads beyond this number are of no use to anybody, and each takes memory before it starts.
@@ -356,7 +356,7 @@ impl<'a> Engine<'a> {
                 desk: Arc::clone(&own),
             };
             let own = Arc::clone(&desk);
-            let forage = move |_, recorder: &mut Recorder| own.forage(recorder);
+            let forage = move |_, recorder: &mut Recorder| own.forage(telemetry::clock(), recorder);
             let run = self.run.clone();
             let workers = Scheduler::new(
                 self.spawner.clone(),
@@ -525,7 +525,8 @@ impl<'a> Pool<'a> {
                 (BlockTask::Prepare(id, block, strict), MODEL)
             }
             Some(_) => {
-                let sent = desk.hand_over(Job::whole(id, block, strict), WHOLE, recorder);
+                let job = Job::whole(id, block, strict);
+                let sent = desk.hand_over(telemetry::clock(), job, WHOLE, recorder);
                 recorder.lap(Kind::Handoff);
                 match sent {
                     Ok(()) => return,

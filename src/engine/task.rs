@@ -131,7 +131,7 @@ impl<'a> BlockTask<'a> {
                     Ok(job) => job,
                     Err(finished) => return Some(*finished),
                 };
-                let sent = desk.hand_over(job, ENTROPY, recorder);
+                let sent = desk.hand_over(telemetry::clock(), job, ENTROPY, recorder);
                 recorder.lap(Phase::Handoff);
                 sent.err().map(|job| {
                     desk.goes_on(worker, &job);
