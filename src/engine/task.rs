@@ -6,7 +6,7 @@ use super::{
     accel::{Job, Load, Outcome, Unload, Work},
     block::{self, Block, Finished, Side},
     coder::Coder,
-    desk::{BEHIND, Desk, ENTROPY, LOAD, MODEL, WHOLE},
+    desk::{Asker, BEHIND, Desk, ENTROPY, LOAD, MODEL, WHOLE},
     policy::Kind,
     station::{Backup, Loading, Station},
 };
@@ -74,7 +74,7 @@ impl<'a> Task for BlockTask<'a> {
         };
         fleet.policy().began(worker, telemetry::clock(), kind, bytes, queued);
         let finished = self.perform(worker, coder, desk, recorder);
-        fleet.policy().ended(worker, telemetry::clock());
+        fleet.ended(worker, telemetry::clock());
         finished
     }
 }
@@ -115,12 +115,9 @@ impl<'a> BlockTask<'a> {
                     Ok(job) => job,
                     Err(finished) => return Some(*finished),
                 };
-                let sent = desk.hand_over(job, ENTROPY, recorder);
+                let sent = desk.hand_over(job, Asker::Worker(worker), recorder);
                 recorder.lap(Phase::Handoff);
-                sent.err().map(|job| {
-                    desk.goes_on(worker, &job);
-                    stand_in(job, Side::Cpu, coder, recorder)
-                })
+                sent.err().map(|job| stand_in(job, Side::Cpu, coder, recorder))
             }
             Self::Load(job, load, loading, station) => {
                 let piece = job.piece("load", |_| &[]);
