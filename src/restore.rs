@@ -84,17 +84,17 @@ impl Layout {
 /// If `raw` is shorter than they are.
 pub(crate) fn restore(
     options: &Options,
+    route: Route,
     coded: &[u8],
     layout: &Layout,
     raw: &mut [u8],
 ) -> Result<()> {
-    let route = Some(Route::choose(options)?);
     let run = Run::begin(options.telemetry.as_ref(), "decompress");
     thread::scope(|scope| {
         let mut restorer = Restorer {
             options,
             layout,
-            route,
+            route: Some(route),
             run,
             spawner: Spawner::scoped(scope),
             engine: None,

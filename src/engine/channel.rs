@@ -79,6 +79,13 @@ impl<'a> Channel<'a> {
         Some(job)
     }
 
+    /// Raw bytes of the job that [`withdraw`](Self::withdraw) would take.
+    pub fn last_bytes(&self) -> Option<usize> {
+        let state = self.lock();
+        let job = state.queues.iter().rev().find_map(|queue| queue.back())?;
+        (!job.strict).then(|| job.work.raw_bytes())
+    }
+
     /// Takes the job back that would be served last, if it is not strict and acceptable.
     pub fn withdraw(&self, accept: impl FnOnce(&Job<'_>) -> bool) -> Option<Job<'a>> {
         let mut state = self.lock();

@@ -50,7 +50,7 @@ use std::{
 use self::{
     accel::{Accelerator, Job},
     budget::{Demand, Plan, Staging},
-    desk::{Desk, MODEL, WHOLE},
+    desk::{Asker, Desk, MODEL},
     device::{Device, Surroundings, remember, start_fleet},
     order::Reorder,
     policy::memory::Workload,
@@ -261,7 +261,7 @@ impl<'a> Engine<'a> {
         let fleet = self.pool.as_ref().and_then(|pool| pool.surroundings.desk.fleet());
         let Some(fleet) = fleet else { return self.plan.sets };
         let block_size = u64::from(self.config.block_size);
-        let held = fleet.policy().held().div_ceil(block_size) as usize;
+        let held = fleet.held().div_ceil(block_size) as usize;
         let usual = (2 * self.plan.workers).max((WINDOW / block_size) as usize);
         self.plan.sets.min(1 + usual + 2 * held)
     }
@@ -431,7 +431,7 @@ impl<'a> Engine<'a> {
             && let Some(fleet) = surroundings.desk.fleet()
             && !surroundings.desk.set_draining(true)
         {
-            let held = fleet.policy().held().div_ceil(u64::from(self.config.block_size));
+            let held = fleet.held().div_ceil(u64::from(self.config.block_size));
             let helpers = held.min(self.plan.workers as u64);
             (0..helpers).for_each(|_| surroundings.workers.nudge());
         }
@@ -519,23 +519,23 @@ impl<'a> Pool<'a> {
         let strict = assignment == Assignment::Gpu;
         let raw_size = block.raw_size() as u64;
         let fleet = desk.fleet().filter(|_| !trivial && assignment != Assignment::Cpu);
-        let (task, kind) = match fleet {
-            None => (BlockTask::All(id, block), WHOLE),
+        let (task, announced) = match fleet {
+            None => (BlockTask::All(id, block), None),
             Some(_) if block.pipeline.model().is_some() => {
-                (BlockTask::Prepare(id, block, strict), MODEL)
+                (BlockTask::Prepare(id, block, strict), fleet)
             }
             Some(_) => {
                 let job = Job::whole(id, block, strict);
-                let sent = desk.hand_over(telemetry::clock(), job, WHOLE, recorder);
+                let sent = desk.hand_over(telemetry::clock(), job, Asker::Caller, recorder);
                 recorder.lap(Kind::Handoff);
                 match sent {
                     Ok(()) => return,
-                    Err(job) => (BlockTask::Either(job), WHOLE),
+                    Err(job) => (BlockTask::Either(job), None),
                 }
             }
         };
-        if let Some(fleet) = fleet {
-            fleet.policy().queued(kind, raw_size);
+        if let Some(fleet) = announced {
+            fleet.policy().queued(MODEL, raw_size);
         }
         workers.spawn(task);
         recorder.lap(Kind::Admin);

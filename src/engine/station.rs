@@ -11,7 +11,7 @@ use std::{
 use super::{
     accel::{Accelerator, BatchLimit, Job, Load, Waker, Work},
     bytes::Bytes,
-    channel::{Channel, Refused},
+    channel::Channel,
 };
 use crate::telemetry::Piece;
 
@@ -67,14 +67,6 @@ impl<'a> Station<'a> {
             waker: accelerator.waker(),
             flights: Mutex::new(Flights { jobs: HashMap::new(), grounded: false }),
         }
-    }
-
-    /// Hands a job over; see [`Channel::send`].
-    #[allow(clippy::result_large_err, reason = "the job comes back")]
-    pub fn send(&self, job: Job<'a>) -> Result<(), Refused<'a>> {
-        self.channel.send(job)?;
-        (self.waker)();
-        Ok(())
     }
 
     fn flights(&self) -> MutexGuard<'_, Flights<'a>> {

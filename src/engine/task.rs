@@ -6,7 +6,7 @@ use super::{
     accel::{Job, Load, Outcome, Unload, Work},
     block::{self, Block, Finished, Side},
     coder::Coder,
-    desk::{BEHIND, Desk, ENTROPY, Fleet, LOAD, MODEL, WHOLE},
+    desk::{Asker, BEHIND, Desk, ENTROPY, Fleet, LOAD, MODEL, WHOLE},
     policy::Kind,
     station::{Backup, Loading, Station},
 };
@@ -90,7 +90,7 @@ impl Drop for Ends<'_, '_> {
         if thread::panicking() {
             fleet.policy().abandoned(worker);
         } else {
-            fleet.policy().ended(worker, telemetry::clock());
+            fleet.ended(worker, telemetry::clock());
         }
     }
 }
@@ -131,12 +131,10 @@ impl<'a> BlockTask<'a> {
                     Ok(job) => job,
                     Err(finished) => return Some(*finished),
                 };
-                let sent = desk.hand_over(telemetry::clock(), job, ENTROPY, recorder);
+                let asker = Asker::Worker(worker);
+                let sent = desk.hand_over(telemetry::clock(), job, asker, recorder);
                 recorder.lap(Phase::Handoff);
-                sent.err().map(|job| {
-                    desk.goes_on(worker, &job);
-                    stand_in(job, Side::Cpu, coder, recorder)
-                })
+                sent.err().map(|job| stand_in(job, Side::Cpu, coder, recorder))
             }
             Self::Load(job, load, loading, station) => {
                 let piece = job.piece("load", |_| &[]);

@@ -14,7 +14,7 @@ use crate::{
     block::{Coder, EncodePart},
     engine::{
         accel::{Accelerator, Class, Job, Load, Unload, Work},
-        desk::{BEHIND, Desk, ENTROPY, Fleet, LOAD, MODEL, WHOLE},
+        desk::{Asker, BEHIND, Desk, ENTROPY, Fleet, LOAD, MODEL, WHOLE},
         policy::{Kind, Policy},
         station::{Backup, Loading, Station},
         submission::{Crew, Submission},
@@ -224,15 +224,15 @@ impl<'a> World<'a> {
         self.events.add(self.ready, Event::Look);
         let job = self.job(self.submitted);
         self.submitted += 1;
-        let (task, kind) = if self.setup.costs.model > 0 {
-            (Task::Model(job), MODEL)
+        let task = if self.setup.costs.model > 0 {
+            self.fleet().policy().queued(MODEL, self.setup.block);
+            Task::Model(job)
         } else {
-            match self.hand_over(job, WHOLE) {
+            match self.hand_over(job, Asker::Caller) {
                 None => return true,
-                Some(job) => (Task::Whole(job), WHOLE),
+                Some(job) => Task::Whole(job),
             }
         };
-        self.fleet().policy().queued(kind, self.setup.block);
         self.queues.tasks.borrow_mut().push_back(task);
         true
     }
@@ -249,10 +249,10 @@ impl<'a> World<'a> {
         Job { id, work, class: Class::First, strict: self.setup.split.is_some(), rest: None }
     }
 
-    fn hand_over(&mut self, job: Job<'static>, kind: Kind) -> Option<Job<'static>> {
+    fn hand_over(&mut self, job: Job<'static>, asker: Asker) -> Option<Job<'static>> {
         match self.setup.split {
             Some(count) if job.id >= count => Some(job),
-            _ => self.desk.hand_over(self.now(), job, kind, &mut self.recorder).err(),
+            _ => self.desk.hand_over(self.now(), job, asker, &mut self.recorder).err(),
         }
     }
 
@@ -331,9 +331,9 @@ impl<'a> World<'a> {
         match task {
             Task::Whole(job) | Task::StandIn(job) => self.finish_on_cpu(job.id),
             Task::Model(job) => {
-                if let Some(job) = self.hand_over(job, ENTROPY) {
+                if let Some(job) = self.hand_over(job, Asker::Worker(thread)) {
                     let cost = self.setup.vary(self.setup.costs.entropy, job.id);
-                    self.occupy(thread, Task::StandIn(job), Some(ENTROPY), cost, false);
+                    self.occupy(thread, Task::StandIn(job), None, cost, false); // It has been told.
                 }
             }
             Task::Load(job, load, loading, device) => {
