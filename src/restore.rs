@@ -194,7 +194,7 @@ impl<'a> Restorer<'a, '_> {
         self.progress.blocks += 1;
         self.progress.raw_bytes += u64::from(header.raw_size);
         self.progress.coded_bytes = offset as u64 + record_size(header.coded_size);
-        self.progress.device_blocks += u64::from(side == Side::Device);
+        self.progress.device_blocks += u64::from(matches!(side, Side::Device(_)));
         self.progress.retried_blocks += u64::from(side == Side::Retried);
         if let Some(report) = &self.options.progress {
             report(self.progress);

@@ -136,6 +136,9 @@ pub(crate) trait Accelerator: Send {
     /// Readable name, for logs and telemetry.
     fn name(&self) -> &str;
 
+    /// What tells it from other devices, and is the same in every run.
+    fn uuid(&self) -> [u8; 16];
+
     /// The largest batch worth submitting at once. `plan` is not called with a larger one.
     fn batch_limit(&self) -> BatchLimit;
 
@@ -168,4 +171,7 @@ pub(crate) trait Accelerator: Send {
 
     /// Returns when `finished` may have something new, when it has been woken, or after the time.
     fn wait(&mut self, most: Option<Duration>) -> Result<(), DeviceError>;
+
+    /// The engine gives it up: what is in flight is for nobody. It may be kept for another engine that opens the same.
+    fn park(self: Box<Self>);
 }

@@ -86,7 +86,8 @@ pub(crate) enum Work {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Side {
     Cpu,
-    Device,
+    /// The device of this number.
+    Device(usize),
     /// The CPU, after the device had failed.
     Retried,
 }
@@ -95,7 +96,7 @@ impl Side {
     fn of(self, stage: &mut StageStats) -> &mut SideStats {
         match self {
             Self::Cpu => &mut stage.cpu,
-            Self::Device => &mut stage.gpu,
+            Self::Device(_) => &mut stage.gpu,
             Self::Retried => &mut stage.retried,
         }
     }
@@ -128,5 +129,8 @@ impl Finished<'_> {
             recorder.block(0, raw_bytes, |stage| Side::Cpu.of(stage));
         }
         recorder.block(entropy, raw_bytes, |stage| self.side.of(stage));
+        if let Side::Device(device) = self.side {
+            recorder.device_block(device, raw_bytes);
+        }
     }
 }

@@ -17,10 +17,7 @@ use super::{
     station::Station,
     task::BlockTask,
 };
-use crate::{
-    sched::Forage,
-    telemetry::{self, Recorder},
-};
+use crate::{sched::Forage, telemetry::Recorder};
 
 /// A task of each kind, as the policy counts its cost.
 pub(crate) const WHOLE: Kind = Kind(0);
@@ -107,11 +104,13 @@ impl<'a> Desk<'a> {
         self.draining.swap(draining, Relaxed)
     }
 
-    /// Hands the entropy stage over, or gives it back to whoever asks: a strict job because every device has failed, any
-    /// other also because the CPU is expected to be sooner, or the device takes no more. The asker then does as it said.
+    /// At the time `now`, hands the entropy stage over, or gives it back to whoever asks: a strict job because every device
+    /// has failed, any other also because the CPU is expected to be sooner, or the device takes no more. The asker then does
+    /// as it said.
     #[allow(clippy::result_large_err, reason = "the job comes back")]
     pub fn hand_over(
         &self,
+        now: u64,
         job: Job<'a>,
         asker: Asker,
         recorder: &mut Recorder,
@@ -119,7 +118,7 @@ impl<'a> Desk<'a> {
         let Some(fleet) = self.fleet() else { return Err(job) };
         // The channel's lock is the only one that is taken within, and nothing is within that.
         let mut policy = fleet.policy();
-        match fleet.send(&mut policy, job, asker, recorder) {
+        match fleet.send(&mut policy, now, job, asker, recorder) {
             Ok(station) => {
                 drop(policy);
                 (station.waker)();
@@ -130,7 +129,7 @@ impl<'a> Desk<'a> {
                 match asker {
                     Asker::Caller => policy.queued(WHOLE, bytes),
                     Asker::Worker(worker) => {
-                        policy.began(worker, telemetry::clock(), ENTROPY, bytes, false);
+                        policy.began(worker, now, ENTROPY, bytes, false);
                     }
                 }
                 Err(job)
@@ -138,10 +137,9 @@ impl<'a> Desk<'a> {
         }
     }
 
-    /// What a worker that found no task may do: take back what waits for a device, or do as well what a late device has.
-    pub fn forage(&self, recorder: &mut Recorder) -> Forage<BlockTask<'a>> {
+    /// What a worker that found no task may do at the time `now`: take back what waits for a device, or do as well what a late device has.
+    pub fn forage(&self, now: u64, recorder: &mut Recorder) -> Forage<BlockTask<'a>> {
         let Some(fleet) = self.fleet() else { return Forage::Sleep(None) };
-        let now = telemetry::clock();
         for station in &fleet.stations {
             let Some(bytes) = station.channel.last_bytes() else { continue };
             if !fleet.policy().reclaims(station.index, now, ENTROPY, bytes as u64) {
@@ -188,6 +186,24 @@ impl<'a> Desk<'a> {
 }
 
 impl<'a> Fleet<'a> {
+    /// A block that waits for a worker and that the device of this number had better take: `take` finds the first for
+    /// which its argument says so. Blocks usually have so many raw bytes.
+    pub fn spare(
+        &self,
+        device: usize,
+        now: u64,
+        usual: u64,
+        take: impl FnOnce(&dyn Fn(&Job<'_>) -> bool) -> Option<Job<'a>>,
+    ) -> Option<Job<'a>> {
+        // Most of the time it wants none; then the queue is left alone.
+        if !self.policy().wants(device, now, WHOLE, usual) {
+            return None;
+        }
+        take(&|job| {
+            !job.strict && self.policy().pulls(device, now, WHOLE, job.work.raw_bytes() as u64)
+        })
+    }
+
     /// Some of what a late device holds and others may do, oldest first: one task for each worker, as it may yet come. That
     /// goes before anything new, as the window of blocks in flight closes behind it.
     pub fn rescue(&self, station: &Arc<Station<'a>>) -> Vec<BlockTask<'a>> {
@@ -205,6 +221,7 @@ impl<'a> Fleet<'a> {
     fn send(
         &self,
         policy: &mut Policy,
+        now: u64,
         mut job: Job<'a>,
         asker: Asker,
         recorder: &mut Recorder,
@@ -212,7 +229,6 @@ impl<'a> Fleet<'a> {
         let bytes = job.work.raw_bytes() as u64;
         let kind = if matches!(asker, Asker::Caller) { WHOLE } else { ENTROPY };
         loop {
-            let now = telemetry::clock();
             let place = match job.strict {
                 true => policy.fastest(now, bytes).map_or(Place::Cpu, Place::Device),
                 false => policy.choose(now, kind, bytes),

@@ -18,7 +18,7 @@ use std::{
 use super::{
     accel::{Accelerator, Arrival, Job, Load, Unload, Waker},
     block::{Finished, Side},
-    desk::{Desk, Fleet, WHOLE},
+    desk::{Desk, Fleet},
     policy::{
         Policy,
         memory::{self, Workload},
@@ -77,12 +77,14 @@ impl<'a> Device<'a> {
         };
         let name = format!("ranvil-device-{}", thread.hands.station.index);
         let spawner = thread.hands.surroundings.spawner.clone();
-        let thread = spawner.spawn(name, move || {
-            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| thread.run())) {
-                thread.hands.report(panic_message(panic));
-                thread.hands.hand_back();
-            }
-        })?;
+        let thread =
+            spawner.spawn(name, move || match catch_unwind(AssertUnwindSafe(|| thread.run())) {
+                Ok(()) => thread.submission.park(),
+                Err(panic) => {
+                    thread.hands.report(panic_message(panic));
+                    thread.hands.hand_back();
+                }
+            })?;
         Ok(Self { stop, waker, thread: Some(thread) })
     }
 }
@@ -90,8 +92,8 @@ impl<'a> Device<'a> {
 /// Keeps what has been measured for the next run.
 pub(super) fn remember(workload: Workload, desk: &Desk<'_>) {
     if let Some(fleet) = desk.fleet() {
-        let names: Vec<_> = fleet.stations.iter().map(|station| station.name.as_str()).collect();
-        memory::remember(workload, &names, fleet.policy().priors());
+        let uuids: Vec<_> = fleet.stations.iter().map(|station| station.uuid).collect();
+        memory::remember(workload, &uuids, fleet.policy().priors());
     }
 }
 
@@ -167,8 +169,8 @@ struct Hands<'a> {
 /// What the thread records.
 struct Log {
     recorder: Recorder,
-    /// The batches under way, by their slots.
-    batches: Vec<(usize, BatchSpan)>,
+    /// The batches under way, by their numbers.
+    batches: Vec<(u64, BatchSpan)>,
 }
 
 impl<'a> Hands<'a> {
@@ -216,15 +218,21 @@ impl<'a> Crew<'a> for Hands<'a> {
         (0..helpers).for_each(|_| workers.wake());
     }
 
-    fn planned(&self, slot: usize, blocks: usize) {
+    fn planned(&self, batch: u64, blocks: usize) {
         let Log { recorder, batches } = &mut *self.log.borrow_mut();
-        batches.push((slot, recorder.batch(&self.station.name, blocks)));
+        batches.push((batch, recorder.batch(&self.station.name, blocks)));
+        recorder.lap_batch(Kind::Handoff, "form", batch);
     }
 
-    fn arrived(&self, arrival: &Arrival) {
+    fn submitted(&self, batch: u64) {
+        self.log.borrow_mut().recorder.lap_batch(Kind::Handoff, "start", batch);
+    }
+
+    fn arrived(&self, batch: u64, arrival: &Arrival) {
         let Log { recorder, batches } = &mut *self.log.borrow_mut();
-        batches.retain(|(slot, _)| *slot != arrival.slot);
-        recorder.arrived(self.station.index, &arrival.spans);
+        batches.retain(|(number, _)| *number != batch);
+        recorder.arrived(self.station.index, batch, &arrival.spans);
+        recorder.lap(Kind::Handoff);
     }
 
     fn failed(&self) {
@@ -236,23 +244,18 @@ impl<'a> Crew<'a> for Hands<'a> {
     fn spare(&self, accept: &dyn Fn(&Job<'_>) -> bool) -> Option<Job<'a>> {
         let Surroundings { desk, workers, .. } = &self.surroundings;
         let fleet = desk.fleet()?;
-        // Most of the time it wants none; then the queue is left alone.
-        let usual = u64::from(self.surroundings.block_size);
-        let wants = || fleet.policy().wants(self.station.index, telemetry::clock(), WHOLE, usual);
-        if !self.surroundings.shared || workers.queued() == 0 || !wants() {
+        if !self.surroundings.shared || workers.queued() == 0 {
             return None;
         }
-        let task = workers.take_queued(|task| match task {
-            BlockTask::Either(job) if accept(job) => {
-                let bytes = job.work.raw_bytes() as u64;
-                fleet.policy().pulls(self.station.index, telemetry::clock(), WHOLE, bytes)
+        let usual = u64::from(self.surroundings.block_size);
+        fleet.spare(self.station.index, telemetry::clock(), usual, |pulls| {
+            let fits =
+                |task: &_| matches!(task, BlockTask::Either(job) if accept(job) && pulls(job));
+            match workers.take_queued(fits)? {
+                BlockTask::Either(job) => Some(job),
+                _ => unreachable!("nothing else was accepted"),
             }
-            _ => false,
-        });
-        match task? {
-            BlockTask::Either(job) => Some(job),
-            _ => unreachable!("nothing else was accepted"),
-        }
+        })
     }
 }
 
@@ -267,8 +270,8 @@ pub(super) fn start_fleet<'a>(
         .enumerate()
         .map(|(index, accelerator)| Arc::new(Station::new(index, accelerator.as_ref())))
         .collect();
-    let names: Vec<_> = stations.iter().map(|station| station.name.as_str()).collect();
-    let (devices, cpu) = memory::recall(workload, &names);
+    let uuids: Vec<_> = stations.iter().map(|station| station.uuid).collect();
+    let (devices, cpu) = memory::recall(workload, &uuids);
     let workers = surroundings.workers.threads();
     let policy = Policy::new(workers, &devices, &cpu);
     surroundings.desk.set_fleet(stations.clone(), workers, policy);

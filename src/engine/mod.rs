@@ -33,6 +33,7 @@ mod sim;
 mod station;
 mod submission;
 mod task;
+pub mod testing;
 #[cfg(test)]
 pub(crate) mod tests;
 
@@ -68,7 +69,7 @@ use crate::{
     error::{DeviceError, Error, Result},
     format::BlockKind,
     sched::{self, Scheduler, Spawner, panic_message},
-    telemetry::{Kind, Recorder, Row, Run},
+    telemetry::{self, Kind, Recorder, Row, Run},
 };
 
 /// Threads beyond this number are of no use to anybody, and each takes memory before it starts.
@@ -170,7 +171,10 @@ impl<'a> Engine<'a> {
         let devices = std::mem::replace(&mut route.devices, Devices::None);
         let unused_devices = assignment == Assignment::Cpu && matches!(devices, Devices::Open(_));
         let devices = match devices {
-            _ if config.is_stored() || assignment == Assignment::Cpu => Vec::new(),
+            devices if config.is_stored() || assignment == Assignment::Cpu => {
+                devices.park();
+                Vec::new()
+            }
             Devices::None => Vec::new(),
             Devices::Later => {
                 route.devices = Devices::Later;
@@ -352,7 +356,7 @@ impl<'a> Engine<'a> {
                 desk: Arc::clone(&own),
             };
             let own = Arc::clone(&desk);
-            let forage = move |_, recorder: &mut Recorder| own.forage(recorder);
+            let forage = move |_, recorder: &mut Recorder| own.forage(telemetry::clock(), recorder);
             let run = self.run.clone();
             let workers = Scheduler::new(
                 self.spawner.clone(),
@@ -521,7 +525,8 @@ impl<'a> Pool<'a> {
                 (BlockTask::Prepare(id, block, strict), fleet)
             }
             Some(_) => {
-                let sent = desk.hand_over(Job::whole(id, block, strict), Asker::Caller, recorder);
+                let (now, job) = (telemetry::clock(), Job::whole(id, block, strict));
+                let sent = desk.hand_over(now, job, Asker::Caller, recorder);
                 recorder.lap(Kind::Handoff);
                 match sent {
                     Ok(()) => return,

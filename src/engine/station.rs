@@ -20,6 +20,7 @@ pub(crate) struct Station<'a> {
     /// Its place in the list of devices.
     pub index: usize,
     pub name: String,
+    pub uuid: [u8; 16],
     pub limit: BatchLimit,
     pub channel: Channel<'a>,
     pub waker: Waker,
@@ -60,6 +61,7 @@ impl<'a> Station<'a> {
         Self {
             index,
             name: accelerator.name().to_owned(),
+            uuid: accelerator.uuid(),
             limit,
             channel: Channel::new(limit),
             waker: accelerator.waker(),

@@ -26,10 +26,12 @@ pub(crate) trait Crew<'a> {
     fn spare(&self, accept: &dyn Fn(&Job<'_>) -> bool) -> Option<Job<'a>>;
     /// The device has begun a batch that the CPU may back up.
     fn started(&self) {}
-    /// A slot has been given a batch of so many blocks.
-    fn planned(&self, _slot: usize, _blocks: usize) {}
-    /// A batch has arrived.
-    fn arrived(&self, _arrival: &Arrival) {}
+    /// A slot has been given the batch of this number, of so many blocks.
+    fn planned(&self, _batch: u64, _blocks: usize) {}
+    /// The batch of this number went to the device.
+    fn submitted(&self, _batch: u64) {}
+    /// It has arrived.
+    fn arrived(&self, _batch: u64, _arrival: &Arrival) {}
     /// The device has failed.
     fn failed(&self) {}
 }
@@ -58,6 +60,13 @@ struct Batch {
 impl<'a> Submission<'a> {
     pub fn new(accelerator: Box<dyn Accelerator>, station: Arc<Station<'a>>) -> Self {
         Self { accelerator, station, batches: Vec::new(), next: 0, lost: false }
+    }
+
+    /// Gives the device up, for another engine to use unless it has failed.
+    pub fn park(self) {
+        if !self.lost {
+            self.accelerator.park();
+        }
     }
 
     /// Whether the device has failed: there will be nothing more to do.
@@ -92,6 +101,7 @@ impl<'a> Submission<'a> {
                 self.accelerator.start(batch.slot)?;
                 fleet.policy().loaded(self.station.index, batch.number, now);
                 (batch.started, busy) = (true, true);
+                crew.submitted(batch.number);
                 if batch.shared {
                     crew.started();
                 }
@@ -139,11 +149,11 @@ impl<'a> Submission<'a> {
                 return Err(error);
             }
         };
-        crew.planned(planned.slot, batch.len());
         let number = self.next;
         self.next += 1;
         fleet.policy().started(self.station.index, number, now, raw_bytes as u64);
         let loading = Arc::new(Loading::new(number, batch.len()));
+        crew.planned(number, batch.len());
         self.batches.push(Batch {
             number,
             slot: planned.slot,
@@ -178,9 +188,9 @@ impl<'a> Submission<'a> {
     }
 
     fn arrive(&mut self, arrival: Arrival, now: u64, fleet: &Fleet<'a>, crew: &dyn Crew<'a>) {
-        crew.arrived(&arrival);
         let place = self.batches.iter().position(|batch| batch.slot == arrival.slot);
         let batch = self.batches.remove(place.expect("only what was started arrives"));
+        crew.arrived(batch.number, &arrival);
         fleet.policy().arrived(self.station.index, batch.number, now);
         assert_eq!(batch.jobs.len(), arrival.unloads.len(), "the device kept blocks");
         for (id, unload) in batch.jobs.into_iter().zip(arrival.unloads) {

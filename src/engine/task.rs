@@ -1,12 +1,12 @@
 //! What a worker does with a block.
 
-use std::sync::Arc;
+use std::{sync::Arc, thread};
 
 use super::{
     accel::{Job, Load, Outcome, Unload, Work},
     block::{self, Block, Finished, Side},
     coder::Coder,
-    desk::{Asker, BEHIND, Desk, ENTROPY, LOAD, MODEL, WHOLE},
+    desk::{Asker, BEHIND, Desk, ENTROPY, Fleet, LOAD, MODEL, WHOLE},
     policy::Kind,
     station::{Backup, Loading, Station},
 };
@@ -73,9 +73,25 @@ impl<'a> Task for BlockTask<'a> {
             return self.perform(worker, coder, desk, recorder);
         };
         fleet.policy().began(worker, telemetry::clock(), kind, bytes, queued);
-        let finished = self.perform(worker, coder, desk, recorder);
-        fleet.ended(worker, telemetry::clock());
-        finished
+        let _ends = Ends { fleet, worker };
+        self.perform(worker, coder, desk, recorder)
+    }
+}
+
+/// Tells the policy that a worker's task has ended, however that came.
+struct Ends<'f, 'a> {
+    fleet: &'f Fleet<'a>,
+    worker: usize,
+}
+
+impl Drop for Ends<'_, '_> {
+    fn drop(&mut self) {
+        let Self { fleet, worker } = *self;
+        if thread::panicking() {
+            fleet.policy().abandoned(worker);
+        } else {
+            fleet.ended(worker, telemetry::clock());
+        }
     }
 }
 
@@ -115,7 +131,8 @@ impl<'a> BlockTask<'a> {
                     Ok(job) => job,
                     Err(finished) => return Some(*finished),
                 };
-                let sent = desk.hand_over(job, Asker::Worker(worker), recorder);
+                let asker = Asker::Worker(worker);
+                let sent = desk.hand_over(telemetry::clock(), job, asker, recorder);
                 recorder.lap(Phase::Handoff);
                 sent.err().map(|job| stand_in(job, Side::Cpu, coder, recorder))
             }
@@ -176,7 +193,7 @@ fn complete<'a>(
             log::warn!("{} could not encode a block ({fault})", station.name);
             stand_in(job, Side::Retried, coder, recorder)
         }
-        (_, outcome) => finish(job, outcome, Side::Device, coder, recorder),
+        (_, outcome) => finish(job, outcome, Side::Device(station.index), coder, recorder),
     }
 }
 

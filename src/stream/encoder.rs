@@ -203,7 +203,7 @@ impl<'a, W: Write> Encoder<'a, W> {
         self.engine.recorder().lap_piece(Kind::Other, piece);
         self.progress.blocks += 1;
         self.progress.raw_bytes += u64::from(header.raw_size);
-        self.progress.device_blocks += u64::from(block.side == Side::Device);
+        self.progress.device_blocks += u64::from(matches!(block.side, Side::Device(_)));
         self.progress.retried_blocks += u64::from(block.side == Side::Retried);
         self.engine.release(block.buffers);
         if let Some(report) = &self.options.progress {

@@ -273,7 +273,7 @@ impl<R: Read> Decompressor<R> {
         self.progress.blocks += 1;
         self.progress.raw_bytes += block.buffers.raw.len() as u64;
         self.progress.coded_bytes = end;
-        self.progress.device_blocks += u64::from(block.side == Side::Device);
+        self.progress.device_blocks += u64::from(matches!(block.side, Side::Device(_)));
         self.progress.retried_blocks += u64::from(block.side == Side::Retried);
         self.current = Some((block.buffers, 0));
         if let Some(report) = &self.options.progress {

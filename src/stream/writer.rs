@@ -45,7 +45,7 @@ impl Options {
 }
 
 impl<W: Write> Compressor<W> {
-    pub(super) fn new(options: &Options, inner: W, route: Route) -> Result<Self> {
+    pub(crate) fn new(options: &Options, inner: W, route: Route) -> Result<Self> {
         let encoder = Encoder::new(options, inner, route, Spawner::free())?;
         Ok(Self { encoder, failure: Failure::default() })
     }

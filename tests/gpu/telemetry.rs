@@ -79,7 +79,7 @@ fn expect_trace(telemetry: &Telemetry, stage: usize) {
             assert!(*begin >= first && *end <= last, "{begin} to {end} in {first} to {last}");
         }
         let names = &names[&pid];
-        for wanted in ["load", "unload", if pid == 1 { "write" } else { "read" }] {
+        for wanted in ["form", "load", "start", "unload", if pid == 1 { "write" } else { "read" }] {
             assert!(names.iter().any(|name| name == wanted), "{wanted} of {names:?}");
         }
         let model = if pid == 1 { "model" } else { "open" };

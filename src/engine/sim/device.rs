@@ -115,6 +115,10 @@ impl Accelerator for SimDevice {
         "simulated"
     }
 
+    fn uuid(&self) -> [u8; 16] {
+        [0; 16]
+    }
+
     fn batch_limit(&self) -> BatchLimit {
         BatchLimit { parts: self.card.batch, raw_bytes: usize::MAX }
     }
@@ -201,4 +205,6 @@ impl Accelerator for SimDevice {
     fn wait(&mut self, _most: Option<Duration>) -> Result<(), DeviceError> {
         unreachable!("the simulation does not wait")
     }
+
+    fn park(self: Box<Self>) {}
 }

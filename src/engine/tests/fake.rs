@@ -4,7 +4,7 @@ use std::{
     collections::VecDeque,
     sync::{
         Arc, Condvar, Mutex, PoisonError,
-        atomic::{AtomicUsize, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
         mpsc,
     },
     time::{Duration, Instant},
@@ -42,6 +42,8 @@ pub(crate) enum Trouble {
     Slow(u64),
     /// Never finishes anything.
     Stall,
+    /// Finishes nothing until it is [released](Seen::released).
+    Hold,
 }
 
 /// What a [`Fake`] has seen.
@@ -50,11 +52,14 @@ pub(crate) struct Seen {
     pub batches: AtomicUsize,
     pub jobs: AtomicUsize,
     pub most_in_flight: AtomicUsize,
+    pub released: AtomicBool,
+    /// How often an engine gave it up for another to use.
+    pub parked: AtomicUsize,
 }
 
 pub(crate) struct Fake {
     /// No two have the same, as a later run remembers how fast a device was.
-    name: String,
+    uuid: u128,
     coder: Coder,
     trouble: Trouble,
     batch: usize,
@@ -80,7 +85,7 @@ impl Fake {
         let seen = Arc::new(Seen::default());
         static COUNT: AtomicUsize = AtomicUsize::new(0);
         let fake = Self {
-            name: format!("fake {}", COUNT.fetch_add(1, Relaxed)),
+            uuid: COUNT.fetch_add(1, Relaxed) as u128,
             coder: Coder::new(Simd::Scalar, true).unwrap(),
             trouble,
             batch,
@@ -151,7 +156,11 @@ fn unload<'a>(from: Work<'a>, to: &mut Work<'a>) {
 
 impl Accelerator for Fake {
     fn name(&self) -> &str {
-        &self.name
+        "fake"
+    }
+
+    fn uuid(&self) -> [u8; 16] {
+        self.uuid.to_le_bytes()
     }
 
     fn batch_limit(&self) -> BatchLimit {
@@ -237,6 +246,7 @@ impl Accelerator for Fake {
         while self.in_flight.front().is_some_and(|batch| batch.due <= now) {
             match self.trouble {
                 Trouble::Stall => break,
+                Trouble::Hold if !self.seen.released.load(Relaxed) => break,
                 Trouble::Panic => panic!("the driver said no"),
                 Trouble::LoseAt(at) if at == self.finished => return Err(DeviceError::Lost),
                 _ => {}
@@ -257,7 +267,10 @@ impl Accelerator for Fake {
         let (woken, condition) = &*self.bell;
         let mut woken = woken.lock().unwrap_or_else(PoisonError::into_inner);
         let due = self.in_flight.front().filter(|_| self.trouble != Trouble::Stall);
-        let due = due.map(|batch| batch.due.saturating_duration_since(Instant::now()));
+        let due = due.map(|batch| match self.trouble {
+            Trouble::Hold => Duration::from_millis(1),
+            _ => batch.due.saturating_duration_since(Instant::now()),
+        });
         let most = [due, most].into_iter().flatten().min();
         if !*woken {
             let most = most.unwrap_or(Duration::from_secs(3600));
@@ -266,5 +279,9 @@ impl Accelerator for Fake {
         }
         *woken = false;
         Ok(())
+    }
+
+    fn park(self: Box<Self>) {
+        self.seen.parked.fetch_add(1, Relaxed);
     }
 }

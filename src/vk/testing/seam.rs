@@ -151,6 +151,30 @@ impl Gpu {
         );
     }
 
+    /// A device is not parked that has failed, or whose memory somebody still reads or writes; what it has in flight is
+    /// waited for. Returns whether each was parked: one that works, one with an unload left, one that failed.
+    pub fn parks(open: impl Fn() -> Self, blocks: &[&[u8]], params: BlockParams) -> [bool; 3] {
+        let parks = |gpu: Self| {
+            crate::release_devices();
+            gpu.park();
+            super::device_counts().2 == 1
+        };
+        let works = works(blocks, params);
+        let mut begin = |gpu: &mut Self| {
+            let planned = plan(&mut gpu.accelerator, &works);
+            load_and_start(&mut gpu.accelerator, planned, &works);
+        };
+        let (mut working, mut unloading, mut failing) = (open(), open(), open());
+        [&mut working, &mut unloading, &mut failing].into_iter().for_each(&mut begin);
+        let arrived = arrivals(&mut unloading.accelerator, 1);
+        let Planned { slot, .. } = plan(&mut failing.accelerator, &works);
+        assert!(failing.accelerator.start(slot).is_err(), "it has not been loaded");
+        let parked = [parks(working), parks(unloading), parks(failing)];
+        drop(arrived);
+        crate::release_devices();
+        parked
+    }
+
     /// Loads, unloads and wakers outlive the accelerator, on any thread, whether it has failed or not.
     pub fn all_may_outlive_it(self, fails: bool, blocks: &[&[u8]], params: BlockParams) {
         let Self { mut accelerator, .. } = self;
