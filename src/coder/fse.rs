@@ -105,6 +105,16 @@ impl WindowCoder for Fse {
     const CELL_BITS: u32 = 12;
     type EncodeTable = EncodeTable;
 
+    /// From the highest cell every symbol pushes at least one bit. So a lane with symbols never begins a pair with the seed
+    /// alone, in which case the decoder would take a word that nobody emitted.
+    fn last_cell(table_log: u32) -> u32 {
+        (1 << table_log) - 1
+    }
+
+    fn table_log(table: &EncodeTable) -> u32 {
+        table.log
+    }
+
     fn encode(table: &EncodeTable, cell: &mut u32, symbol: u8) -> (u32, u32) {
         let t = *cell | 1 << table.log;
         let entry = table.symbols[usize::from(symbol)];

@@ -149,6 +149,7 @@ pub(super) fn fill_slots(table: &Table, slots: &mut [u32; 4096]) {
 /// What the encoder knows of each symbol: its code in the `length` highest bits, and `length` in the 8 lowest.
 #[derive(Clone, Debug)]
 pub struct EncodeTable {
+    pub(super) log: u32,
     pub(super) symbols: [u32; 256],
 }
 
@@ -159,7 +160,7 @@ impl EncodeTable {
         for_each_code(table, |symbol, length, code| {
             symbols[usize::from(symbol)] = code << (32 - length) | length;
         });
-        Self { symbols }
+        Self { log: table.log().into(), symbols }
     }
 }
 
@@ -171,6 +172,14 @@ impl WindowCoder for Huffman {
     const CODER: Coder = Coder::Huffman;
     const CELL_BITS: u32 = 0;
     type EncodeTable = EncodeTable;
+
+    fn last_cell(_: u32) -> u32 {
+        0
+    }
+
+    fn table_log(table: &EncodeTable) -> u32 {
+        table.log
+    }
 
     fn encode(table: &EncodeTable, _: &mut u32, symbol: u8) -> (u32, u32) {
         let entry = table.symbols[usize::from(symbol)];

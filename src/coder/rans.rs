@@ -139,7 +139,7 @@ impl LaneCoder for Rans {
     /// The state.
     type Lane = u32;
 
-    fn seeded(seed: &[u8]) -> [u32; LANES] {
+    fn seeded(_: &EncodeTable, seed: &[u8]) -> [u32; LANES] {
         padded(seed).map(|seed| STATE_MIN | u32::from(u16::from_le_bytes(seed)))
     }
 
@@ -179,7 +179,7 @@ impl LaneCoder for Rans {
         Some(())
     }
 
-    fn take_seed(lanes: &[u32; LANES], seed: &mut [u8]) -> bool {
+    fn take_seed(_: u32, lanes: &[u32; LANES], seed: &mut [u8]) -> bool {
         let padding = unpad(&lanes.map(|state| (state as u16).to_le_bytes()), seed);
         padding && lanes.iter().all(|state| state >> 16 == 1)
     }

@@ -20,7 +20,7 @@ pub trait LaneCoder {
     type Lane: Copy;
 
     /// The lanes from which an encoder starts, which hold the seed: at most [`Layout::seed`] bytes.
-    fn seeded(seed: &[u8]) -> [Self::Lane; LANES];
+    fn seeded(table: &Self::EncodeTable, seed: &[u8]) -> [Self::Lane; LANES];
 
     /// Encodes a tile, or the last, shorter one, and hands out the words that the decoder takes, in the opposite order.
     fn encode_tile(
@@ -46,7 +46,7 @@ pub trait LaneCoder {
     ) -> Option<()>;
 
     /// Writes the seed that the decoder's final lanes hold; says whether an encoder may have started from them.
-    fn take_seed(lanes: &[Self::Lane; LANES], seed: &mut [u8]) -> bool;
+    fn take_seed(table_log: u32, lanes: &[Self::Lane; LANES], seed: &mut [u8]) -> bool;
 }
 
 /// Encodes a segment into the end of `out` and returns where its stream (initial states and words) begins.
@@ -56,7 +56,7 @@ pub trait LaneCoder {
 /// panic or yield a stream that does not decode.
 pub fn encode_segment<C: LaneCoder>(table: &C::EncodeTable, raw: &[u8], out: &mut [u8]) -> usize {
     let (body, seed) = raw.split_at(C::LAYOUT.body(raw.len()));
-    let mut lanes = C::seeded(seed);
+    let mut lanes = C::seeded(table, seed);
     let (mut at, size) = (out.len(), C::LAYOUT.word);
     let mut emit = |word: u32| {
         at -= size;
@@ -97,7 +97,7 @@ pub fn decode_segment<C: LaneCoder>(
     if words.next().is_some() || !words.remainder().is_empty() {
         return Err(BlockFault::Stream);
     }
-    if C::take_seed(&lanes, seed) { Ok(()) } else { Err(BlockFault::FinalState) }
+    if C::take_seed(table.log, &lanes, seed) { Ok(()) } else { Err(BlockFault::FinalState) }
 }
 
 /// A word of at most 4 bytes.

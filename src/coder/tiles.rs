@@ -168,7 +168,7 @@ pub(super) fn decode_segments<C: Tiles<I>, I: Copy, const N: usize>(
             return Err(BlockFault::FinalState);
         }
         let lanes = finish::<C, I>(instructions, table, segment, words_after)?;
-        if !C::take_seed(&lanes, seed) {
+        if !C::take_seed(table.log, &lanes, seed) {
             return Err(BlockFault::FinalState);
         }
     }
@@ -250,7 +250,7 @@ pub(super) fn encode_segments<C: Tiles<I>, I: Copy, const N: usize>(
 ) -> [usize; N] {
     let mut segments = segments.map(|(raw, room)| {
         let (body, seed) = raw.split_at(C::LAYOUT.body(raw.len()));
-        let mut segment = Encoding::<C> { lanes: C::seeded(seed), body, room };
+        let mut segment = Encoding::<C> { lanes: C::seeded(table, seed), body, room };
         let (whole, partial) = body.as_chunks::<TILE>();
         if !partial.is_empty() {
             let mut tile = [0; TILE];

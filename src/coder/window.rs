@@ -1,6 +1,5 @@
-//! FSE and Huffman on lanes that hold a window of up to 62 bits, refilled with words of 32 bits at most once for each
-//! pair of symbols (`docs/FORMAT.md`, section 2.5). With two bits to spare, a decoder that keeps its windows at the top of 64 bits
-//! finds table indices already scaled to bytes.
+//! FSE and Huffman on lanes that hold a window of up to 64 bits, refilled with words of 32 bits at most once for each
+//! pair of symbols (`docs/FORMAT.md`, section 2.5).
 
 use super::{
     decode_table::DecodeTable,
@@ -21,7 +20,7 @@ pub struct Window {
 }
 
 /// The most bits of a lane. An encoder that would exceed it emits a word; so a decoder that has room for a word takes one.
-pub const CAPACITY: u32 = 62;
+pub const CAPACITY: u32 = 64;
 /// Bits that every lane holds at the end of the body: its part of the seed.
 const SEED_BITS: u32 = 32;
 
@@ -40,7 +39,7 @@ impl Window {
         self.count += count;
     }
 
-    /// Puts a word above the bits, at most 30.
+    /// Puts a word above the bits, at most 32.
     pub fn refill(&mut self, word: u32) {
         self.bits |= u64::from(word) << self.count;
         self.count += u32::BITS;
@@ -65,6 +64,12 @@ pub trait WindowCoder {
     /// What the encoder knows of the symbols.
     type EncodeTable;
 
+    /// The cell from which an encoder starts, and where the decoder ends.
+    fn last_cell(table_log: u32) -> u32;
+
+    /// The table log of an encoder's table.
+    fn table_log(table: &Self::EncodeTable) -> u32;
+
     /// Encodes a symbol: its bits, and how many (at most 12).
     fn encode(table: &Self::EncodeTable, cell: &mut u32, symbol: u8) -> (u32, u32);
 
@@ -87,9 +92,10 @@ impl<C: WindowCoder> LaneCoder for C {
     type EncodeTable = C::EncodeTable;
     type Lane = Window;
 
-    fn seeded(seed: &[u8]) -> [Window; LANES] {
+    fn seeded(table: &Self::EncodeTable, seed: &[u8]) -> [Window; LANES] {
+        let cell = C::last_cell(C::table_log(table));
         let bits = |seed| u64::from(u32::from_le_bytes(seed));
-        padded(seed).map(|seed| Window { bits: bits(seed), count: SEED_BITS, cell: 0 })
+        padded(seed).map(|seed| Window { bits: bits(seed), count: SEED_BITS, cell })
     }
 
     fn encode_tile(
@@ -161,8 +167,9 @@ impl<C: WindowCoder> LaneCoder for C {
         Some(())
     }
 
-    fn take_seed(lanes: &[Window; LANES], seed: &mut [u8]) -> bool {
-        let last = |lane: &Window| lane.count == SEED_BITS && lane.cell == 0;
+    fn take_seed(table_log: u32, lanes: &[Window; LANES], seed: &mut [u8]) -> bool {
+        let cell = C::last_cell(table_log);
+        let last = |lane: &Window| lane.count == SEED_BITS && lane.cell == cell;
         let padding = unpad(&lanes.map(|lane| (lane.bits as u32).to_le_bytes()), seed);
         padding && lanes.iter().all(last)
     }

@@ -237,11 +237,12 @@ fn windows(bytes: &[u8], words: usize, table: &Table, log: u32, n: usize) -> Vec
     let body = n.saturating_sub(128);
     let mut raw = vec![0; body];
     let mut next = 0;
+    let last = if let Table::Fse(cells) = table { cells.len() as u32 - 1 } else { 0 };
     for tile in 0..body.div_ceil(128) {
         for step in [0, 2] {
             for (number, lane) in lanes.iter_mut().enumerate() {
                 let i = 128 * tile + 4 * number + step;
-                if i < body && lane.n <= 30 {
+                if i < body && lane.n <= 32 {
                     lane.c += u64::from(u32_at(bytes, 192 + 4 * next)) << lane.n;
                     lane.n += 32;
                     next += 1;
@@ -254,7 +255,7 @@ fn windows(bytes: &[u8], words: usize, table: &Table, log: u32, n: usize) -> Vec
     }
     assert_eq!(next, words);
     let seed = |lane: Lane| {
-        assert_eq!((lane.n, lane.t), (32, 0));
+        assert_eq!((lane.n, lane.t), (32, last));
         (lane.c as u32).to_le_bytes()
     };
     end(raw, &lanes.into_iter().flat_map(seed).collect::<Vec<_>>(), n)

@@ -80,6 +80,6 @@ fn segment<C: LaneCoder>(
     if next != end {
         fault = fault.or(Some(BlockFault::Stream));
     }
-    let ends = C::take_seed(&lanes, seed);
+    let ends = C::take_seed(table_log, &lanes, seed);
     fault.or((!ends).then_some(BlockFault::FinalState))
 }
