@@ -6,14 +6,98 @@ use super::{
     rans::{self, Rans, STATE_MIN},
     scalar::LaneCoder,
     tiles::{Decoding, Encoding, ROOM, Tiles, decode_each, encode_each},
-    window::WindowCoder,
+    window::{CAPACITY, Window, WindowCoder},
 };
 
 /// Code for any processor.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Portable;
 
-impl<C: WindowCoder> Tiles<Portable> for C {}
+impl<C: WindowCoder> Tiles<Portable> for C {
+    fn decode<const N: usize>(
+        _: Portable,
+        table: &DecodeTable,
+        mut segments: [&mut Decoding<'_, C>; N],
+    ) {
+        let mut lanes = segments.each_ref().map(|segment| segment.lanes);
+        decode_each(&mut segments, |rooms, tiles| {
+            let mut work = lanes.iter_mut().zip(rooms).zip(tiles);
+            std::array::from_fn(|_| {
+                let ((lanes, room), tile) = work.next().expect("N of each");
+                decode_windows::<C>(table, lanes, room, tile)
+            })
+        });
+        segments.iter_mut().zip(lanes).for_each(|(segment, lanes)| segment.lanes = lanes);
+    }
+
+    fn encode<const N: usize>(
+        _: Portable,
+        table: &C::EncodeTable,
+        mut segments: [&mut Encoding<'_, C>; N],
+    ) {
+        let mut lanes = segments.each_ref().map(|segment| segment.lanes);
+        encode_each(&mut segments, |rooms, tiles| {
+            let mut work = lanes.iter_mut().zip(rooms).zip(tiles);
+            std::array::from_fn(|_| {
+                let ((lanes, room), tile) = work.next().expect("N of each");
+                encode_windows::<C>(table, lanes, room, tile)
+            })
+        });
+        segments.iter_mut().zip(lanes).for_each(|(segment, lanes)| segment.lanes = lanes);
+    }
+}
+
+/// Decodes one tile; returns the bytes of words taken.
+#[inline]
+fn decode_windows<C: WindowCoder>(
+    table: &DecodeTable,
+    lanes: &mut [Window; LANES],
+    room: &[u8; ROOM],
+    tile: &mut [u8; TILE],
+) -> usize {
+    let words = room.as_chunks().0;
+    let mut at = 0;
+    for pair in 0..2 {
+        for (lane, quad) in lanes.iter_mut().zip(tile.as_chunks_mut::<STEPS>().0) {
+            // A tile takes at most 64 words, so `at` is below 64 wherever a word is wanted.
+            let word = u32::from_le_bytes(words[at % (ROOM / 4)]);
+            let take = u32::from(lane.count <= u32::BITS);
+            lane.bits |= u64::from(word & take.wrapping_neg()) << (lane.count % 64);
+            lane.count += u32::BITS * take;
+            at += take as usize;
+            quad[2 * pair] = C::decode(table, lane);
+            quad[2 * pair + 1] = C::decode(table, lane);
+        }
+    }
+    4 * at
+}
+
+/// Encodes one tile; returns the bytes of words at the end of `room`.
+#[inline]
+fn encode_windows<C: WindowCoder>(
+    table: &C::EncodeTable,
+    lanes: &mut [Window; LANES],
+    room: &mut [u8; ROOM],
+    tile: &[u8; TILE],
+) -> usize {
+    let words = room.as_chunks_mut().0;
+    let mut at = ROOM / 4;
+    for pair in [1, 0] {
+        for (lane, quad) in lanes.iter_mut().zip(tile.as_chunks::<STEPS>().0).rev() {
+            let (second, more) = C::encode(table, &mut lane.cell, quad[2 * pair + 1]);
+            let (first, count) = C::encode(table, &mut lane.cell, quad[2 * pair]);
+            let emit = u32::from(lane.count + count + more > CAPACITY);
+            // A tile yields at most 64 words, so `at` is not 0 here; what is written and not kept is written over.
+            let word = (lane.bits >> (lane.count.wrapping_sub(u32::BITS) % 64)) as u32;
+            words[(at - 1) % (ROOM / 4)] = word.to_le_bytes();
+            at -= emit as usize;
+            lane.count -= u32::BITS * emit;
+            lane.bits &= u64::MAX.wrapping_shr(CAPACITY - lane.count);
+            lane.push(second << count | first, count + more);
+        }
+    }
+    ROOM - 4 * at
+}
 
 impl Tiles<Portable> for Rans {
     fn decode<const N: usize>(
