@@ -15,21 +15,7 @@ pub(super) const ROOM: usize = 2 * TILE;
 /// waits for its own loads and multiplications only.
 pub(super) trait Tiles<I: Copy>: LaneCoder + Sized {
     /// Decodes tiles as long as every segment has one left and room for reading words.
-    fn decode<const N: usize>(
-        _: I,
-        table: &DecodeTable,
-        mut segments: [&mut Decoding<'_, Self>; N],
-    ) {
-        let mut lanes = segments.each_ref().map(|segment| segment.lanes);
-        decode_each(&mut segments, |rooms, tiles| {
-            let mut work = lanes.iter_mut().zip(rooms).zip(tiles);
-            std::array::from_fn(|_| {
-                let ((lanes, words), tile) = work.next().expect("N of each");
-                decode_by_lane::<Self>(table, lanes, words, tile)
-            })
-        });
-        segments.iter_mut().zip(lanes).for_each(|(segment, lanes)| segment.lanes = lanes);
-    }
+    fn decode<const N: usize>(_: I, table: &DecodeTable, segments: [&mut Decoding<'_, Self>; N]);
 
     /// Decodes the `symbols` first symbols (in segment order) of a tile; returns how many bytes of words they took.
     fn decode_partial(
@@ -47,18 +33,8 @@ pub(super) trait Tiles<I: Copy>: LaneCoder + Sized {
     fn encode<const N: usize>(
         _: I,
         table: &Self::EncodeTable,
-        mut segments: [&mut Encoding<'_, Self>; N],
-    ) {
-        let mut lanes = segments.each_ref().map(|segment| segment.lanes);
-        encode_each(&mut segments, |rooms, tiles| {
-            let mut work = lanes.iter_mut().zip(rooms).zip(tiles);
-            std::array::from_fn(|_| {
-                let ((lanes, room), tile) = work.next().expect("N of each");
-                encode_by_lane::<Self>(table, lanes, room, tile)
-            })
-        });
-        segments.iter_mut().zip(lanes).for_each(|(segment, lanes)| segment.lanes = lanes);
-    }
+        segments: [&mut Encoding<'_, Self>; N],
+    );
 
     /// Encodes the `symbols` first symbols (in segment order) of a tile; returns how many bytes at the end of `room`
     /// the words fill.
