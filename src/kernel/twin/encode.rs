@@ -1,14 +1,13 @@
 //! Twin of the kernels `kernels/encode_*.comp`.
 
-use super::{push, read_cums, symbols};
+use super::{push, read_cums};
 use crate::{
     coder::{
         Coder,
         fse::{self, Fse},
         huffman::{self, Huffman},
-        lanes::{LANES, body_len, seeded_states},
         rans::{self, Rans},
-        scalar::LaneCoder,
+        scalar::{LaneCoder, encode_segment},
         table::Table,
     },
     format::BlockKind,
@@ -34,7 +33,7 @@ pub fn run<C: Entries>(bytes: &[u8], buffers: &mut [&mut [u32]]) {
         for (raw, count) in raw.chunks(1 << segment_log).zip(&mut counts[block.segment as usize..])
         {
             let mut stream = segment::<C>(raw, &table);
-            *count = stream.len() as u32 - 2 * LANES as u32;
+            *count = ((2 * stream.len() - C::LAYOUT.states) / C::LAYOUT.word) as u32;
             // The kernel writes 64 words at a time, from the end of the segment's space.
             stream.resize(stream.len().next_multiple_of(64), 0);
             end += stream_space(raw.len() as u32) as usize / 2;
@@ -78,18 +77,10 @@ impl Entries for Huffman {
     }
 }
 
-/// The words of a segment, initial states included, last one first.
+/// The words of a segment in halves, initial states included, last one first.
 fn segment<C: LaneCoder>(raw: &[u8], table: &C::EncodeTable) -> Vec<u16> {
-    let (body, seed) = raw.split_at(body_len(raw.len()));
-    let mut states = seeded_states(C::CODER, seed);
-    let mut words = Vec::with_capacity(raw.len());
-    for (lane, position) in symbols(body.len()).rev() {
-        let (state, word) = C::encode(table, states[lane], body[position]);
-        states[lane] = state;
-        words.extend(word);
-    }
-    for state in states.iter().rev() {
-        words.extend([(state >> 16) as u16, *state as u16]);
-    }
-    words
+    let mut stream = vec![0; C::LAYOUT.stream_bound(raw.len())];
+    let start = encode_segment::<C>(table, raw, &mut stream);
+    let halves = stream[start..].as_chunks().0;
+    halves.iter().rev().map(|&half| u16::from_le_bytes(half)).collect()
 }
