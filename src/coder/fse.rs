@@ -72,9 +72,9 @@ pub(super) const FIRST_AT: u32 = 20;
 /// What the encoder knows: for each symbol an entry `(cum - freq) mod 4096:12 | 0:3 | bits * 2^13 - freq * 2^bits:17`, and each
 /// symbol's cells in ascending order, those of `s` from number `cum(s)` on, counted from `2^K` on.
 ///
-/// In cell `t`, counted so, a symbol pushes the low `bits` of `t`, or one less if the others would be fewer than `freq`, that is, if
-/// `t < freq * 2^bits`: they are left as a number in `freq..2 * freq`, which says which of the symbol's cells comes next. The
-/// entry's lowest part and `t` add up to that number of bits, in units of 2^13 (as in the FSE of Y. Collet).
+/// In cell `t`, counted so, a symbol pushes the low `bits` of `t`, or one less where `t < freq * 2^bits`, as the rest would
+/// be below `freq` then: it is a number in `freq..2 * freq`, which says which of the symbol's cells comes next. The
+/// entry's lowest part and `t` add up to the number of bits pushed, in units of 2^13 (as in the FSE of Y. Collet).
 #[derive(Clone, Debug)]
 pub struct EncodeTable {
     pub(super) log: u32,

@@ -168,11 +168,11 @@ impl Tiles<Portable> for Rans {
 fn decode_tile<const PARTIAL: bool>(
     table: &DecodeTable,
     states: &mut [u32; LANES],
-    window: &[u8; ROOM],
+    room: &[u8; ROOM],
     tile: &mut [u8; TILE],
     symbols: usize,
 ) -> usize {
-    let words: &[[u8; 2]; TILE] = window.as_chunks().0.try_into().expect("two bytes a word");
+    let words: &[[u8; 2]; TILE] = room.as_chunks().0.try_into().expect("two bytes a word");
     let mut at = 0;
     let mut x = *states;
     for step in 0..STEPS {
@@ -196,12 +196,11 @@ fn decode_tile<const PARTIAL: bool>(
 fn encode_tile<const PARTIAL: bool>(
     table: &rans::EncodeTable,
     states: &mut [u32; LANES],
-    window: &mut [u8; ROOM],
+    room: &mut [u8; ROOM],
     tile: &[u8; TILE],
     symbols: usize,
 ) -> usize {
-    let words: &mut [[u8; 2]; TILE] =
-        window.as_chunks_mut().0.try_into().expect("two bytes a word");
+    let words: &mut [[u8; 2]; TILE] = room.as_chunks_mut().0.try_into().expect("two bytes a word");
     let mut at = TILE;
     let mut x = *states;
     for step in (0..STEPS).rev() {

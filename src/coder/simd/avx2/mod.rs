@@ -11,7 +11,6 @@ use crate::coder::{
     rans::{self, Rans},
     tiles::{Decoding, Encoding, ROOM, Tiles, decode_each, encode_each},
 };
-pub(in crate::coder) use steps::Steps;
 
 /// Proof of AVX2 and POPCNT.
 #[derive(Clone, Copy, Debug)]
@@ -52,8 +51,8 @@ impl Tiles<Avx2> for Rans {
         // SAFETY: `avx2` proves the instructions.
         unsafe {
             match avx2.gathers {
-                true => decode::<Rans, N, true>(table, segments),
-                false => decode::<Rans, N, false>(table, segments),
+                true => decode::<N, true>(table, segments),
+                false => decode::<N, false>(table, segments),
             }
         }
     }
@@ -67,21 +66,16 @@ impl Tiles<Avx2> for Rans {
         symbols: usize,
     ) -> usize {
         // SAFETY: there is an `Avx2`.
-        unsafe { decode_partial::<Rans>(table, states, words, tile, symbols) }
+        unsafe { decode_partial(table, states, words, tile, symbols) }
     }
 
     fn encode<const N: usize>(
-        avx2: Avx2,
+        _: Avx2,
         table: &rans::EncodeTable,
         segments: [&mut Encoding<'_, Rans>; N],
     ) {
-        // SAFETY: `avx2` proves the instructions.
-        unsafe {
-            match avx2.gathers {
-                true => encode::<Rans, N, true>(table, segments),
-                false => encode::<Rans, N, false>(table, segments),
-            }
-        }
+        // SAFETY: there is an `Avx2`.
+        unsafe { encode(table, segments) }
     }
 
     fn encode_partial(
@@ -93,7 +87,7 @@ impl Tiles<Avx2> for Rans {
         symbols: usize,
     ) -> usize {
         // SAFETY: there is an `Avx2`.
-        unsafe { encode_partial::<Rans>(table, states, room, tile, symbols) }
+        unsafe { encode_partial(table, states, room, tile, symbols) }
     }
 }
 
@@ -165,13 +159,13 @@ fn active(position: __m256i, symbols: usize) -> __m256i {
 }
 
 #[target_feature(enable = "avx2,popcnt")]
-fn decode<C: Steps, const N: usize, const GATHER: bool>(
+fn decode<const N: usize, const GATHER: bool>(
     table: &DecodeTable,
-    mut segments: [&mut Decoding<'_, C>; N],
+    mut segments: [&mut Decoding<'_, Rans>; N],
 ) {
     let mut x = segments.each_ref().map(|segment| load(&segment.lanes));
-    decode_each(&mut segments, |windows, tiles| {
-        decode_tile::<C, N, GATHER, false>(table, &mut x, windows, tiles, TILE)
+    decode_each(&mut segments, |rooms, tiles| {
+        decode_tile::<N, GATHER, false>(table, &mut x, rooms, tiles, TILE)
     });
     for n in 0..N {
         store(x[n], &mut segments[n].lanes);
@@ -179,7 +173,7 @@ fn decode<C: Steps, const N: usize, const GATHER: bool>(
 }
 
 #[target_feature(enable = "avx2,popcnt")]
-fn decode_partial<C: Steps>(
+fn decode_partial(
     table: &DecodeTable,
     states: &mut [u32; LANES],
     words: &[u8; ROOM],
@@ -187,19 +181,19 @@ fn decode_partial<C: Steps>(
     symbols: usize,
 ) -> usize {
     let mut x = [load(states)];
-    let [taken] = decode_tile::<C, 1, true, true>(table, &mut x, [words], [tile], symbols);
+    let [taken] = decode_tile::<1, true, true>(table, &mut x, [words], [tile], symbols);
     store(x[0], states);
     taken
 }
 
 /// Decodes one tile of each of `N` segments, of which only the first `symbols` count if it is `PARTIAL`. Lanes are in
-/// order. Returns the bytes taken from the windows.
+/// order. Returns the bytes taken from the rooms.
 #[inline]
 #[target_feature(enable = "avx2,popcnt")]
-fn decode_tile<C: Steps, const N: usize, const GATHER: bool, const PARTIAL: bool>(
+fn decode_tile<const N: usize, const GATHER: bool, const PARTIAL: bool>(
     table: &DecodeTable,
     x: &mut [Lanes; N],
-    windows: [&[u8; ROOM]; N],
+    rooms: [&[u8; ROOM]; N],
     tiles: [&mut [u8; TILE]; N],
     symbols: usize,
 ) -> [usize; N] {
@@ -220,14 +214,13 @@ fn decode_tile<C: Steps, const N: usize, const GATHER: bool, const PARTIAL: bool
                     let wanting = if PARTIAL { _mm256_and_si256(wanting, active) } else { wanting };
                     let set = _mm256_movemask_ps(_mm256_castsi256_ps(wanting)) as u32;
                     // SAFETY: before the last of 16 loads at most 15 * 8 words have been taken, and it is of 8 words.
-                    let words = unsafe { _mm_loadu_si128(windows[n].as_ptr().add(at[n]).cast()) };
+                    let words = unsafe { _mm_loadu_si128(rooms[n].as_ptr().add(at[n]).cast()) };
                     let words = _mm_shuffle_epi8(words, shuffle(&EXPAND, set));
                     at[n] += 2 * set.count_ones() as usize;
                     let by = _mm256_and_si256(wanting, _mm256_set1_epi32(16));
                     _mm256_or_si256(_mm256_sllv_epi32(x, by), _mm256_cvtepu16_epi32(words))
                 };
-                // SAFETY: this function has the instructions.
-                let new = unsafe { C::decode_lanes(table.log, old, slots, refill) };
+                let new = steps::decode_lanes(table.log, old, slots, refill);
                 x[n][v] = if PARTIAL { _mm256_blendv_epi8(old, new, active) } else { new };
             }
         }
@@ -260,13 +253,10 @@ fn look_up<const GATHER: bool, const SIZE: usize>(table: &[u32; SIZE], index: __
 }
 
 #[target_feature(enable = "avx2,popcnt")]
-fn encode<C: Steps, const N: usize, const GATHER: bool>(
-    table: &C::EncodeTable,
-    mut segments: [&mut Encoding<'_, C>; N],
-) {
+fn encode<const N: usize>(table: &rans::EncodeTable, mut segments: [&mut Encoding<'_, Rans>; N]) {
     let mut x = segments.each_ref().map(|segment| deal(load(&segment.lanes)));
-    encode_each(&mut segments, |windows, tiles| {
-        encode_tile::<C, N, GATHER, false>(table, &mut x, windows, tiles, TILE)
+    encode_each(&mut segments, |rooms, tiles| {
+        encode_tile::<N, false>(table, &mut x, rooms, tiles, TILE)
     });
     for n in 0..N {
         store(deal(x[n]), &mut segments[n].lanes);
@@ -274,15 +264,15 @@ fn encode<C: Steps, const N: usize, const GATHER: bool>(
 }
 
 #[target_feature(enable = "avx2,popcnt")]
-fn encode_partial<C: Steps>(
-    table: &C::EncodeTable,
+fn encode_partial(
+    table: &rans::EncodeTable,
     states: &mut [u32; LANES],
     room: &mut [u8; ROOM],
     tile: &[u8; TILE],
     symbols: usize,
 ) -> usize {
     let mut x = [deal(load(states))];
-    let [filled] = encode_tile::<C, 1, true, true>(table, &mut x, [room], [tile], symbols);
+    let [filled] = encode_tile::<1, true>(table, &mut x, [room], [tile], symbols);
     store(deal(x[0]), states);
     filled
 }
@@ -301,13 +291,13 @@ fn deal([a, b, c, d]: Lanes) -> Lanes {
 }
 
 /// Encodes one tile of each of `N` segments, of which only the first `symbols` count if it is `PARTIAL`. Lanes are
-/// [dealt](deal). Returns the bytes filled at the end of the windows.
+/// [dealt](deal). Returns the bytes filled at the end of the rooms.
 #[inline]
 #[target_feature(enable = "avx2,popcnt")]
-fn encode_tile<C: Steps, const N: usize, const GATHER: bool, const PARTIAL: bool>(
-    table: &C::EncodeTable,
+fn encode_tile<const N: usize, const PARTIAL: bool>(
+    table: &rans::EncodeTable,
     x: &mut [Lanes; N],
-    windows: [&mut [u8; ROOM]; N],
+    rooms: [&mut [u8; ROOM]; N],
     tiles: [&[u8; TILE]; N],
     symbols: usize,
 ) -> [usize; N] {
@@ -322,9 +312,7 @@ fn encode_tile<C: Steps, const N: usize, const GATHER: bool, const PARTIAL: bool
                 for v in 0..2 {
                     let symbols_of_lanes =
                         Symbols { tile: tiles[n], lane: 16 * pair + 4 * v, step };
-                    // SAFETY: this function has the instructions.
-                    let (new, word, kept) =
-                        unsafe { C::encode_lanes::<GATHER>(table, old[v], symbols_of_lanes) };
+                    let (new, word, kept) = steps::encode_lanes(table, old[v], symbols_of_lanes);
                     let offset = _mm256_set1_epi32((64 * pair + 16 * v + step) as i32);
                     let active = active(_mm256_add_epi32(position, offset), symbols);
                     x[n][2 * pair + v] =
@@ -342,10 +330,10 @@ fn encode_tile<C: Steps, const N: usize, const GATHER: bool, const PARTIAL: bool
                     (emit & 0xff, _mm256_castsi256_si128(words)),
                 ] {
                     let words = _mm_shuffle_epi8(words, shuffle(&COMPRESS, set));
-                    // SAFETY: before the last of 16 stores at most 15 * 8 words lie at the window's end, and it is
+                    // SAFETY: before the last of 16 stores at most 15 * 8 words lie at the room's end, and it is
                     // of 8 words. What it writes below the words of its set is written over.
                     unsafe {
-                        let end = windows[n].as_mut_ptr().add(at[n]);
+                        let end = rooms[n].as_mut_ptr().add(at[n]);
                         _mm_storeu_si128(end.sub(16).cast(), words);
                     }
                     at[n] -= 2 * set.count_ones() as usize;
@@ -373,7 +361,7 @@ fn load_quads(tile: &[u8; TILE], v: usize) -> __m256i {
 
 /// Symbols of the lanes from `lane` to `lane + 3` and from `lane + 8` to `lane + 11`.
 #[derive(Clone, Copy)]
-pub(in crate::coder) struct Symbols<'a> {
+struct Symbols<'a> {
     tile: &'a [u8; TILE],
     lane: usize,
     step: usize,

@@ -1,72 +1,45 @@
-//! One symbol of each of 8 lanes.
+//! rANS: one symbol of each of 8 lanes.
 
 use std::arch::x86_64::*;
 
 use super::Symbols;
-use crate::coder::{
-    rans::{self, Rans},
-    scalar::LaneCoder,
-};
+use crate::coder::rans;
 
-/// What a coder does with a symbol of each of 8 lanes.
-pub(in crate::coder) trait Steps: LaneCoder<Lane = u32> {
-    /// Decodes the symbols of `slots`: the next states. `refill` appends a word to those that are all ones in its second
-    /// argument.
-    ///
-    /// # Safety
-    /// The caller has the instructions that [`Avx2`](super::Avx2) proves.
-    unsafe fn decode_lanes(
-        log: u32,
-        x: __m256i,
-        slots: __m256i,
-        refill: impl FnOnce(__m256i, __m256i) -> __m256i,
-    ) -> __m256i;
-
-    /// Encodes symbols: the next states, words in the low halves, and all ones where the word does not count.
-    ///
-    /// # Safety
-    /// The caller has the instructions that [`Avx2`](super::Avx2) proves.
-    unsafe fn encode_lanes<const GATHER: bool>(
-        table: &Self::EncodeTable,
-        x: __m256i,
-        symbols: Symbols<'_>,
-    ) -> (__m256i, __m256i, __m256i);
+/// Decodes the symbols of `slots`: the next states. `refill` appends a word to those that are all ones in its second
+/// argument.
+#[inline]
+#[target_feature(enable = "avx2,popcnt")]
+pub(super) fn decode_lanes(
+    log: u32,
+    x: __m256i,
+    slots: __m256i,
+    refill: impl FnOnce(__m256i, __m256i) -> __m256i,
+) -> __m256i {
+    let freq = _mm256_and_si256(slots, _mm256_set1_epi32(0xfff));
+    let bias = _mm256_and_si256(_mm256_srli_epi32::<12>(slots), _mm256_set1_epi32(0xfff));
+    let high = _mm256_srl_epi32(x, _mm_cvtsi32_si128(log as i32));
+    let x = _mm256_add_epi32(_mm256_mullo_epi32(high, freq), bias);
+    refill(x, is_zero(_mm256_srli_epi32::<16>(x)))
 }
 
-impl Steps for Rans {
-    #[inline]
-    #[target_feature(enable = "avx2,popcnt")]
-    unsafe fn decode_lanes(
-        log: u32,
-        x: __m256i,
-        slots: __m256i,
-        refill: impl FnOnce(__m256i, __m256i) -> __m256i,
-    ) -> __m256i {
-        let freq = _mm256_and_si256(slots, _mm256_set1_epi32(0xfff));
-        let bias = _mm256_and_si256(_mm256_srli_epi32::<12>(slots), _mm256_set1_epi32(0xfff));
-        let high = _mm256_srl_epi32(x, _mm_cvtsi32_si128(log as i32));
-        let x = _mm256_add_epi32(_mm256_mullo_epi32(high, freq), bias);
-        refill(x, is_zero(_mm256_srli_epi32::<16>(x)))
-    }
-
-    #[inline]
-    #[target_feature(enable = "avx2,popcnt")]
-    unsafe fn encode_lanes<const GATHER: bool>(
-        table: &rans::EncodeTable,
-        x: __m256i,
-        symbols: Symbols<'_>,
-    ) -> (__m256i, __m256i, __m256i) {
-        let Entries { reciprocals, freq_cum } = look_up_entries(table, symbols);
-        let freq = _mm256_srli_epi32::<20>(freq_cum);
-        let cum = _mm256_and_si256(_mm256_srli_epi32::<8>(freq_cum), _mm256_set1_epi32(0xfff));
-        let top = _mm256_srl_epi32(x, _mm_cvtsi32_si128(32 - table.log as i32));
-        let keep = _mm256_cmpgt_epi32(freq, top);
-        let short = unless_kept(x, keep);
-        // short + quotient * (2^log - freq) + cum
-        let complement = _mm256_sub_epi32(_mm256_set1_epi32(1 << table.log), freq);
-        let grown = _mm256_mullo_epi32(divide(short, reciprocals, freq_cum), complement);
-        (_mm256_add_epi32(_mm256_add_epi32(short, cum), grown), x, keep)
-    }
+/// Encodes symbols: the next states, words in the low halves, and all ones where the word does not count.
+#[inline]
+#[target_feature(enable = "avx2,popcnt")]
+pub(super) fn encode_lanes(
+    table: &rans::EncodeTable,
+    x: __m256i,
+    symbols: Symbols<'_>,
+) -> (__m256i, __m256i, __m256i) {
+    let Entries { reciprocals, freq_cum } = look_up_entries(table, symbols);
+    let freq = _mm256_srli_epi32::<20>(freq_cum);
+    let cum = _mm256_and_si256(_mm256_srli_epi32::<8>(freq_cum), _mm256_set1_epi32(0xfff));
+    let top = _mm256_srl_epi32(x, _mm_cvtsi32_si128(32 - table.log as i32));
+    let keep = _mm256_cmpgt_epi32(freq, top);
+    let short = unless_kept(x, keep);
+    // short + quotient * (2^log - freq) + cum
+    let complement = _mm256_sub_epi32(_mm256_set1_epi32(1 << table.log), freq);
+    let grown = _mm256_mullo_epi32(divide(short, reciprocals, freq_cum), complement);
+    (_mm256_add_epi32(_mm256_add_epi32(short, cum), grown), x, keep)
 }
 
 /// What a table says of the symbols of 8 lanes.

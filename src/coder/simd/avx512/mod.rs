@@ -11,7 +11,6 @@ use crate::coder::{
     rans::{self, Rans},
     tiles::{Decoding, Encoding, ROOM, Tiles, decode_each, encode_each},
 };
-pub(in crate::coder) use steps::Steps;
 
 /// Proof of AVX-512 F, BW, VL, VBMI2 and of BMI1, BMI2 and POPCNT.
 #[derive(Clone, Copy, Debug)]
@@ -38,7 +37,7 @@ impl Tiles<Avx512> for Rans {
         segments: [&mut Decoding<'_, Rans>; N],
     ) {
         // SAFETY: there is an `Avx512`.
-        unsafe { decode::<Rans, N>(table, segments) }
+        unsafe { decode(table, segments) }
     }
 
     fn decode_partial(
@@ -50,7 +49,7 @@ impl Tiles<Avx512> for Rans {
         symbols: usize,
     ) -> usize {
         // SAFETY: there is an `Avx512`.
-        unsafe { decode_partial::<Rans>(table, states, words, tile, symbols) }
+        unsafe { decode_partial(table, states, words, tile, symbols) }
     }
 
     fn encode<const N: usize>(
@@ -59,7 +58,7 @@ impl Tiles<Avx512> for Rans {
         segments: [&mut Encoding<'_, Rans>; N],
     ) {
         // SAFETY: there is an `Avx512`.
-        unsafe { encode::<Rans, N>(table, segments) }
+        unsafe { encode(table, segments) }
     }
 
     fn encode_partial(
@@ -71,7 +70,7 @@ impl Tiles<Avx512> for Rans {
         symbols: usize,
     ) -> usize {
         // SAFETY: there is an `Avx512`.
-        unsafe { encode_partial::<Rans>(table, states, room, tile, symbols) }
+        unsafe { encode_partial(table, states, room, tile, symbols) }
     }
 }
 
@@ -109,10 +108,10 @@ fn active(first: __m512i, step: usize, symbols: usize) -> __mmask16 {
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi2,bmi1,bmi2,popcnt")]
-fn decode<C: Steps, const N: usize>(table: &DecodeTable, mut segments: [&mut Decoding<'_, C>; N]) {
+fn decode<const N: usize>(table: &DecodeTable, mut segments: [&mut Decoding<'_, Rans>; N]) {
     let mut x = segments.each_ref().map(|segment| load(&segment.lanes));
-    decode_each(&mut segments, |windows, tiles| {
-        decode_tile::<C, N, false>(table, &mut x, windows, tiles, TILE)
+    decode_each(&mut segments, |rooms, tiles| {
+        decode_tile::<N, false>(table, &mut x, rooms, tiles, TILE)
     });
     for n in 0..N {
         store(x[n], &mut segments[n].lanes);
@@ -120,7 +119,7 @@ fn decode<C: Steps, const N: usize>(table: &DecodeTable, mut segments: [&mut Dec
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi2,bmi1,bmi2,popcnt")]
-fn decode_partial<C: Steps>(
+fn decode_partial(
     table: &DecodeTable,
     states: &mut [u32; LANES],
     words: &[u8; ROOM],
@@ -128,19 +127,19 @@ fn decode_partial<C: Steps>(
     symbols: usize,
 ) -> usize {
     let mut x = [load(states)];
-    let [taken] = decode_tile::<C, 1, true>(table, &mut x, [words], [tile], symbols);
+    let [taken] = decode_tile::<1, true>(table, &mut x, [words], [tile], symbols);
     store(x[0], states);
     taken
 }
 
 /// Decodes one tile of each of `N` segments, of which only the first `symbols` count if it is `PARTIAL`. Lanes are in
-/// order. Returns the bytes taken from the windows.
+/// order. Returns the bytes taken from the rooms.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi2,bmi1,bmi2,popcnt")]
-fn decode_tile<C: Steps, const N: usize, const PARTIAL: bool>(
+fn decode_tile<const N: usize, const PARTIAL: bool>(
     table: &DecodeTable,
     x: &mut [Lanes; N],
-    windows: [&[u8; ROOM]; N],
+    rooms: [&[u8; ROOM]; N],
     tiles: [&mut [u8; TILE]; N],
     symbols: usize,
 ) -> [usize; N] {
@@ -159,14 +158,12 @@ fn decode_tile<C: Steps, const N: usize, const PARTIAL: bool>(
                 let refill = |x, wanting: __mmask16| {
                     let wanting = wanting & active;
                     // SAFETY: before the last of 8 loads at most 7 * 16 words have been taken, and it is of 16 words.
-                    let words =
-                        unsafe { _mm256_loadu_si256(windows[n].as_ptr().add(at[n]).cast()) };
+                    let words = unsafe { _mm256_loadu_si256(rooms[n].as_ptr().add(at[n]).cast()) };
                     let words = _mm512_maskz_expand_epi32(wanting, _mm512_cvtepu16_epi32(words));
                     at[n] += 2 * wanting.count_ones() as usize;
                     _mm512_or_si512(_mm512_mask_slli_epi32::<16>(x, wanting, x), words)
                 };
-                // SAFETY: this function has the instructions.
-                let new = unsafe { C::decode_lanes(table.log, old, slot, refill) };
+                let new = steps::decode_lanes(table.log, old, slot, refill);
                 x[n][half] = if PARTIAL { _mm512_mask_mov_epi32(old, active, new) } else { new };
             }
         }
@@ -196,13 +193,10 @@ fn look_up<const SIZE: usize>(table: &[u32; SIZE], index: __m512i) -> __m512i {
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi2,bmi1,bmi2,popcnt")]
-fn encode<C: Steps, const N: usize>(
-    table: &C::EncodeTable,
-    mut segments: [&mut Encoding<'_, C>; N],
-) {
+fn encode<const N: usize>(table: &rans::EncodeTable, mut segments: [&mut Encoding<'_, Rans>; N]) {
     let mut x = segments.each_ref().map(|segment| deal(load(&segment.lanes)));
-    encode_each(&mut segments, |windows, tiles| {
-        encode_tile::<C, N, false>(table, &mut x, windows, tiles, TILE)
+    encode_each(&mut segments, |rooms, tiles| {
+        encode_tile::<N, false>(table, &mut x, rooms, tiles, TILE)
     });
     for n in 0..N {
         store(deal_back(x[n]), &mut segments[n].lanes);
@@ -210,15 +204,15 @@ fn encode<C: Steps, const N: usize>(
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi2,bmi1,bmi2,popcnt")]
-fn encode_partial<C: Steps>(
-    table: &C::EncodeTable,
+fn encode_partial(
+    table: &rans::EncodeTable,
     states: &mut [u32; LANES],
     room: &mut [u8; ROOM],
     tile: &[u8; TILE],
     symbols: usize,
 ) -> usize {
     let mut x = [deal(load(states))];
-    let [filled] = encode_tile::<C, 1, true>(table, &mut x, [room], [tile], symbols);
+    let [filled] = encode_tile::<1, true>(table, &mut x, [room], [tile], symbols);
     store(deal_back(x[0]), states);
     filled
 }
@@ -243,13 +237,13 @@ fn deal_back([even, odd]: Lanes) -> Lanes {
 }
 
 /// Encodes one tile of each of `N` segments, of which only the first `symbols` count if it is `PARTIAL`. Lanes are
-/// [dealt](deal). Returns the bytes filled at the end of the windows.
+/// [dealt](deal). Returns the bytes filled at the end of the rooms.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi2,bmi1,bmi2,popcnt")]
-fn encode_tile<C: Steps, const N: usize, const PARTIAL: bool>(
-    table: &C::EncodeTable,
+fn encode_tile<const N: usize, const PARTIAL: bool>(
+    table: &rans::EncodeTable,
     x: &mut [Lanes; N],
-    windows: [&mut [u8; ROOM]; N],
+    rooms: [&mut [u8; ROOM]; N],
     tiles: [&[u8; TILE]; N],
     symbols: usize,
 ) -> [usize; N] {
@@ -265,8 +259,7 @@ fn encode_tile<C: Steps, const N: usize, const PARTIAL: bool>(
                 let old = x[n][half];
                 let symbols_of_lanes = _mm512_srli_epi32::<24>(quads[n][half]);
                 quads[n][half] = _mm512_slli_epi32::<8>(quads[n][half]);
-                // SAFETY: this function has the instructions.
-                let (new, word, set) = unsafe { C::encode_lanes(table, old, symbols_of_lanes) };
+                let (new, word, set) = steps::encode_lanes(table, old, symbols_of_lanes);
                 words[half] = _mm512_and_si512(word, _mm512_set1_epi32(0xffff));
                 let active = if PARTIAL { active(first[half], step, symbols) } else { 0xffff };
                 x[n][half] = if PARTIAL { _mm512_mask_mov_epi32(old, active, new) } else { new };
@@ -278,9 +271,9 @@ fn encode_tile<C: Steps, const N: usize, const PARTIAL: bool>(
             let words = _mm512_maskz_compress_epi16(emit, words);
             let count = emit.count_ones();
             at[n] -= 2 * count as usize;
-            // SAFETY: 4 steps of at most 32 words of 2 bytes fill at most the window.
+            // SAFETY: 4 steps of at most 32 words of 2 bytes fill at most the room.
             unsafe {
-                let start = windows[n].as_mut_ptr().add(at[n]);
+                let start = rooms[n].as_mut_ptr().add(at[n]);
                 _mm512_mask_storeu_epi16(start.cast(), _bzhi_u32(!0, count), words);
             }
         }

@@ -1,70 +1,43 @@
-//! One symbol of each of 16 lanes.
+//! rANS: one symbol of each of 16 lanes.
 
 use std::arch::x86_64::*;
 
-use crate::coder::{
-    rans::{self, Rans, STATE_MIN},
-    scalar::LaneCoder,
-};
+use crate::coder::rans::{self, STATE_MIN};
 
-/// What a coder does with a symbol of each of 16 lanes.
-pub(in crate::coder) trait Steps: LaneCoder<Lane = u32> {
-    /// Decodes the symbols of `slots`: the next states. `refill` appends a word to those of the set.
-    ///
-    /// # Safety
-    /// The caller has the instructions that [`Avx512`](super::Avx512) proves.
-    unsafe fn decode_lanes(
-        log: u32,
-        x: __m512i,
-        slots: __m512i,
-        refill: impl FnOnce(__m512i, __mmask16) -> __m512i,
-    ) -> __m512i;
-
-    /// Encodes symbols: the next states, words in the low halves, and whose words count.
-    ///
-    /// # Safety
-    /// The caller has the instructions that [`Avx512`](super::Avx512) proves.
-    unsafe fn encode_lanes(
-        table: &Self::EncodeTable,
-        x: __m512i,
-        symbols: __m512i,
-    ) -> (__m512i, __m512i, __mmask16);
+/// Decodes the symbols of `slots`: the next states. `refill` appends a word to those of the set.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi2,bmi1,bmi2,popcnt")]
+pub(super) fn decode_lanes(
+    log: u32,
+    x: __m512i,
+    slots: __m512i,
+    refill: impl FnOnce(__m512i, __mmask16) -> __m512i,
+) -> __m512i {
+    let freq = _mm512_and_si512(slots, _mm512_set1_epi32(0xfff));
+    let bias = _mm512_and_si512(_mm512_srli_epi32::<12>(slots), _mm512_set1_epi32(0xfff));
+    let high = _mm512_srl_epi32(x, _mm_cvtsi32_si128(log as i32));
+    let x = _mm512_add_epi32(_mm512_mullo_epi32(high, freq), bias);
+    refill(x, _mm512_cmplt_epu32_mask(x, _mm512_set1_epi32(STATE_MIN as i32)))
 }
 
-impl Steps for Rans {
-    #[inline]
-    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi2,bmi1,bmi2,popcnt")]
-    unsafe fn decode_lanes(
-        log: u32,
-        x: __m512i,
-        slots: __m512i,
-        refill: impl FnOnce(__m512i, __mmask16) -> __m512i,
-    ) -> __m512i {
-        let freq = _mm512_and_si512(slots, _mm512_set1_epi32(0xfff));
-        let bias = _mm512_and_si512(_mm512_srli_epi32::<12>(slots), _mm512_set1_epi32(0xfff));
-        let high = _mm512_srl_epi32(x, _mm_cvtsi32_si128(log as i32));
-        let x = _mm512_add_epi32(_mm512_mullo_epi32(high, freq), bias);
-        refill(x, _mm512_cmplt_epu32_mask(x, _mm512_set1_epi32(STATE_MIN as i32)))
-    }
-
-    #[inline]
-    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi2,bmi1,bmi2,popcnt")]
-    unsafe fn encode_lanes(
-        table: &rans::EncodeTable,
-        x: __m512i,
-        symbols: __m512i,
-    ) -> (__m512i, __m512i, __mmask16) {
-        let Entries { reciprocals, freq_cum } = look_up_entries(table, symbols);
-        let freq = _mm512_srli_epi32::<20>(freq_cum);
-        let cum = _mm512_and_si512(_mm512_srli_epi32::<8>(freq_cum), _mm512_set1_epi32(0xfff));
-        let top = _mm512_srl_epi32(x, _mm_cvtsi32_si128(32 - table.log as i32));
-        let emit = _mm512_cmpge_epu32_mask(top, freq);
-        let short = _mm512_mask_srli_epi32::<16>(x, emit, x);
-        // short + quotient * (2^log - freq) + cum
-        let complement = _mm512_sub_epi32(_mm512_set1_epi32(1 << table.log), freq);
-        let grown = _mm512_mullo_epi32(divide(short, reciprocals, freq_cum), complement);
-        (_mm512_add_epi32(_mm512_add_epi32(short, cum), grown), x, emit)
-    }
+/// Encodes symbols: the next states, words in the low halves, and whose words count.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi2,bmi1,bmi2,popcnt")]
+pub(super) fn encode_lanes(
+    table: &rans::EncodeTable,
+    x: __m512i,
+    symbols: __m512i,
+) -> (__m512i, __m512i, __mmask16) {
+    let Entries { reciprocals, freq_cum } = look_up_entries(table, symbols);
+    let freq = _mm512_srli_epi32::<20>(freq_cum);
+    let cum = _mm512_and_si512(_mm512_srli_epi32::<8>(freq_cum), _mm512_set1_epi32(0xfff));
+    let top = _mm512_srl_epi32(x, _mm_cvtsi32_si128(32 - table.log as i32));
+    let emit = _mm512_cmpge_epu32_mask(top, freq);
+    let short = _mm512_mask_srli_epi32::<16>(x, emit, x);
+    // short + quotient * (2^log - freq) + cum
+    let complement = _mm512_sub_epi32(_mm512_set1_epi32(1 << table.log), freq);
+    let grown = _mm512_mullo_epi32(divide(short, reciprocals, freq_cum), complement);
+    (_mm512_add_epi32(_mm512_add_epi32(short, cum), grown), x, emit)
 }
 
 /// What a table says of the symbols of 16 lanes.

@@ -1,7 +1,7 @@
 //! FSE and Huffman: windows of 16 lanes in two registers, one for each half of their 64 bits.
 //!
-//! Shifts are funnel shifts, which use the low five bits of their counts alone. So entries are added to counts and used as counts as
-//! they are, whatever is in their upper bits.
+//! Shifts are funnel shifts, which use the low five bits of their counts alone. So entries are added to counts and used as
+//! counts as they are, whatever is in their upper bits.
 
 use std::arch::x86_64::*;
 
