@@ -137,7 +137,8 @@ impl<'a> Desk<'a> {
         }
     }
 
-    /// What a worker that found no task may do at the time `now`: take back what waits for a device, or do as well what a late device has.
+    /// What a worker that found no task may do at the time `now`: take back what waits for a device, or do as well what a
+    /// late device has.
     pub fn forage(&self, now: u64, recorder: &mut Recorder) -> Forage<BlockTask<'a>> {
         let Some(fleet) = self.fleet() else { return Forage::Sleep(None) };
         for station in &fleet.stations {

@@ -2,8 +2,8 @@
 //!
 //! `instance` loads Vulkan, `select` lists and chooses devices, `device` opens one, `quirks` knows what is wrong
 //! with it. `memory`, `pipeline`, `encoder`, `submit` and `timing` execute recordings; `accel` moves batches of
-//! blocks through them; `parking` keeps devices open from run to run. Everything owns what it creates and destroys it when dropped; what it was created from is
-//! kept alive by an `Arc`.
+//! blocks through them; `parking` keeps devices open from run to run. Everything owns what it creates and destroys it
+//! when dropped; what it was created from is kept alive by an `Arc`.
 #![allow(unsafe_code)]
 
 mod accel;
@@ -51,9 +51,10 @@ pub fn devices() -> Result<Vec<DeviceInfo>, DeviceError> {
     Ok(probe::enumerate(&instance)?.into_iter().map(|found| found.info).collect())
 }
 
-/// Opens the device that the selector means, for coding blocks, or takes one up that was [parked](parking). Staging takes at most `budget` bytes of host memory,
-/// or what one block of 1 MiB needs if that is more: [`staging_bytes`](crate::engine::accel::Accelerator::staging_bytes)
-/// tells. [`DeviceSelector::Auto`] is the best hardware device.
+/// Opens the device that the selector means, for coding blocks, or takes one up that was [parked](parking). Staging takes
+/// at most `budget` bytes of host memory, or what one block of 1 MiB needs if that is more:
+/// [`staging_bytes`](crate::engine::accel::Accelerator::staging_bytes) tells. [`DeviceSelector::Auto`] is the best
+/// hardware device.
 ///
 /// # Errors
 /// The device does not exist, is ambiguous, lacks something, or has no memory left.
