@@ -166,7 +166,7 @@ pub(crate) trait Accelerator: Send {
     /// Starts the batch of a slot, all of whose loads have been called.
     fn start(&mut self, slot: usize) -> Result<(), DeviceError>;
 
-    /// What has arrived, oldest batch first. Does not wait.
+    /// What has arrived, roughly in the order of starts: a batch of two steps may be overtaken between them. Does not wait.
     fn finished(&mut self) -> Result<Vec<Arrival>, DeviceError>;
 
     /// Returns when `finished` may have something new, when it has been woken, or after the time.

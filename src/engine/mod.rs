@@ -525,8 +525,8 @@ impl<'a> Pool<'a> {
                 (BlockTask::Prepare(id, block, strict), fleet)
             }
             Some(_) => {
-                let (now, job) = (telemetry::clock(), Job::whole(id, block, strict));
-                let sent = desk.hand_over(now, job, Asker::Caller, recorder);
+                let job = Job::whole(id, block, strict);
+                let sent = desk.hand_over(telemetry::clock(), job, Asker::Caller, recorder);
                 recorder.lap(Kind::Handoff);
                 match sent {
                     Ok(()) => return,

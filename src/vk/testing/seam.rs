@@ -33,9 +33,10 @@ impl Gpu {
             assert_eq!(accelerator.idle_slots(), idle);
         }
         let mut arrived = arrivals(accelerator, slots);
+        arrived.sort_unstable_by_key(|arrival| arrival.slot);
         assert_eq!(accelerator.idle_slots(), 0, "nothing has been unloaded");
         for (number, Arrival { slot, mut unloads, .. }) in arrived.drain(..).enumerate() {
-            assert_eq!(slot, number, "the oldest arrives first");
+            assert_eq!(slot, number, "each slot's batch arrives once");
             let last = unloads.pop().expect("one for each block");
             for (index, (unload, work)) in unloads.into_iter().zip(&mut works).enumerate() {
                 if index % 2 == 0 {
