@@ -1,13 +1,14 @@
-//! The blocks of one frame, from raw bytes to a writer.
+//! The blocks of one frame, from raw bytes to where the frame goes.
 
-use std::io::{self, Write};
-
-use super::output::Output;
+use super::output::Sink;
 use crate::{
     Options, Progress,
-    engine::{Block, Buffers, Bytes, Config, Engine, Finished, Route, Side, Work},
+    engine::{Block, Buffers, Bytes, Config, Engine, Finished, Route, Side, Wait, Work},
     error::{Error, Result},
-    format::{BlockHeader, BlockKind, FrameHeader, FrameWriter, IndexEntry, entry, padding},
+    format::{
+        BlockHeader, BlockKind, FrameHeader, FrameWriter, IndexEntry, MOST_PADDING, entry, padding,
+        record_size,
+    },
     sched::Spawner,
     telemetry::{Kind, Piece, Run},
 };
@@ -17,8 +18,10 @@ const INDEX_ENTRY: u64 = 3 * IndexEntry::SIZE as u64;
 
 /// Encodes what it takes in as one frame: bytes that it copies, or others that outlive it. It is not used any more after an
 /// error.
-pub(crate) struct Encoder<'a, W> {
-    pub(super) out: Output<W>,
+pub(crate) struct Encoder<'a, S> {
+    pub(super) sink: S,
+    /// Bytes that it has taken.
+    written: u64,
     engine: Engine<'a>,
     options: Options,
     pub(super) header: FrameHeader,
@@ -32,9 +35,9 @@ pub(crate) struct Encoder<'a, W> {
     progress: Progress,
 }
 
-impl<'a, W: Write> Encoder<'a, W> {
+impl<'a, S: Sink<'a>> Encoder<'a, S> {
     /// An encoder whose workers are threads from `spawner`.
-    pub fn new(options: &Options, inner: W, route: Route, spawner: Spawner<'a>) -> Result<Self> {
+    pub fn new(options: &Options, sink: S, route: Route, spawner: Spawner<'a>) -> Result<Self> {
         let header = options.frame_header()?;
         let config = Config {
             block_size: header.block_size(),
@@ -58,7 +61,8 @@ impl<'a, W: Write> Encoder<'a, W> {
         let index = (expected.div_ceil(header.block_size().into())).saturating_mul(INDEX_ENTRY);
         engine.keep(if options.index { index } else { 0 });
         let encoder = Self {
-            out: Output::new(inner),
+            sink,
+            written: 0,
             engine,
             options: options.clone(),
             header,
@@ -73,16 +77,24 @@ impl<'a, W: Write> Encoder<'a, W> {
         Ok(encoder)
     }
 
-    /// Ends the frame and flushes the writer.
-    pub fn end_frame(&mut self) -> Result<()> {
+    /// Ends the frame and flushes the sink. Returns the frame's size in bytes.
+    pub fn end_frame(&mut self) -> Result<u64> {
         if self.header.content_size.is_some_and(|size| size != self.taken) {
             return Err(self.wrong_content_size());
         }
         self.flush_blocks()?;
-        self.out.put(&self.frame.end_mark())?;
-        self.out.put(&self.index)?;
-        self.out.put(&self.frame.footer(self.header.indexed))?;
-        self.out.flush()?;
+        self.put(&self.frame.end_mark())?;
+        self.sink.put(&self.index)?;
+        self.written += self.index.len() as u64;
+        self.put(&self.frame.footer(self.header.indexed))?;
+        self.engine.settle()?;
+        self.sink.flush()?;
+        Ok(self.written)
+    }
+
+    fn put(&mut self, bytes: &[u8]) -> Result<()> {
+        self.sink.put(bytes)?;
+        self.written += bytes.len() as u64;
         Ok(())
     }
 
@@ -131,12 +143,12 @@ impl<'a, W: Write> Encoder<'a, W> {
         Ok(())
     }
 
-    /// Empty buffers for a block. Writes out what has finished, and waits for it if there are no others.
+    /// Empty buffers for a block. Writes out what has finished, and waits if there are no others.
     fn free_buffers(&mut self) -> Result<Buffers<'a>> {
         // What has no announced end is expected to go on for as long again.
         let expected = self.header.content_size.unwrap_or(self.taken.saturating_mul(2));
         self.engine.expect_content(expected, self.taken)?;
-        while let Some(block) = self.engine.next(false)? {
+        while let Some(block) = self.engine.next(Wait::No)? {
             self.write_block(block)?;
         }
         loop {
@@ -144,8 +156,9 @@ impl<'a, W: Write> Encoder<'a, W> {
                 buffers.raw.buffer().clear();
                 return Ok(buffers);
             }
-            let block = self.engine.next(true)?;
-            self.write_block(block.expect("all buffers are in flight"))?;
+            if let Some(block) = self.engine.next(Wait::Buffers)? {
+                self.write_block(block)?;
+            }
         }
     }
 
@@ -165,15 +178,15 @@ impl<'a, W: Write> Encoder<'a, W> {
     fn flush_blocks(&mut self) -> Result<()> {
         self.engine.check_cancelled()?;
         self.submit();
-        while let Some(block) = self.engine.next(true)? {
+        while let Some(block) = self.engine.next(Wait::Block)? {
             self.write_block(block)?;
         }
         self.write_header()?;
         Ok(())
     }
 
-    fn write_header(&mut self) -> io::Result<()> {
-        if self.out.offset == 0 { self.out.put(&self.header.encode()) } else { Ok(()) }
+    fn write_header(&mut self) -> Result<()> {
+        if self.written == 0 { self.put(&self.header.encode()) } else { Ok(()) }
     }
 
     fn write_block(&mut self, block: Finished<'a>) -> Result<()> {
@@ -191,9 +204,13 @@ impl<'a, W: Write> Encoder<'a, W> {
             coded_size: payload.len() as u32,
             crc: block.crc,
         };
-        self.out.put(&self.frame.block(&header))?;
-        self.out.put(payload)?;
-        self.out.put(&[0; 3][..padding(header.coded_size)])?;
+        self.sink.put(&self.frame.block(&header))?;
+        let place = self.sink.place(payload.len())?;
+        if place.is_none() {
+            self.sink.put(payload)?;
+        }
+        self.sink.put(&[0; MOST_PADDING][..padding(header.coded_size)])?;
+        self.written += record_size(header.coded_size);
         if self.header.indexed {
             self.check_index((self.index.len() / IndexEntry::SIZE) as u64 + 1)?;
             self.index.extend_from_slice(&entry(&header).encode());
@@ -205,7 +222,10 @@ impl<'a, W: Write> Encoder<'a, W> {
         self.progress.raw_bytes += u64::from(header.raw_size);
         self.progress.device_blocks += u64::from(matches!(block.side, Side::Device(_)));
         self.progress.retried_blocks += u64::from(block.side == Side::Retried);
-        self.engine.release(block.buffers);
+        match place {
+            Some(place) => self.engine.place(block, place),
+            None => self.engine.release(block.buffers),
+        }
         if let Some(report) = &self.options.progress {
             report(self.progress());
         }
@@ -230,17 +250,17 @@ impl<'a, W: Write> Encoder<'a, W> {
         Ok(())
     }
 
-    /// Ends the current block, writes everything so far and flushes the writer.
+    /// Ends the current block, writes everything so far and flushes the sink.
     pub fn flush(&mut self) -> Result<()> {
         self.flush_blocks()?;
-        Ok(self.out.flush()?)
+        self.sink.flush()
     }
 }
 
-impl<W> Encoder<'_, W> {
+impl<S> Encoder<'_, S> {
     /// How far it has come: blocks that have been written.
     pub fn progress(&self) -> Progress {
-        Progress { coded_bytes: self.out.offset, ..self.progress }
+        Progress { coded_bytes: self.written, ..self.progress }
     }
 }
 

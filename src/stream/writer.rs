@@ -5,7 +5,7 @@ use std::{
     io::{self, Write},
 };
 
-use super::{Encoder, Failure};
+use super::{Encoder, Failure, output::Output};
 use crate::{Options, Progress, engine::Route, error::Result, sched::Spawner};
 
 /// Compresses what is written to it into one frame.
@@ -30,7 +30,7 @@ use crate::{Options, Progress, engine::Route, error::Result, sched::Spawner};
 /// # Ok::<(), ranvil::Error>(())
 /// ```
 pub struct Compressor<W> {
-    encoder: Encoder<'static, W>,
+    encoder: Encoder<'static, Output<W>>,
     failure: Failure,
 }
 
@@ -46,7 +46,7 @@ impl Options {
 
 impl<W: Write> Compressor<W> {
     pub(crate) fn new(options: &Options, inner: W, route: Route) -> Result<Self> {
-        let encoder = Encoder::new(options, inner, route, Spawner::free())?;
+        let encoder = Encoder::new(options, Output::new(inner), route, Spawner::free())?;
         Ok(Self { encoder, failure: Failure::default() })
     }
 
@@ -58,14 +58,14 @@ impl<W: Write> Compressor<W> {
     pub fn finish(mut self) -> Result<W> {
         self.failure.check()?;
         self.encoder.end_frame()?;
-        Ok(self.encoder.out.into_inner())
+        Ok(self.encoder.sink.into_inner())
     }
 }
 
 impl<W> Compressor<W> {
     /// The writer.
     pub fn get_ref(&self) -> &W {
-        self.encoder.out.get_ref()
+        self.encoder.sink.get_ref()
     }
 
     /// How far the compression has come: blocks that have been written.
