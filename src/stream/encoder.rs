@@ -3,7 +3,9 @@
 use super::output::Sink;
 use crate::{
     Options, Progress,
-    engine::{Block, Buffers, Bytes, Config, Engine, Finished, Route, Side, Wait, Work},
+    engine::{
+        Block, Buffers, Bytes, Config, Engine, Finished, Route, Side, Wait, Work, resize_exact,
+    },
     error::{Error, Result},
     format::{
         BlockHeader, BlockKind, FrameHeader, FrameWriter, IndexEntry, MOST_PADDING, entry, padding,
@@ -15,6 +17,9 @@ use crate::{
 
 /// Bytes of memory for an entry of the index: a growing vector may briefly take three times its length.
 const INDEX_ENTRY: u64 = 3 * IndexEntry::SIZE as u64;
+
+/// Bytes that are read at once as long as there may be no more.
+const PIECE: usize = 64 << 10;
 
 /// Encodes what it takes in as one frame: bytes that it copies, or others that outlive it. It is not used any more after an
 /// error.
@@ -28,8 +33,8 @@ pub(crate) struct Encoder<'a, S> {
     frame: FrameWriter,
     /// The frame's index so far, if it is to have one, as bytes.
     index: Vec<u8>,
-    /// The block being filled.
-    current: Option<Buffers<'a>>,
+    /// The block being filled, and how many bytes of it are.
+    current: Option<(Buffers<'a>, usize)>,
     /// Raw bytes taken in.
     taken: u64,
     progress: Progress,
@@ -106,39 +111,77 @@ impl<'a, S: Sink<'a>> Encoder<'a, S> {
 
     /// Takes a copy of all of `raw` in.
     pub fn take(&mut self, mut raw: &[u8]) -> Result<()> {
-        self.engine.check_cancelled()?;
-        let after = self.taken.saturating_add(raw.len() as u64);
-        if self.header.content_size.is_some_and(|size| size < after) {
-            return Err(self.wrong_content_size());
-        }
+        self.check_room(raw.len())?;
         while !raw.is_empty() {
-            let mut block = match self.current.take() {
-                Some(block) => block,
-                None => self.free_buffers()?,
-            };
-            let room = self.header.block_size() as usize - block.raw.len();
-            let (now, later) = raw.split_at(room.min(raw.len()));
-            append(block.raw.buffer(), now, self.header.block_size() as usize);
-            self.taken += now.len() as u64;
+            let room = self.room(raw.len())?;
+            let (now, later) = raw.split_at(room.len().min(raw.len()));
+            room[..now.len()].copy_from_slice(now);
+            self.advance(now.len())?;
             raw = later;
-            let full = now.len() == room;
-            self.current = Some(block);
-            if full {
-                self.submit();
-            }
         }
         Ok(())
+    }
+
+    /// Room for the next raw bytes: for `wanted`, or as many as the current block still takes, and at least one.
+    pub fn room(&mut self, wanted: usize) -> Result<&mut [u8]> {
+        self.engine.check_cancelled()?;
+        if self.current.is_none() {
+            self.current = Some((self.free_buffers()?, 0));
+        }
+        let block_size = self.header.block_size() as usize;
+        let (buffers, filled) = self.current.as_mut().expect("just made");
+        let raw = buffers.raw.buffer();
+        let length = filled.saturating_add(wanted.max(1)).min(block_size);
+        if raw.len() < length {
+            // Few steps, and never more memory than for a whole block.
+            resize_exact(raw, length.max(2 * raw.len()).min(block_size));
+        }
+        Ok(&mut raw[*filled..])
+    }
+
+    /// Room for a whole block, or for a piece of the first one: it may be all that there is.
+    pub fn next_room(&mut self) -> Result<&mut [u8]> {
+        let started = self.taken >= u64::from(self.header.block_size());
+        self.room(if started { usize::MAX } else { PIECE })
+    }
+
+    /// Takes the first `count` bytes of the room in.
+    ///
+    /// # Panics
+    /// If it has not so many.
+    pub fn advance(&mut self, count: usize) -> Result<()> {
+        self.check_room(count)?;
+        let Some((buffers, filled)) = &mut self.current else {
+            assert_eq!(count, 0, "no room was asked for");
+            return Ok(());
+        };
+        assert!(count <= buffers.raw.len() - *filled, "more bytes than there was room for");
+        *filled += count;
+        self.taken += count as u64;
+        if *filled == self.header.block_size() as usize {
+            self.submit_current();
+        }
+        Ok(())
+    }
+
+    /// # Errors
+    /// With `more` bytes there are more than were announced.
+    fn check_room(&self, more: usize) -> Result<()> {
+        let after = self.taken.saturating_add(more as u64);
+        match self.header.content_size {
+            Some(size) if size < after => Err(self.wrong_content_size()),
+            _ => Ok(()),
+        }
     }
 
     /// Takes all of `raw` in, which the workers read where it is.
     pub fn lend(&mut self, raw: &'a [u8]) -> Result<()> {
         self.flush_blocks()?;
         for piece in raw.chunks(self.header.block_size() as usize) {
-            let mut block = self.free_buffers()?;
-            block.raw = Bytes::Lent(piece);
+            let mut buffers = self.free_buffers()?;
+            buffers.raw = Bytes::Lent(piece);
             self.taken += piece.len() as u64;
-            self.current = Some(block);
-            self.submit();
+            self.submit(buffers);
         }
         Ok(())
     }
@@ -152,8 +195,7 @@ impl<'a, S: Sink<'a>> Encoder<'a, S> {
             self.write_block(block)?;
         }
         loop {
-            if let Some(mut buffers) = self.engine.acquire() {
-                buffers.raw.buffer().clear();
+            if let Some(buffers) = self.engine.acquire() {
                 return Ok(buffers);
             }
             if let Some(block) = self.engine.next(Wait::Buffers)? {
@@ -163,8 +205,18 @@ impl<'a, S: Sink<'a>> Encoder<'a, S> {
     }
 
     /// Hands the current block to the engine, if there is one.
-    fn submit(&mut self) {
-        let Some(buffers) = self.current.take() else { return };
+    fn submit_current(&mut self) {
+        match self.current.take() {
+            None => {}
+            Some((buffers, 0)) => self.engine.release(buffers),
+            Some((mut buffers, filled)) => {
+                buffers.raw.buffer().truncate(filled);
+                self.submit(buffers);
+            }
+        }
+    }
+
+    fn submit(&mut self, buffers: Buffers<'a>) {
         let Options { pipeline, level, table_log, .. } = self.options;
         self.engine.submit(Block {
             buffers,
@@ -177,7 +229,7 @@ impl<'a, S: Sink<'a>> Encoder<'a, S> {
     /// Ends the current block and writes everything so far.
     fn flush_blocks(&mut self) -> Result<()> {
         self.engine.check_cancelled()?;
-        self.submit();
+        self.submit_current();
         while let Some(block) = self.engine.next(Wait::Block)? {
             self.write_block(block)?;
         }
@@ -262,14 +314,4 @@ impl<S> Encoder<'_, S> {
     pub fn progress(&self) -> Progress {
         Progress { coded_bytes: self.written, ..self.progress }
     }
-}
-
-/// Appends to a block, which never takes more memory than a whole one.
-fn append(block: &mut Vec<u8>, bytes: &[u8], block_size: usize) {
-    let length = block.len() + bytes.len();
-    if length > block.capacity() {
-        let capacity = length.max(2 * block.capacity()).min(block_size);
-        block.reserve_exact(capacity - block.len());
-    }
-    block.extend_from_slice(bytes);
 }

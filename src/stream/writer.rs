@@ -62,6 +62,48 @@ impl<W: Write> Compressor<W> {
     }
 }
 
+/// Without a copy, as [`BufRead`](std::io::BufRead) is for reading: the bytes are put where a worker reads them.
+impl<W: Write> Compressor<W> {
+    /// Room for raw bytes, at least one, that [`commit`](Self::commit) is to take in. What it holds is unspecified.
+    ///
+    /// ```
+    /// use std::io::Read;
+    ///
+    /// let mut source = &b"Hello, hello, hello!"[..];
+    /// let mut compressor = ranvil::Options::new().compressor(Vec::new())?;
+    /// loop {
+    ///     let count = source.read(compressor.room()?)?;
+    ///     if count == 0 {
+    ///         break;
+    ///     }
+    ///     compressor.commit(count)?;
+    /// }
+    /// assert_eq!(ranvil::decompress(&compressor.finish()?)?, b"Hello, hello, hello!");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Those of writing: blocks that are finished may have to be written first.
+    pub fn room(&mut self) -> Result<&mut [u8]> {
+        self.failure.check()?;
+        let Self { encoder, failure } = self;
+        failure.note(encoder.next_room())
+    }
+
+    /// Takes the first `count` bytes of the [room](Self::room) in.
+    ///
+    /// # Errors
+    /// [`Error::InvalidOption`](crate::Error::InvalidOption) if they are more than [`Options::content_size`] announced.
+    ///
+    /// # Panics
+    /// If the room was shorter.
+    pub fn commit(&mut self, count: usize) -> Result<()> {
+        self.failure.check()?;
+        let result = self.encoder.advance(count);
+        self.failure.note(result)
+    }
+}
+
 impl<W> Compressor<W> {
     /// The writer.
     pub fn get_ref(&self) -> &W {
