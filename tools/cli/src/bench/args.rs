@@ -47,7 +47,7 @@ pub struct BenchArgs {
     #[arg(long, value_name = "SIZE", value_parser = size::parse, conflicts_with = "files", help_heading = "Measurement")]
     pub size: Option<u64>,
 
-    /// From slice to slice, without the copies of the stream adapters; opening a device is timed
+    /// From slice to slice, without the copies of the stream adapters
     #[arg(long, conflicts_with = "stage", help_heading = "Measurement")]
     pub slices: bool,
 
