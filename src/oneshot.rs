@@ -6,10 +6,10 @@ use crate::{
     Options,
     engine::Route,
     error::{Error, Result},
-    format::{FrameHeader, RECORD_HEADER_SIZE},
+    format::frame_bound,
     restore::{Layout, restore},
     sched::Spawner,
-    stream::Encoder,
+    stream::{Encoder, Memory},
 };
 
 /// Raw bytes for each byte of input that memory is provided for at once.
@@ -47,27 +47,34 @@ impl Options {
     /// # Errors
     /// An impossible option, device or memory limit; [`Error::Cancelled`].
     pub fn compress(&self, raw: &[u8]) -> Result<Vec<u8>> {
-        let mut coded = Vec::new();
-        // Most content shrinks; what does not grows the vector as it comes.
-        reserve(&mut coded, raw.len() / 2 + FrameHeader::SIZE + RECORD_HEADER_SIZE)?;
-        self.compress_into(raw, &mut coded)?;
+        // Of what it might need at most, only what it fills becomes memory.
+        let mut coded = zeros(self.compress_bound(raw.len())?)?;
+        let length = self.compress_into(raw, &mut coded)?;
+        coded.truncate(length);
+        coded.shrink_to_fit();
         Ok(coded)
     }
 
-    /// Appends to `coded` what [`compress`](Self::compress) returns; after an error, a part of it.
-    ///
-    /// Workers read `raw` where it is. A vector that has been used before is faster: its memory is there already.
+    /// The most bytes that `raw_bytes` bytes are compressed to.
     ///
     /// # Errors
-    /// Those of [`compress`](Self::compress).
-    pub fn compress_into(&self, raw: &[u8], coded: &mut Vec<u8>) -> Result<()> {
-        let options = self.clone().content_size(Some(raw.len() as u64));
-        let route = Route::choose(&options)?;
-        thread::scope(|scope| {
-            let mut encoder = Encoder::new(&options, coded, route, Spawner::scoped(scope))?;
-            encoder.lend(raw)?;
-            encoder.end_frame()
-        })
+    /// An impossible option; [`Error::OutOfMemory`] if there cannot be so many.
+    pub fn compress_bound(&self, raw_bytes: usize) -> Result<usize> {
+        let bound = frame_bound(&self.frame_header()?, raw_bytes as u64);
+        bound.and_then(|bound| bound.try_into().ok()).ok_or(out_of_memory(usize::MAX))
+    }
+
+    /// Writes what [`compress`](Self::compress) returns to the beginning of `coded`, and returns its length in bytes. After an
+    /// error, what `coded` holds is unspecified.
+    ///
+    /// Workers read `raw` and write `coded` where they are. Memory that has been used before is faster: its pages are there
+    /// already.
+    ///
+    /// # Errors
+    /// Those of [`compress`](Self::compress); [`Error::InvalidOption`] if `coded` is too short, which it is not with
+    /// [`compress_bound`](Self::compress_bound) bytes.
+    pub fn compress_into(&self, raw: &[u8], coded: &mut [u8]) -> Result<usize> {
+        pack(self, Route::choose(self)?, raw, coded)
     }
 
     /// Decompresses all frames of `coded`. The result is not counted against the memory limit, but against the
@@ -139,6 +146,16 @@ impl Options {
     }
 }
 
+fn pack(options: &Options, route: Route, raw: &[u8], coded: &mut [u8]) -> Result<usize> {
+    let options = options.clone().content_size(Some(raw.len() as u64));
+    thread::scope(|scope| {
+        let (memory, spawner) = (Memory::new(coded), Spawner::scoped(scope));
+        let mut encoder = Encoder::new(&options, memory, route, spawner)?;
+        encoder.lend(raw)?;
+        Ok(encoder.end_frame()? as usize)
+    })
+}
+
 /// So many zeros, whose pages nobody has touched: the workers will.
 fn zeros(length: usize) -> Result<Vec<u8>> {
     // The allocation below aborts where there is no memory; this one tells.
@@ -182,13 +199,13 @@ mod tests {
     fn frames() -> (Vec<u8>, Vec<u8>) {
         let (mut coded, mut raw) = (Vec::new(), Vec::new());
         for &pipeline in Pipeline::ALL {
-            options(pipeline).compress_into(ALICE, &mut coded).unwrap();
+            coded.extend(options(pipeline).compress(ALICE).unwrap());
             raw.extend_from_slice(ALICE);
         }
         let noise: Vec<u8> =
             (0..50_000u32).map(|i| (i.wrapping_mul(0x9e37_79b9) >> 13) as u8).collect();
         let larger = options(Pipeline::Rans).block_size(1 << 15).unwrap();
-        larger.compress_into(&noise, &mut coded).unwrap();
+        coded.extend(larger.compress(&noise).unwrap());
         raw.extend_from_slice(&noise);
         (coded, raw)
     }
@@ -198,12 +215,53 @@ mod tests {
         for &pipeline in Pipeline::ALL {
             let options = options(pipeline);
             let expected = streamed(&options);
-            let mut coded = b"before".to_vec();
-            options.compress_into(ALICE, &mut coded).unwrap();
-            assert_eq!(&coded[..6], b"before");
-            assert!(coded[6..] == expected, "{pipeline}");
+            assert!(options.compress(ALICE).unwrap() == expected, "{pipeline}");
             assert!(options.decompress(&expected).unwrap() == ALICE, "{pipeline}");
         }
+    }
+
+    /// Text and noise, in blocks whose payloads workers copy.
+    fn large() -> Vec<u8> {
+        let noise = (0..300_000u32).map(|i| (i.wrapping_mul(0x9e37_79b9) >> 13) as u8);
+        [ALICE.repeat(3), noise.collect()].concat()
+    }
+
+    #[test]
+    fn workers_bring_payloads_to_their_places() {
+        let raw = large();
+        for (pipeline, index) in
+            [(Pipeline::Rans, true), (Pipeline::Lzseqr, false), (Pipeline::Stored, true)]
+        {
+            let options = options(pipeline).index(index).block_size(1 << 16).unwrap();
+            let announced = options.clone().content_size(Some(raw.len() as u64));
+            let mut stream = announced.compressor(Vec::new()).unwrap();
+            stream.write_all(&raw).unwrap();
+            let expected = stream.finish().unwrap();
+            assert!(options.compress(&raw).unwrap() == expected, "{pipeline}");
+            // Memory that is just long enough, and has held something else.
+            let mut coded = vec![0xEE; expected.len()];
+            assert_eq!(options.compress_into(&raw, &mut coded).unwrap(), coded.len());
+            assert!(coded == expected, "{pipeline}");
+            for length in [0, 23, 24, 70_000, expected.len() - 1] {
+                match options.compress_into(&raw, &mut coded[..length]) {
+                    Err(Error::InvalidOption { name: "length of the output", .. }) => {}
+                    other => panic!("{pipeline}, {length}: {other:?}"),
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_is_compressed_to_more_than_the_bound() {
+        let raw = &large()[456_000..];
+        for (index, size) in [(true, 0), (true, 1), (false, 4095), (true, 4097), (true, 300_000)] {
+            let options = options(Pipeline::Rans).index(index);
+            let bound = options.compress_bound(size).unwrap();
+            let coded = options.compress(&raw[..size]).unwrap();
+            assert!((coded.len()..coded.len() + 4 * 74 + 256).contains(&bound), "{size}: {bound}");
+        }
+        let error = options(Pipeline::Rans).compress_bound(usize::MAX);
+        assert!(matches!(error, Err(Error::OutOfMemory { .. })));
     }
 
     #[test]
@@ -262,18 +320,13 @@ mod tests {
                 (Stall, Assignment::Auto),
             ] {
                 let route = || Route::open(vec![Box::new(Fake::new(trouble, 8, 2).0)], side);
-                let mut coded = Vec::new();
-                let announced = options.clone().content_size(Some(ALICE.len() as u64));
-                let encoded: Result<()> = thread::scope(|scope| {
-                    let spawner = Spawner::scoped(scope);
-                    let mut encoder = Encoder::new(&announced, &mut coded, route(), spawner)?;
-                    encoder.lend(ALICE)?;
-                    encoder.end_frame()
-                });
-                encoded.unwrap();
-                assert!(coded == expected, "{pipeline}, {trouble:?}");
+                let mut coded = vec![0xEE; expected.len() + 10];
+                let length = pack(&options, route(), ALICE, &mut coded).unwrap();
+                assert!(coded[..length] == expected, "{pipeline}, {trouble:?}");
+                assert_eq!(coded[length..], [0xEE; 10]);
+                let coded = &coded[..length];
                 let mut back = vec![0xEE; ALICE.len()];
-                restore(&options, route(), &coded, &layout, &mut back).unwrap();
+                restore(&options, route(), coded, &layout, &mut back).unwrap();
                 assert!(back == ALICE, "{pipeline}, {trouble:?}");
             }
         }

@@ -5,7 +5,7 @@ use std::{collections::VecDeque, io::Cursor, mem::take, thread};
 use crate::{
     Options, Pipeline, Progress,
     block::Encoded,
-    engine::{Block, Bytes, Config, Engine, Finished, Route, Side, Work},
+    engine::{Block, Bytes, Config, Engine, Finished, Route, Side, Wait, Work},
     error::{BlockFault, Error, Result},
     format::{BlockHeader, FrameHeader, RECORD_HEADER_SIZE, padding, record_size},
     sched::Spawner,
@@ -177,7 +177,7 @@ impl<'a> Restorer<'a, '_> {
     /// Waits for the next block in order; false if none is in flight.
     fn accept_next(&mut self) -> Result<bool> {
         let Some(engine) = &mut self.engine else { return Ok(false) };
-        let Some(Finished { outcome, crc, side, buffers, .. }) = engine.next(true)? else {
+        let Some(Finished { outcome, crc, side, buffers, .. }) = engine.next(Wait::Block)? else {
             return Ok(false);
         };
         engine.release(buffers);

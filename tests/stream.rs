@@ -297,6 +297,38 @@ fn empty_reads_and_writes_do_nothing() {
     assert_eq!(raw, b"abc");
 }
 
+#[test]
+fn what_is_put_into_blocks_is_what_is_written() {
+    let mut random = Random(7);
+    for (threads, log) in [(1, 12), (3, 14), (2, 17)] {
+        let options = small_blocks().threads(threads).block_size(1 << log).unwrap();
+        let (mut put, mut written) = (options.compressor(vec![]), options.compressor(vec![]));
+        let (put, written) = (put.as_mut().unwrap(), written.as_mut().unwrap());
+        let mut rest = ALICE;
+        while !rest.is_empty() {
+            let room = put.room().unwrap();
+            assert!(!room.is_empty() && room.len() <= 1 << log);
+            let count = random.below(rest.len().min(room.len()) + 1);
+            let (now, later) = rest.split_at(count);
+            room[..count].copy_from_slice(now);
+            put.commit(count).unwrap();
+            written.write_all(now).unwrap();
+            rest = later;
+            match random.below(8) {
+                0 => [&mut *put, &mut *written].into_iter().for_each(|s| s.flush().unwrap()),
+                1 => [&mut *put, &mut *written]
+                    .into_iter()
+                    .for_each(|stream| stream.write_all(b"more").unwrap()),
+                _ => {}
+            }
+        }
+        put.room().unwrap(); // Nothing comes.
+        put.flush().unwrap();
+        written.flush().unwrap();
+        assert!(put.get_ref() == written.get_ref(), "{threads} threads");
+    }
+}
+
 /// Input that must not be asked for more than it has: the rest has not been sent yet.
 struct Unfinished<'a>(&'a [u8]);
 
@@ -420,6 +452,13 @@ fn the_announced_size_has_to_be_right() {
     let mut compressor = options.compressor(Vec::new()).unwrap();
     compressor.write_all(&ALICE[..5000]).unwrap();
     assert!(stays(|| compressor.write(b"x"), wrong));
+    let mut compressor = options.compressor(Vec::new()).unwrap();
+    let mut put = |count| -> io::Result<()> {
+        let room = compressor.room()?.len();
+        Ok(compressor.commit(room.min(count))?)
+    };
+    put(4096).unwrap();
+    assert!(stays(|| put(905), wrong));
     let mut compressor = options.compressor(Vec::new()).unwrap();
     compressor.write_all(&ALICE[..5000]).unwrap();
     let coded = compressor.finish().unwrap();

@@ -10,25 +10,25 @@ use std::{
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering::Relaxed},
-        mpsc,
     },
     time::Duration,
 };
 
 use super::{
     accel::{Accelerator, Arrival, Job, Load, Unload, Waker},
-    block::{Finished, Side},
+    block::Side,
     desk::{Desk, Fleet},
     policy::{
         Policy,
         memory::{self, Workload},
     },
+    returns::Returns,
     station::{Loading, Station},
     submission::{Crew, Submission},
     task::BlockTask,
 };
 use crate::{
-    sched::{Handle, Outcome, Scheduler, Spawner, panic_message},
+    sched::{Handle, Inbox, Outcome, Scheduler, Spawner, panic_message},
     telemetry::{self, BatchSpan, Kind, Recorder, Row, Run},
 };
 
@@ -51,7 +51,7 @@ pub(super) struct Surroundings<'a> {
     /// Whether devices and CPU share the entropy stage.
     pub shared: bool,
     pub workers: Arc<Scheduler<'a, BlockTask<'a>>>,
-    pub done: mpsc::Sender<Outcome<Finished<'a>>>,
+    pub returns: Arc<Returns<'a>>,
     pub run: Run,
     pub spawner: Spawner<'a>,
 }
@@ -189,8 +189,7 @@ impl<'a> Hands<'a> {
 
     /// Frees the caller, who waits for a block that will not come.
     fn report(&self, message: String) {
-        // It fails only if the engine is gone.
-        let _ = self.surroundings.done.send(Outcome::Panicked(message));
+        self.surroundings.returns.deliver(Outcome::Panicked(message));
     }
 }
 

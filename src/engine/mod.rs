@@ -27,6 +27,8 @@ mod desk;
 mod device;
 mod order;
 mod policy;
+mod pool;
+mod returns;
 mod route;
 #[cfg(test)]
 mod sim;
@@ -39,41 +41,39 @@ pub(crate) mod tests;
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{
-        Arc,
-        mpsc::{self, Receiver, RecvTimeoutError, TryRecvError},
-    },
+    sync::mpsc::TryRecvError,
     thread,
     time::{Duration, Instant},
 };
 
 use self::{
-    accel::{Accelerator, Job},
+    accel::Accelerator,
     budget::{Demand, Plan, Staging},
-    desk::{Asker, Desk, MODEL},
-    device::{Device, Surroundings, remember, start_fleet},
-    order::Reorder,
-    policy::memory::Workload,
+    device::start_fleet,
+    pool::Pool,
     route::{Devices, Opening},
-    task::{BlockTask, Worker},
+    task::{BlockTask, Placing},
 };
 pub(crate) use self::{
     block::{Block, Buffers, Finished, Side, Work},
     budget::scratch,
     bytes::Bytes,
     coder::{Coder, Rest},
+    returns::Wait,
     route::Route,
 };
 use crate::{
     Assignment, Options, Pipeline,
     error::{DeviceError, Error, Result},
     format::BlockKind,
-    sched::{self, Scheduler, Spawner, panic_message},
-    telemetry::{self, Kind, Recorder, Row, Run},
+    sched::{Spawner, panic_message},
+    telemetry::{Recorder, Row, Run},
 };
 
 /// Threads beyond this number are of no use to anybody, and each takes memory before it starts.
 const MAX_THREADS: usize = 1024;
+/// Bytes of a payload whose copying costs more than handing it over.
+const WORTH_A_TASK: usize = 16 << 10;
 /// Raw bytes in flight beside a device that takes none: so many that it pays to give it some.
 const WINDOW: u64 = 16 << 20;
 /// How often a wait looks at the cancellation token.
@@ -110,11 +110,14 @@ pub(crate) struct Engine<'a> {
     spare: Vec<Buffers<'a>>,
     /// Blocks submitted so far: the next one's number.
     submitted: u64,
+    /// Blocks that have come back.
+    taken: u64,
+    /// Blocks beside those whose payload is being copied to its place.
+    placing: usize,
     /// A block that came when no other was in flight and no thread runs, as long as it is alone.
     lone: Option<(u64, Block<'a>)>,
     /// For that block; dropped when threads are started.
     coder: Option<Coder>,
-    order: Reorder<'a>,
     route: Route,
     /// A device that will be added when it is open.
     opening: Option<Opening>,
@@ -130,15 +133,6 @@ pub(crate) struct Engine<'a> {
     recorder: Recorder,
     /// Bytes of all buffers, as they were found last, and of the devices' staging memory.
     bytes: u64,
-}
-
-/// The threads, from the second block on.
-struct Pool<'a> {
-    /// First of all to be dropped: their threads hold the others.
-    devices: Vec<Device<'a>>,
-    surroundings: Surroundings<'a>,
-    done: Receiver<sched::Outcome<Finished<'a>>>,
-    workload: Workload,
 }
 
 #[cfg(test)]
@@ -192,9 +186,10 @@ impl<'a> Engine<'a> {
             sets: 0,
             spare: Vec::new(),
             submitted: 0,
+            taken: 0,
+            placing: 0,
             lone: None,
             coder,
-            order: Reorder::default(),
             route,
             opening: None,
             unused_devices,
@@ -242,11 +237,14 @@ impl<'a> Engine<'a> {
 
     /// Blocks that have been submitted and not yet come back.
     pub fn in_flight(&self) -> u64 {
-        self.submitted - self.order.due()
+        self.submitted - self.taken
     }
 
     /// Buffers for a block; `None` while as many are in use as the memory limit allows.
     pub fn acquire(&mut self) -> Option<Buffers<'a>> {
+        if self.spare.is_empty() {
+            self.collect();
+        }
         self.spare.pop().or_else(|| {
             (self.sets < self.window()).then(|| {
                 self.sets += 1;
@@ -274,6 +272,43 @@ impl<'a> Engine<'a> {
         } else {
             self.spare.push(buffers);
         }
+    }
+
+    /// Takes back the buffers of payloads that have reached their places.
+    fn collect(&mut self) {
+        let Some(pool) = self.pool.as_ref().filter(|_| self.placing > 0) else { return };
+        for buffers in pool.returns.take_buffers() {
+            self.placing -= 1;
+            self.release(buffers);
+        }
+    }
+
+    /// Has the payload of a block that has come back copied to `place`, which is as long, and takes the buffers back.
+    pub fn place(&mut self, block: Finished<'a>, place: &'a mut [u8]) {
+        let Finished { id, buffers, outcome, .. } = block;
+        let stored = outcome.is_ok_and(|encoded| encoded.kind == BlockKind::Stored);
+        let worth_a_task = place.len() >= WORTH_A_TASK;
+        let placing = Placing { id, buffers, stored, place };
+        match self.pool.as_ref().filter(|_| worth_a_task) {
+            Some(pool) => {
+                self.placing += 1;
+                pool.surroundings.workers.spawn_urgent(BlockTask::Place(placing));
+            }
+            None => self.release(placing.copy()),
+        }
+    }
+
+    /// Waits until all payloads are at their places.
+    ///
+    /// # Errors
+    /// Those of [`next`](Self::next).
+    pub fn settle(&mut self) -> Result<()> {
+        self.collect();
+        while self.placing > 0 {
+            self.next(Wait::Buffers)?;
+            self.collect();
+        }
+        Ok(())
     }
 
     /// Keeps so many bytes of the memory limit for the caller, whatever is added later.
@@ -347,40 +382,11 @@ impl<'a> Engine<'a> {
     fn pool(&mut self) -> &mut Pool<'a> {
         self.pool.get_or_insert_with(|| {
             self.coder = None;
-            let (sender, done) = mpsc::channel();
-            let (simd, verifies) = (self.options.simd, self.config.verifies);
-            let desk = Arc::new(Desk::default());
-            let own = Arc::clone(&desk);
-            let worker = move |_| Worker {
-                coder: Coder::new(simd, verifies).expect("the caller's thread has made one"),
-                desk: Arc::clone(&own),
-            };
-            let own = Arc::clone(&desk);
-            let forage = move |_, recorder: &mut Recorder| own.forage(telemetry::clock(), recorder);
-            let run = self.run.clone();
-            let workers = Scheduler::new(
-                self.spawner.clone(),
-                self.plan.workers,
-                worker,
-                forage,
-                &run,
-                sender.clone(),
-            );
-            let workers = Arc::new(workers);
-            let block_size = self.config.block_size;
             let entropy = self.route.entropy(self.config.pipeline);
             let shared = entropy.is_ok_and(|side| side == Assignment::Auto);
-            let surroundings = Surroundings {
-                desk,
-                block_size,
-                shared,
-                workers,
-                done: sender,
-                run,
-                spawner: self.spawner.clone(),
-            };
-            let workload = Workload { pipeline: self.config.pipeline, level: self.config.level };
-            Pool { devices: Vec::new(), surroundings, done, workload }
+            let workers = self.plan.workers;
+            let (run, spawner) = (self.run.clone(), self.spawner.clone());
+            Pool::new(self.options.simd, self.config, shared, workers, self.taken, run, spawner)
         })
     }
 
@@ -416,11 +422,13 @@ impl<'a> Engine<'a> {
         self.recorder.memory(self.bytes);
     }
 
-    /// A block has been through all its stages.
-    fn arrive(&mut self, mut block: Finished<'a>) {
+    /// Hands a block back.
+    fn arrive(&mut self, mut block: Finished<'a>) -> Finished<'a> {
+        debug_assert_eq!(block.id, self.taken);
+        self.taken += 1;
         self.measure(&mut block.buffers);
         block.count(&mut self.recorder);
-        self.order.insert(block);
+        block
     }
 
     /// Says that no more blocks will be submitted before those in flight have come back. Workers that have nothing else to
@@ -437,57 +445,53 @@ impl<'a> Engine<'a> {
         }
     }
 
-    /// The next block in order, or `None` if none is in flight. With `wait` it is waited for; else `None` can
-    /// also mean that it is not ready.
+    /// The next block in order. `None` if it is not there and not [waited](Wait) for, if none is in flight, or if there are
+    /// free buffers and those will do.
     ///
     /// # Errors
     /// [`Error::Cancelled`]; [`Error::Internal`] if a task panicked.
-    pub fn next(&mut self, wait: bool) -> Result<Option<Finished<'a>>> {
+    pub fn next(&mut self, wait: Wait) -> Result<Option<Finished<'a>>> {
         loop {
             self.check_cancelled()?;
-            if let Some(block) = self.order.pop() {
-                return Ok(Some(block));
+            if let Some(lone) = self.lone.take_if(|_| wait != Wait::No) {
+                return self.code(lone).map(Some);
             }
-            if self.in_flight() == 0 {
+            let Some(pool) = &self.pool else { return Ok(None) };
+            if let Some(block) = pool.returns.pop().map_err(Error::Internal)? {
+                return Ok(Some(self.arrive(block)));
+            }
+            let expected = match wait {
+                Wait::No => false,
+                Wait::Block => self.in_flight() > 0,
+                Wait::Buffers => {
+                    let before = self.placing;
+                    self.collect();
+                    self.placing == before && self.in_flight() + before as u64 > 0
+                }
+            };
+            if !expected {
                 return Ok(None);
             }
-            if let Some((id, block)) = self.lone.take_if(|_| wait) {
-                let coder = self.coder.as_mut().expect("no thread has been started");
-                let recorder = &mut self.recorder;
-                recorder.begin();
-                let coded =
-                    catch_unwind(AssertUnwindSafe(|| task::code(id, block, coder, recorder)));
-                let block = coded.map_err(|panic| {
-                    Error::Internal(format!("block {id}: {}", panic_message(panic)))
-                })?;
-                self.arrive(block);
-            } else {
-                match self.receive(wait) {
-                    Some(sched::Outcome::Finished(block)) => self.arrive(block),
-                    Some(sched::Outcome::Panicked(message)) => {
-                        return Err(Error::Internal(message));
-                    }
-                    None if wait => {} // Time to look whether it has been cancelled.
-                    None => return Ok(None),
-                }
-            }
+            self.sleep(wait);
         }
     }
 
-    fn receive(&self, wait: bool) -> Option<sched::Outcome<Finished<'a>>> {
-        let pool = self.pool.as_ref()?;
-        let gone = || sched::Outcome::Panicked("the workers are gone".to_owned());
-        match pool.done.try_recv() {
-            Err(TryRecvError::Empty) if !wait => return None,
-            Err(TryRecvError::Empty) => self.drain(),
-            outcome => return Some(outcome.unwrap_or_else(|_| gone())),
-        }
-        match &self.options.cancel {
-            None => Some(pool.done.recv().unwrap_or_else(|_| gone())),
-            Some(_) => match pool.done.recv_timeout(CANCEL_POLL) {
-                Err(RecvTimeoutError::Timeout) => None,
-                outcome => Some(outcome.unwrap_or_else(|_| gone())),
-            },
+    /// Codes a block on the caller's thread.
+    fn code(&mut self, (id, block): (u64, Block<'a>)) -> Result<Finished<'a>> {
+        let coder = self.coder.as_mut().expect("no thread has been started");
+        let recorder = &mut self.recorder;
+        recorder.begin();
+        let coded = catch_unwind(AssertUnwindSafe(|| task::code(id, block, coder, recorder)));
+        let block = coded
+            .map_err(|panic| Error::Internal(format!("block {id}: {}", panic_message(panic))))?;
+        Ok(self.arrive(block))
+    }
+
+    /// Waits for what is to come, or until it is time to look whether it has been cancelled.
+    fn sleep(&self, wait: Wait) {
+        if let Some(pool) = &self.pool {
+            self.drain();
+            pool.returns.wait(wait, self.options.cancel.as_ref().map(|_| CANCEL_POLL));
         }
     }
 
@@ -498,47 +502,6 @@ impl<'a> Engine<'a> {
             Some(token) if token.is_cancelled() => Err(Error::Cancelled),
             _ => Ok(()),
         }
-    }
-}
-
-impl Drop for Pool<'_> {
-    fn drop(&mut self) {
-        remember(self.workload, &self.surroundings.desk);
-    }
-}
-
-impl<'a> Pool<'a> {
-    /// Routes a block. Only coded ones are worth a way to a device and back.
-    fn place(&self, id: u64, block: Block<'a>, assignment: Assignment, recorder: &mut Recorder) {
-        let Surroundings { desk, workers, .. } = &self.surroundings;
-        desk.set_draining(false);
-        let trivial = match block.work {
-            Work::Encode { .. } => block.pipeline == Pipeline::Stored,
-            Work::Decode { encoded, .. } => encoded.kind != BlockKind::Coded,
-        };
-        let strict = assignment == Assignment::Gpu;
-        let raw_size = block.raw_size() as u64;
-        let fleet = desk.fleet().filter(|_| !trivial && assignment != Assignment::Cpu);
-        let (task, announced) = match fleet {
-            None => (BlockTask::All(id, block), None),
-            Some(_) if block.pipeline.model().is_some() => {
-                (BlockTask::Prepare(id, block, strict), fleet)
-            }
-            Some(_) => {
-                let (now, job) = (telemetry::clock(), Job::whole(id, block, strict));
-                let sent = desk.hand_over(now, job, Asker::Caller, recorder);
-                recorder.lap(Kind::Handoff);
-                match sent {
-                    Ok(()) => return,
-                    Err(job) => (BlockTask::Either(job), None),
-                }
-            }
-        };
-        if let Some(fleet) = announced {
-            fleet.policy().queued(MODEL, raw_size);
-        }
-        workers.spawn(task);
-        recorder.lap(Kind::Admin);
     }
 }
 

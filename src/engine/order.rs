@@ -5,7 +5,6 @@ use std::collections::VecDeque;
 use super::block::Finished;
 
 /// Blocks that wait for an earlier one. It is never longer than there are blocks in flight.
-#[derive(Default)]
 pub(super) struct Reorder<'a> {
     /// The number of the block that is due.
     due: u64,
@@ -14,9 +13,19 @@ pub(super) struct Reorder<'a> {
 }
 
 impl<'a> Reorder<'a> {
-    /// The number of the block that is due: as many have been taken.
-    pub fn due(&self) -> u64 {
-        self.due
+    /// The block of number `due` is the first to be taken.
+    pub fn new(due: u64) -> Self {
+        Self { due, waiting: VecDeque::new() }
+    }
+
+    /// Whether the block that is due has finished.
+    pub fn is_ready(&self) -> bool {
+        self.waiting.front().is_some_and(Option::is_some)
+    }
+
+    #[cfg(test)]
+    pub fn is_empty(&self) -> bool {
+        self.waiting.iter().all(Option::is_none)
     }
 
     /// Adds a block, which must not be one that was taken or added before.

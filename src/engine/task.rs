@@ -4,16 +4,17 @@ use std::{sync::Arc, thread};
 
 use super::{
     accel::{Job, Load, Outcome, Unload, Work},
-    block::{self, Block, Finished, Side},
+    block::{self, Block, Buffers, Finished, Side},
     coder::Coder,
     desk::{Asker, BEHIND, Desk, ENTROPY, Fleet, LOAD, MODEL, WHOLE},
     policy::Kind,
+    returns::Returned,
     station::{Backup, Loading, Station},
 };
 use crate::{
     error::BlockFault,
     sched::Task,
-    telemetry::{self, Kind as Phase, Recorder},
+    telemetry::{self, Kind as Phase, Piece, Recorder},
 };
 
 /// A block, numbered, by the stage that comes next. With a device it goes from a worker to the device and back to a worker.
@@ -34,6 +35,26 @@ pub(crate) enum BlockTask<'a> {
     Backup(Backup<'a>, Arc<Station<'a>>),
     /// A device has done the entropy stage: what comes behind it is to be done here.
     Complete(Job<'a>, Unload, Arc<Station<'a>>),
+    /// The payload of a finished block is to be copied to where it belongs.
+    Place(Placing<'a>),
+}
+
+/// A finished block and the place of its payload.
+pub(crate) struct Placing<'a> {
+    pub id: u64,
+    pub buffers: Buffers<'a>,
+    /// Its payload is its raw bytes.
+    pub stored: bool,
+    pub place: &'a mut [u8],
+}
+
+impl<'a> Placing<'a> {
+    /// Copies, and returns the buffers.
+    pub fn copy(self) -> Buffers<'a> {
+        let Self { buffers, stored, place, .. } = self;
+        place.copy_from_slice(if stored { &buffers.raw } else { &buffers.payload });
+        buffers
+    }
 }
 
 /// What a worker keeps from block to block.
@@ -44,7 +65,7 @@ pub(crate) struct Worker<'a> {
 
 impl<'a> Task for BlockTask<'a> {
     type Scratch = Worker<'a>;
-    type Output = Finished<'a>;
+    type Output = Returned<'a>;
 
     fn number(&self) -> Option<u64> {
         Some(match self {
@@ -52,6 +73,7 @@ impl<'a> Task for BlockTask<'a> {
             Self::Either(job) | Self::StandIn(job, _) => job.id,
             Self::Load(job, ..) | Self::Complete(job, ..) => job.id,
             Self::Backup(backup, _) => backup.id,
+            Self::Place(placing) => placing.id,
         })
     }
 
@@ -60,21 +82,16 @@ impl<'a> Task for BlockTask<'a> {
         worker: usize,
         scratch: &mut Worker<'a>,
         recorder: &mut Recorder,
-    ) -> Option<Finished<'a>> {
-        let Worker { coder, desk } = scratch;
-        let fleet = desk.fleet().filter(|fleet| worker < fleet.workers);
-        let Some(fleet) = fleet else { return self.perform(worker, coder, desk, recorder) };
-        if let Self::Backup(backup, station) = &self
-            && !station.holds(backup.id)
-        {
-            return None; // The device was faster. Nothing is to be learnt from that.
+    ) -> Option<Returned<'a>> {
+        match self {
+            Self::Place(placing) => {
+                let (block, bytes) = (placing.id, placing.place.len() as u64);
+                let piece = Piece { name: "place", stages: &[], block, bytes };
+                let buffers = recorder.piece(Phase::Other, piece, || placing.copy());
+                Some(Returned::Buffers(buffers))
+            }
+            task => task.code(worker, scratch, recorder).map(Returned::Block),
         }
-        let Some((kind, bytes, queued)) = self.cost() else {
-            return self.perform(worker, coder, desk, recorder);
-        };
-        fleet.policy().began(worker, telemetry::clock(), kind, bytes, queued);
-        let _ends = Ends { fleet, worker };
-        self.perform(worker, coder, desk, recorder)
     }
 }
 
@@ -96,11 +113,34 @@ impl Drop for Ends<'_, '_> {
 }
 
 impl<'a> BlockTask<'a> {
+    /// Does stages of a block, and tells the policy of it.
+    fn code(
+        self,
+        worker: usize,
+        scratch: &mut Worker<'a>,
+        recorder: &mut Recorder,
+    ) -> Option<Finished<'a>> {
+        let Worker { coder, desk } = scratch;
+        let fleet = desk.fleet().filter(|fleet| worker < fleet.workers);
+        let Some(fleet) = fleet else { return self.perform(worker, coder, desk, recorder) };
+        if let Self::Backup(backup, station) = &self
+            && !station.holds(backup.id)
+        {
+            return None; // The device was faster. Nothing is to be learnt from that.
+        }
+        let Some((kind, bytes, queued)) = self.cost() else {
+            return self.perform(worker, coder, desk, recorder);
+        };
+        fleet.policy().began(worker, telemetry::clock(), kind, bytes, queued);
+        let _ends = Ends { fleet, worker };
+        self.perform(worker, coder, desk, recorder)
+    }
+
     /// The kind of its cost, raw bytes, and whether it was announced when it was queued.
     fn cost(&self) -> Option<(Kind, u64, bool)> {
         Some(match self {
             // There is no device for it, or it is not coded, or it was queued before there was a device.
-            Self::All(..) => return None,
+            Self::All(..) | Self::Place(_) => return None,
             Self::Either(job) => (WHOLE, job.work.raw_bytes() as u64, true),
             Self::Prepare(_, block, _) => (MODEL, block.raw_size() as u64, true),
             Self::Load(job, ..) => (LOAD, job.work.raw_bytes() as u64, false),
@@ -147,6 +187,7 @@ impl<'a> BlockTask<'a> {
             Self::Complete(job, unload, station) => {
                 Some(complete(job, unload, &station, coder, recorder))
             }
+            Self::Place(_) => unreachable!("no stage of a block"),
         }
     }
 }

@@ -4,7 +4,8 @@
 use crate::{
     error::{Error, FrameFault, Result},
     format::{
-        BlockHeader, Footer, FrameHeader, IndexEntry, RECORD_HEADER_SIZE, Record, record_size,
+        BlockHeader, Footer, FrameHeader, IndexEntry, MOST_PADDING, RECORD_HEADER_SIZE, Record,
+        record_size,
     },
 };
 
@@ -48,6 +49,17 @@ impl Totals {
 /// The index entry of a block.
 pub(crate) fn entry(block: &BlockHeader) -> IndexEntry {
     IndexEntry { raw_size: block.raw_size, coded_size: block.coded_size }
+}
+
+/// The most bytes of a frame of this header whose content has `raw_bytes`, in full blocks but for the last one; `None` if it
+/// is too large a number.
+pub(crate) fn frame_bound(header: &FrameHeader, raw_bytes: u64) -> Option<u64> {
+    let index = if header.indexed { IndexEntry::SIZE } else { 0 };
+    // No payload is larger than its block.
+    let blocks = raw_bytes.div_ceil(header.block_size().into());
+    let most = (RECORD_HEADER_SIZE + MOST_PADDING + index) as u64;
+    let rest = FrameHeader::SIZE + RECORD_HEADER_SIZE + Footer::SIZE;
+    blocks.checked_mul(most)?.checked_add(rest as u64)?.checked_add(raw_bytes)
 }
 
 /// The writing side.

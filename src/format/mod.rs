@@ -14,8 +14,9 @@ mod skippable;
 mod tests;
 
 pub use footer::{FOOTER_MAGIC, Footer, IndexEntry};
-pub(crate) use frame::{FrameReader, FrameWriter, entry};
+pub(crate) use frame::{FrameReader, FrameWriter, entry, frame_bound};
 pub use header::{FrameHeader, MAGIC, VERSION};
+pub(crate) use record::MOST_PADDING;
 pub use record::{BlockHeader, RECORD_HEADER_SIZE, Record, padding, record_size};
 pub use skippable::{SKIPPABLE_MAGIC, SkippableHeader};
 

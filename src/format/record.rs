@@ -46,6 +46,9 @@ pub enum Record {
     },
 }
 
+/// The most bytes of zero behind a payload.
+pub(crate) const MOST_PADDING: usize = 3;
+
 /// Bytes of zero between a payload and the next record.
 pub fn padding(coded_size: u32) -> usize {
     coded_size.wrapping_neg() as usize % 4

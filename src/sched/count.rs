@@ -1,6 +1,6 @@
 //! The path of a task, to be counted: on one thread, so that the count is always the same.
 
-use std::sync::{atomic::Ordering::Relaxed, mpsc};
+use std::sync::{Arc, atomic::Ordering::Relaxed, mpsc};
 
 use super::{Forage, Outcome, Scheduler, Spawner, Task};
 use crate::telemetry::{Kind, Recorder, Row, Run};
@@ -24,8 +24,8 @@ impl Task for Nothing {
 pub fn spawn_and_retire(tasks: u64) {
     let (sender, done) = mpsc::channel();
     let run = Run::begin(None, "count");
-    let sleep = |_, _: &mut Recorder| Forage::Sleep(None);
-    let scheduler = Scheduler::<Nothing>::new(Spawner::free(), 1, |_| (), sleep, &run, sender);
+    let (sleep, inbox) = (|_, _: &mut Recorder| Forage::Sleep(None), Arc::new(sender));
+    let scheduler = Scheduler::<Nothing>::new(Spawner::free(), 1, |_| (), sleep, &run, inbox);
     let mut crew = scheduler.crew.lock().expect("nobody has panicked");
     let local = crew.dormant.pop().expect("one worker");
     drop(crew);

@@ -6,7 +6,7 @@
 //! it may sleep at most (`sleep.rs` says why it cannot miss a task). Workers are started one by one, when a task
 //! arrives that no idle worker awaits: a run of three tasks starts at most three threads.
 //!
-//! Every task yields one message on the channel given to [`Scheduler::new`]: its output, or the message of its
+//! Every task yields one message for the inbox given to [`Scheduler::new`]: its output, or the message of its
 //! panic; unless it has handed its work on to somebody who will. So whoever counts what was begun and the messages
 //! never waits in vain.
 
@@ -24,7 +24,7 @@ use std::{
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering::Relaxed},
-        mpsc::Sender,
+        mpsc,
     },
     thread,
     time::Duration,
@@ -70,6 +70,18 @@ pub(crate) enum Outcome<T> {
     Panicked(String),
 }
 
+/// Where messages go.
+pub(crate) trait Inbox<T>: Send + Sync {
+    /// Takes one in, from any thread.
+    fn deliver(&self, outcome: Outcome<T>);
+}
+
+impl<T: Send> Inbox<T> for mpsc::Sender<Outcome<T>> {
+    fn deliver(&self, outcome: Outcome<T>) {
+        let _ = self.send(outcome); // Who does not wait any more drops the scheduler.
+    }
+}
+
 /// What a worker is to do that found no task.
 #[allow(dead_code, reason = "for the engine's devices")]
 pub(crate) enum Forage<T> {
@@ -99,7 +111,7 @@ struct Shared<'a, T: Task> {
     new_scratch: Box<dyn Fn(usize) -> T::Scratch + Send + Sync + 'a>,
     forage: Box<ForageFn<'a, T>>,
     run: Run,
-    done: Sender<Outcome<T::Output>>,
+    done: Arc<dyn Inbox<T::Output> + 'a>,
 }
 
 type ForageFn<'a, T> = dyn Fn(usize, &mut Recorder) -> Forage<T> + Send + Sync + 'a;
@@ -119,7 +131,7 @@ impl<'a, T: Task + 'a> Scheduler<'a, T> {
         new_scratch: impl Fn(usize) -> T::Scratch + Send + Sync + 'a,
         forage: impl Fn(usize, &mut Recorder) -> Forage<T> + Send + Sync + 'a,
         run: &Run,
-        done: Sender<Outcome<T::Output>>,
+        done: Arc<dyn Inbox<T::Output> + 'a>,
     ) -> Self {
         let dormant: Vec<_> = (0..threads.max(1)).map(|_| Worker::new_fifo()).collect();
         let shared = Shared {
@@ -256,9 +268,7 @@ impl<T: Task> Shared<'_, T> {
         let mut recorder = self.run.recorder(Row::Worker(index));
         while let Some(task) = self.next(index, local, &mut recorder) {
             recorder.lap(Kind::Admin);
-            if !self.run_task(task, index, &mut scratch, &mut recorder) {
-                return;
-            }
+            self.run_task(task, index, &mut scratch, &mut recorder);
         }
     }
 
@@ -272,14 +282,14 @@ impl<T: Task> Shared<'_, T> {
         }
     }
 
-    /// Runs a task and sends its message. False if nobody waits any more.
+    /// Runs a task and sends its message.
     fn run_task(
         &self,
         task: T,
         worker: usize,
         scratch: &mut Option<T::Scratch>,
         recorder: &mut Recorder,
-    ) -> bool {
+    ) {
         let number = task.number();
         let outcome = catch_unwind(AssertUnwindSafe(|| {
             let scratch = scratch.get_or_insert_with(|| (self.new_scratch)(worker));
@@ -287,7 +297,7 @@ impl<T: Task> Shared<'_, T> {
         }));
         let message = match outcome {
             Ok(Some(output)) => Outcome::Finished(output),
-            Ok(None) => return true,
+            Ok(None) => return,
             Err(panic) => {
                 *scratch = None; // It may be half changed.
                 let message = panic_message(panic);
@@ -297,7 +307,7 @@ impl<T: Task> Shared<'_, T> {
                 })
             }
         };
-        self.done.send(message).is_ok()
+        self.done.deliver(message);
     }
 
     /// The next task; sleeps while there is none. `None` when the scheduler stops.
@@ -349,8 +359,7 @@ impl<T: Task> Shared<'_, T> {
 
     fn forage(&self, index: usize, recorder: &mut Recorder) -> Forage<T> {
         catch_unwind(AssertUnwindSafe(|| (self.forage)(index, recorder))).unwrap_or_else(|panic| {
-            // Who does not wait any more drops the scheduler.
-            let _ = self.done.send(Outcome::Panicked(panic_message(panic)));
+            self.done.deliver(Outcome::Panicked(panic_message(panic)));
             Forage::Sleep(None)
         })
     }

@@ -51,7 +51,7 @@ type Output = (u64, ThreadId, u64);
 fn scheduler(threads: usize) -> (Scheduler<'static, Job>, Receiver<Outcome<Output>>) {
     let (sender, receiver) = mpsc::channel();
     let forage = |_, _: &mut Recorder| Forage::Sleep(None);
-    (Scheduler::new(Spawner::free(), threads, |_| 0, forage, &run(), sender), receiver)
+    (Scheduler::new(Spawner::free(), threads, |_| 0, forage, &run(), Arc::new(sender)), receiver)
 }
 
 fn run() -> Run {
@@ -198,7 +198,8 @@ fn callers(
 ) -> (Scheduler<'static, Call>, Receiver<Outcome<usize>>) {
     let (sender, receiver) = mpsc::channel();
     let forage = move |worker, _: &mut Recorder| forage(worker);
-    (Scheduler::new(Spawner::free(), threads, |worker| worker, forage, &run(), sender), receiver)
+    let inbox = Arc::new(sender);
+    (Scheduler::new(Spawner::free(), threads, |worker| worker, forage, &run(), inbox), receiver)
 }
 
 fn finished(outcome: Outcome<usize>) -> usize {

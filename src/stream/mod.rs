@@ -11,6 +11,7 @@ mod writer;
 
 pub(crate) use encoder::Encoder;
 pub(crate) use input::{Input, Start};
+pub(crate) use output::Memory;
 pub use reader::Decompressor;
 pub use writer::Compressor;
 

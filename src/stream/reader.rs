@@ -9,7 +9,7 @@ use std::{
 use crate::{
     Options, Pipeline, Progress,
     block::Encoded,
-    engine::{Block, Buffers, Config, Engine, Finished, Route, Side, Work},
+    engine::{Block, Buffers, Config, Engine, Finished, Route, Side, Wait, Work},
     error::{BlockFault, Error, Result},
     format::{FrameHeader, FrameReader, RECORD_HEADER_SIZE},
     sched::Spawner,
@@ -249,7 +249,7 @@ impl<R: Read> Decompressor<R> {
         loop {
             // Afterwards there is a block in flight, or nothing more to come.
             self.read_ahead();
-            let next = self.engine.as_mut().map_or(Ok(None), |engine| engine.next(true))?;
+            let next = self.engine.as_mut().map_or(Ok(None), |engine| engine.next(Wait::Block))?;
             if let Some(block) = next {
                 self.accept(block)?;
                 return Ok(true);

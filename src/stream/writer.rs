@@ -5,7 +5,7 @@ use std::{
     io::{self, Write},
 };
 
-use super::{Encoder, Failure};
+use super::{Encoder, Failure, output::Output};
 use crate::{Options, Progress, engine::Route, error::Result, sched::Spawner};
 
 /// Compresses what is written to it into one frame.
@@ -30,7 +30,7 @@ use crate::{Options, Progress, engine::Route, error::Result, sched::Spawner};
 /// # Ok::<(), ranvil::Error>(())
 /// ```
 pub struct Compressor<W> {
-    encoder: Encoder<'static, W>,
+    encoder: Encoder<'static, Output<W>>,
     failure: Failure,
 }
 
@@ -46,7 +46,7 @@ impl Options {
 
 impl<W: Write> Compressor<W> {
     pub(crate) fn new(options: &Options, inner: W, route: Route) -> Result<Self> {
-        let encoder = Encoder::new(options, inner, route, Spawner::free())?;
+        let encoder = Encoder::new(options, Output::new(inner), route, Spawner::free())?;
         Ok(Self { encoder, failure: Failure::default() })
     }
 
@@ -58,14 +58,56 @@ impl<W: Write> Compressor<W> {
     pub fn finish(mut self) -> Result<W> {
         self.failure.check()?;
         self.encoder.end_frame()?;
-        Ok(self.encoder.out.into_inner())
+        Ok(self.encoder.sink.into_inner())
+    }
+}
+
+/// Without a copy, as [`BufRead`](std::io::BufRead) is for reading: the bytes are put where a worker reads them.
+impl<W: Write> Compressor<W> {
+    /// Room for raw bytes, at least one, that [`commit`](Self::commit) is to take in. What it holds is unspecified.
+    ///
+    /// ```
+    /// use std::io::Read;
+    ///
+    /// let mut source = &b"Hello, hello, hello!"[..];
+    /// let mut compressor = ranvil::Options::new().compressor(Vec::new())?;
+    /// loop {
+    ///     let count = source.read(compressor.room()?)?;
+    ///     if count == 0 {
+    ///         break;
+    ///     }
+    ///     compressor.commit(count)?;
+    /// }
+    /// assert_eq!(ranvil::decompress(&compressor.finish()?)?, b"Hello, hello, hello!");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Those of writing: blocks that are finished may have to be written first.
+    pub fn room(&mut self) -> Result<&mut [u8]> {
+        self.failure.check()?;
+        let Self { encoder, failure } = self;
+        failure.note(encoder.next_room())
+    }
+
+    /// Takes the first `count` bytes of the [room](Self::room) in.
+    ///
+    /// # Errors
+    /// [`Error::InvalidOption`](crate::Error::InvalidOption) if they are more than [`Options::content_size`] announced.
+    ///
+    /// # Panics
+    /// If the room was shorter.
+    pub fn commit(&mut self, count: usize) -> Result<()> {
+        self.failure.check()?;
+        let result = self.encoder.advance(count);
+        self.failure.note(result)
     }
 }
 
 impl<W> Compressor<W> {
     /// The writer.
     pub fn get_ref(&self) -> &W {
-        self.encoder.out.get_ref()
+        self.encoder.sink.get_ref()
     }
 
     /// How far the compression has come: blocks that have been written.

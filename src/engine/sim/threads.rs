@@ -250,17 +250,9 @@ impl<'a> World<'a> {
     }
 
     fn hand_over(&mut self, job: Job<'static>, asker: Asker) -> Option<Job<'static>> {
-        let (now, bytes) = (self.now(), self.setup.block);
-        match (self.setup.split, asker) {
-            (Some(count), Asker::Caller) if job.id >= count => {
-                self.fleet().policy().queued(WHOLE, bytes);
-                Some(job)
-            }
-            (Some(count), Asker::Worker(thread)) if job.id >= count => {
-                self.fleet().policy().began(thread, now, ENTROPY, bytes, false);
-                Some(job)
-            }
-            _ => self.desk.hand_over(now, job, asker, &mut self.recorder).err(),
+        match self.setup.split {
+            Some(count) if job.id >= count => Some(job),
+            _ => self.desk.hand_over(self.now(), job, asker, &mut self.recorder).err(),
         }
     }
 
@@ -341,7 +333,7 @@ impl<'a> World<'a> {
             Task::Model(job) => {
                 if let Some(job) = self.hand_over(job, Asker::Worker(thread)) {
                     let cost = self.setup.vary(self.setup.costs.entropy, job.id);
-                    self.occupy(thread, Task::StandIn(job), None, cost, false); // It has begun already.
+                    self.occupy(thread, Task::StandIn(job), None, cost, false); // It has been told.
                 }
             }
             Task::Load(job, load, loading, device) => {

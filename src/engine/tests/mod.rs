@@ -68,7 +68,7 @@ fn submit(engine: &mut Engine<'_>, number: u64) {
 }
 
 fn take(engine: &mut Engine<'_>, number: u64) -> Side {
-    let block = engine.next(true).unwrap().expect("a block is in flight");
+    let block = engine.next(Wait::Block).unwrap().expect("a block is in flight");
     assert_eq!((block.id, block.crc), (number, crc32c::crc32c(&raw(number))));
     assert!(block.buffers.raw[..] == raw(number));
     assert!(block.buffers.payload[..] == payload(engine.config.pipeline, number));
@@ -94,7 +94,7 @@ fn run(engine: &mut Engine<'_>, blocks: u64) -> [u64; 3] {
         sides[side] += 1;
         taken += 1;
     }
-    assert!(engine.next(true).unwrap().is_none());
+    assert!(engine.next(Wait::Block).unwrap().is_none());
     sides
 }
 
@@ -103,7 +103,7 @@ fn a_lone_block_starts_no_thread_and_the_second_does() {
     let mut engine = Engine::new(&options(), Route::cpu(), CONFIG).unwrap();
     for number in 0..3 {
         submit(&mut engine, number);
-        assert!(engine.next(false).unwrap().is_none(), "it is coded only when it is waited for");
+        assert!(engine.next(Wait::No).unwrap().is_none(), "it is coded only when it is waited for");
         take(&mut engine, number);
         assert!(engine.pool.is_none());
     }
@@ -182,7 +182,7 @@ fn a_device_codes_the_parts_of_blocks_with_a_model() {
 }
 
 fn take_decoded(engine: &mut Engine<'_>, number: u64) {
-    let block = engine.next(true).unwrap().expect("a block is in flight");
+    let block = engine.next(Wait::Block).unwrap().expect("a block is in flight");
     block.outcome.unwrap();
     assert!(block.buffers.raw[..] == raw(number), "block {number}");
     assert_eq!(block.crc, crc32c::crc32c(&raw(number)));
@@ -250,13 +250,16 @@ fn a_device_layer_that_panics_or_keeps_blocks_frees_who_waits() {
         let (fake, _) = Fake::new(trouble, 4, 2);
         let mut engine = Engine::new(&options(), strict(fake), CONFIG).unwrap();
         submit(&mut engine, 0);
-        match engine.next(true) {
+        match engine.next(Wait::Block) {
             Err(Error::Internal(message)) => assert!(message.contains(expected), "{message}"),
             other => panic!("{other:?}"),
         }
         // Nothing is stuck: without the thread the CPU takes over. What the device kept never comes.
         submit(&mut engine, 1);
-        drop(engine.receive(true).expect("a block, or the other one's fate"));
+        let returns = &engine.pool.as_ref().expect("the device has threads").returns;
+        while !returns.has_any() {
+            thread::yield_now();
+        }
     }
 }
 
@@ -348,7 +351,7 @@ fn a_panic_while_a_block_is_copied_is_an_error() {
     let (fake, _) = Fake::new(Trouble::PanicInLoad, 2, 2);
     let mut engine = Engine::new(&options(), strict(fake), CONFIG).unwrap();
     submit(&mut engine, 0);
-    match engine.next(true) {
+    match engine.next(Wait::Block) {
         Err(Error::Internal(message)) => assert_eq!(message, "block 0: no copy of this"),
         other => panic!("{other:?}"),
     }
@@ -409,7 +412,7 @@ fn a_device_is_given_up_for_another_engine_unless_it_failed() {
     let (fake, seen) = Fake::new(Trouble::Panic, 2, 2);
     let mut engine = Engine::new(&options(), strict(fake), CONFIG).unwrap();
     submit(&mut engine, 0);
-    assert!(engine.next(true).is_err());
+    assert!(engine.next(Wait::Block).is_err());
     drop(engine);
     assert_eq!(seen.parked.load(Relaxed), 0, "it panicked");
     let (fake, seen) = Fake::new(Trouble::None, 2, 2);
@@ -427,7 +430,7 @@ fn cancelling_ends_a_wait_for_a_slow_device() {
     let canceller = thread::spawn(move || token.cancel());
     let error = (0..).find_map(|number| {
         submit(&mut engine, number);
-        engine.next(true).map(|block| engine.release(block.unwrap().buffers)).err()
+        engine.next(Wait::Block).map(|block| engine.release(block.unwrap().buffers)).err()
     });
     assert!(matches!(error, Some(Error::Cancelled)));
     canceller.join().unwrap();
@@ -439,7 +442,7 @@ fn stored_frames_need_no_device() {
     let config = Config { pipeline: Pipeline::Stored, ..CONFIG };
     let mut engine = Engine::new(&options(), strict(fake), config).unwrap();
     submit(&mut engine, 0);
-    let block = engine.next(true).unwrap().unwrap();
+    let block = engine.next(Wait::Block).unwrap().unwrap();
     assert_eq!(block.outcome.unwrap().kind, BlockKind::Stored);
     assert_eq!(seen.jobs.load(Relaxed), 0);
 }

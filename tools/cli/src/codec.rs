@@ -11,9 +11,6 @@ use crate::{
     tally::Tally,
 };
 
-/// Bytes handed on at once: few enough to be still in the cache then.
-const CHUNK: usize = 128 << 10;
-
 /// How much went through.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Transfer {
@@ -44,14 +41,11 @@ fn compress_to(options: &Options, mut source: impl Read, sink: impl Write) -> Re
         error => Failure::Codec(error),
     };
     let mut compressor = options.compressor(sink).map_err(failure)?;
-    let mut buffer = vec![0; CHUNK];
     loop {
-        match source.read(&mut buffer) {
+        // Straight into the block that is to be compressed.
+        match source.read(compressor.room().map_err(failure)?) {
             Ok(0) => break,
-            Ok(read) => {
-                let written = compressor.write_all(&buffer[..read]);
-                written.map_err(|e| failure(ranvil::Error::from_io(e)))?;
-            }
+            Ok(read) => compressor.commit(read).map_err(failure)?,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(Failure::Read(error)),
         }

@@ -18,8 +18,8 @@ use crate::{
 /// Works in memory, through the library's public interface: raw bytes to a compressed stream, or with -d back. The
 /// FILEs are measured as one stream, one behind the other; - is standard input. Without any, data of --size bytes is
 /// generated, always the same: text, records, samples and noise. Only results on your own data say much. All of it is in
-/// memory, 4 GiB at most. A round trip is verified before anything is timed, and one iteration (with a device, at least 0.25 s) is not
-/// counted. Starting the threads is timed; opening a device is not, as it stays open from one iteration to the next.
+/// memory, 4 GiB at most. A round trip is verified before anything is timed, and one iteration (with a device, at least
+/// 0.25 s) is not counted. Opening a named device is not timed, and it stays open; starting the threads is timed.
 #[derive(Parser, Debug)]
 #[command(name = "bench", bin_name = "ranvil bench", max_term_width = 100, after_help = AFTER_HELP)]
 pub struct BenchArgs {

@@ -78,9 +78,12 @@ fn watched(options: &Options, telemetry: Option<&Telemetry>) -> Options {
 fn compress(options: &Options, raw: &[u8], coded: &mut Vec<u8>, slices: bool) -> Result<Sample> {
     coded.clear();
     if slices {
+        coded.resize(options.compress_bound(raw.len())?, 0);
         let start = Instant::now();
-        options.compress_into(raw, coded)?;
-        return Ok(sample(start, start));
+        let length = options.compress_into(raw, coded)?;
+        let sample = sample(start, start);
+        coded.truncate(length);
+        return Ok(sample);
     }
     let sink = take(coded);
     let options = options.clone().content_size(Some(raw.len() as u64));

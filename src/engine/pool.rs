@@ -1,0 +1,113 @@
+//! The threads of an engine, from its second block on.
+
+use std::sync::Arc;
+
+use super::{
+    Config,
+    accel::Job,
+    block::{Block, Work},
+    coder::Coder,
+    desk::{Asker, Desk, MODEL},
+    device::{Device, Surroundings, remember},
+    policy::memory::Workload,
+    returns::Returns,
+    task::{BlockTask, Worker},
+};
+use crate::{
+    Assignment, Pipeline, Simd,
+    format::BlockKind,
+    sched::{Scheduler, Spawner},
+    telemetry::{self, Kind, Recorder, Run},
+};
+
+/// See the [module](self).
+pub(super) struct Pool<'a> {
+    /// First of all to be dropped: their threads hold the others.
+    pub devices: Vec<Device<'a>>,
+    pub surroundings: Surroundings<'a>,
+    pub returns: Arc<Returns<'a>>,
+    pub workload: Workload,
+}
+
+impl Drop for Pool<'_> {
+    fn drop(&mut self) {
+        remember(self.workload, &self.surroundings.desk);
+    }
+}
+
+impl<'a> Pool<'a> {
+    /// Up to `workers` threads, none of them yet, that code blocks of number `due` on; `shared` says whether the entropy stage
+    /// is anybody's.
+    pub fn new(
+        simd: Simd,
+        config: Config,
+        shared: bool,
+        workers: usize,
+        due: u64,
+        run: Run,
+        spawner: Spawner<'a>,
+    ) -> Self {
+        let Config { block_size, pipeline, level, verifies, .. } = config;
+        let desk = Arc::new(Desk::default());
+        let returns = Arc::new(Returns::new(due));
+        let own = Arc::clone(&desk);
+        let worker = move |_| Worker {
+            coder: Coder::new(simd, verifies).expect("the caller's thread has made one"),
+            desk: Arc::clone(&own),
+        };
+        let own = Arc::clone(&desk);
+        let forage = move |_, recorder: &mut Recorder| own.forage(telemetry::clock(), recorder);
+        let inbox = Arc::clone(&returns);
+        let workers = Scheduler::new(spawner.clone(), workers, worker, forage, &run, inbox);
+        let surroundings = Surroundings {
+            desk,
+            block_size,
+            shared,
+            workers: Arc::new(workers),
+            returns: Arc::clone(&returns),
+            run,
+            spawner,
+        };
+        let workload = Workload { pipeline, level };
+        Self { devices: Vec::new(), surroundings, returns, workload }
+    }
+
+    /// Routes a block. Only coded ones are worth a way to a device and back.
+    pub fn place(
+        &self,
+        id: u64,
+        block: Block<'a>,
+        assignment: Assignment,
+        recorder: &mut Recorder,
+    ) {
+        let Surroundings { desk, workers, .. } = &self.surroundings;
+        desk.set_draining(false);
+        let trivial = match block.work {
+            Work::Encode { .. } => block.pipeline == Pipeline::Stored,
+            Work::Decode { encoded, .. } => encoded.kind != BlockKind::Coded,
+        };
+        let strict = assignment == Assignment::Gpu;
+        let raw_size = block.raw_size() as u64;
+        let fleet = desk.fleet().filter(|_| !trivial && assignment != Assignment::Cpu);
+        let (task, announced) = match fleet {
+            None => (BlockTask::All(id, block), None),
+            Some(_) if block.pipeline.model().is_some() => {
+                (BlockTask::Prepare(id, block, strict), fleet)
+            }
+            Some(_) => {
+                let job = Job::whole(id, block, strict);
+                let sent = desk.hand_over(telemetry::clock(), job, Asker::Caller, recorder);
+                recorder.lap(Kind::Handoff);
+                match sent {
+                    Ok(()) => return,
+                    Err(job) => (BlockTask::Either(job), None),
+                }
+            }
+        };
+        if let Some(fleet) = announced {
+            fleet.policy().queued(MODEL, raw_size);
+        }
+        workers.spawn(task);
+        recorder.lap(Kind::Admin);
+    }
+}
