@@ -3,14 +3,13 @@
 #include "coder.glsl"
 
 struct EncodeBlock {
-    // First word (32 bits) of the raw bytes.
+    // First word (32 bits) of the raw bytes, and of the space for its payload, which is no larger.
     uint raw;
     // Bytes to encode.
     uint raw_size;
     // First word of the space for the segments' streams.
     uint scratch;
-    // Numbers of the first segment and the first histogram chunk: those of all blocks are counted through.
-    uint segment;
+    // Number of the first histogram chunk: those of all blocks are counted through.
     uint chunk;
     uint coder;
     // 0: the rule of docs/DECISIONS.md.
@@ -38,23 +37,16 @@ struct EncodeResult {
 #define KIND_SINGLE 1u
 #define KIND_CODED 2u
 
+// Segments of a block of 1 MiB.
+#define MOST_SEGMENTS 256u
+
 // Words for a block's serialised table: 2 and 32 bytes of masks, 256 classes of 4 bits, and less than 11 bits for
 // every other part of a frequency.
 #define TABLE_WORDS 132u
 
-// Invocations of histogram.comp and the most words (32 bits) that each takes: their 252 bytes fit 8-bit counters.
-#define HISTOGRAM_INVOCATIONS 64u
-#define HISTOGRAM_WORDS 63u
-
-// Chunks of a block and their length in words.
-uint chunk_count(EncodeBlock block) {
-    uint most = 4u * HISTOGRAM_INVOCATIONS * HISTOGRAM_WORDS;
-    return (block.raw_size + most - 1u) / most;
-}
-uint chunk_words(EncodeBlock block) {
-    uint share = 4u * HISTOGRAM_INVOCATIONS * chunk_count(block);
-    return (block.raw_size + share - 1u) / share * HISTOGRAM_INVOCATIONS;
-}
+// Bytes that a workgroup of histogram.comp counts.
+#define CHUNK_LOG 18u
+uint chunk_count(EncodeBlock block) { return (block.raw_size + (1u << CHUNK_LOG) - 1u) >> CHUNK_LOG; }
 
 // 16-bit words of space for the stream of a segment of `size` bytes: 64 of initial states, and 13 bits a symbol. A
 // symbol takes at most 12.09 bits: a state is at least f << (16 - K) before it grows to (x / f << K) + ..., which is
