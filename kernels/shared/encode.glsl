@@ -48,17 +48,18 @@ struct EncodeResult {
 #define CHUNK_LOG 18u
 uint chunk_count(EncodeBlock block) { return (block.raw_size + (1u << CHUNK_LOG) - 1u) >> CHUNK_LOG; }
 
-// 16-bit words of space for the stream of a segment of `size` bytes: 64 of initial states, and 13 bits a symbol. A
-// symbol takes at most 12.09 bits: a state is at least f << (16 - K) before it grows to (x / f << K) + ..., which is
-// less than (1 + 1/16) x (2^K / f) since x / f >= 16, and a word takes 16 bits off.
-uint stream_space(uint size) { return 64u + (size * 13u / 16u + 63u) / 64u * 64u; }
+// Words (32 bits) of space for the stream of a segment of `size` bytes: initial states and last words, at most 320 bytes, and
+// 13 bits a symbol; a multiple of 128 bytes. A window takes at most 12 bits a symbol, rans 12.09: a state is at least
+// f << (16 - K) before it grows to (x / f << K) + ..., which is less than (1 + 1/16) x (2^K / f) since x / f >= 16, and a
+// word takes 16 bits off.
+uint stream_space(uint size) { return (size * 13u / 32u + 112u) / 32u * 32u; }
 
 uint segment_size(EncodeBlock block, uint segment, uint segment_log) {
     uint begin = min(segment << segment_log, block.raw_size);
     return min(block.raw_size - begin, 1u << segment_log);
 }
 
-// First word of the space of a segment.
+// First word (32 bits) of the space of a segment.
 uint segment_scratch(EncodeBlock block, uint segment, uint segment_log) {
-    return block.scratch + segment * (stream_space(1u << segment_log) / 2u);
+    return block.scratch + segment * stream_space(1u << segment_log);
 }

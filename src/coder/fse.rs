@@ -1,11 +1,11 @@
-//! FSE on one lane: tabled asymmetric numeral systems (Duda, arXiv:1311.2540) with the cell order of RFC 8878, on an
-//! exact stack of 16-bit words. A state is `stack:16 | cell:16`; the stack's highest set bit marks its height.
+//! FSE on one lane: tabled asymmetric numeral systems (Duda, arXiv:1311.2540) with the cell order of RFC 8878, on a
+//! [`window`](super::window).
 
 use super::{
     decode_table::DecodeTable,
     rans,
-    scalar::LaneCoder,
     table::{Table, least_log},
+    window::{Window, WindowCoder},
 };
 use crate::block::Coder;
 
@@ -100,37 +100,35 @@ impl EncodeTable {
 #[derive(Debug)]
 pub struct Fse;
 
-impl LaneCoder for Fse {
+impl WindowCoder for Fse {
     const CODER: Coder = Coder::Fse;
+    const CELL_BITS: u32 = 12;
     type EncodeTable = EncodeTable;
 
-    fn encode(table: &EncodeTable, state: u32, symbol: u8) -> (u32, Option<u16>) {
-        let (stack, t) = (state >> 16, state & 0xffff | 1 << table.log);
+    /// From the highest cell every symbol pushes at least one bit. So a lane with symbols never begins a pair with the seed
+    /// alone, in which case the decoder would take a word that nobody emitted.
+    fn last_cell(table_log: u32) -> u32 {
+        (1 << table_log) - 1
+    }
+
+    fn table_log(table: &EncodeTable) -> u32 {
+        table.log
+    }
+
+    fn encode(table: &EncodeTable, cell: &mut u32, symbol: u8) -> (u32, u32) {
+        let t = *cell | 1 << table.log;
         let entry = table.symbols[usize::from(symbol)];
         let (freq, first, most) = (entry >> 20, entry >> 8 & 0xfff, entry & 0xff);
         let bits = most - u32::from(t >> most < freq);
-        let cell = table.cells[(first + (t >> bits)) as usize % 4096];
-        let stack = stack << bits | t & ((1 << bits) - 1);
-        if stack < 1 << 16 {
-            (stack << 16 | cell, None)
-        } else {
-            (stack >> 16 << 16 | cell, Some(stack as u16))
-        }
+        *cell = table.cells[(first + (t >> bits)) as usize % 4096];
+        (t & ((1 << bits) - 1), bits)
     }
 
-    fn decode(
-        table: &DecodeTable,
-        state: u32,
-        word: impl FnOnce() -> Option<u16>,
-    ) -> Option<(u8, u32)> {
-        let mut stack = state >> 16;
-        let slot = table.slot(state);
+    fn decode(table: &DecodeTable, lane: &mut Window) -> u8 {
+        let slot = table.slot(lane.cell);
         let bits = slot >> 16 & 0xff;
-        if stack < 1 << bits {
-            stack = stack << 16 | u32::from(word()?);
-        }
-        let cell = (slot & 0xffff) << bits | stack & ((1 << bits) - 1);
-        Some(((slot >> 24) as u8, stack >> bits << 16 | cell))
+        lane.cell = (slot & 0xffff) << bits | lane.pop(bits);
+        (slot >> 24) as u8
     }
 }
 

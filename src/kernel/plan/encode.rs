@@ -6,9 +6,7 @@ use super::{MAX_BLOCKS, MAX_RAW_BYTES, NO_PUSH, check_limits, dispatch, words};
 use crate::{
     block::Coder,
     kernel::{
-        generated::{
-            EncodeBlock, EncodeInfo, EncodePush, EncodeResult, HistogramPush,
-        },
+        generated::{EncodeBlock, EncodeInfo, EncodePush, EncodeResult, HistogramPush},
         recording::{BufferDesc, BufferId, Recording, Role},
     },
 };
@@ -61,7 +59,7 @@ impl EncodePlan {
     pub const TABLES: BufferId = BufferId(5);
     /// Device: the encoder's tables.
     pub const ENTRIES: BufferId = BufferId(6);
-    /// Device: the streams.
+    /// Device: the streams, before they are in the payloads. Only encode kernels know what it holds.
     pub const SCRATCH: BufferId = BufferId(7);
     /// Download: an [`EncodeResult`] a block.
     pub const RESULTS: BufferId = BufferId(8);
@@ -165,8 +163,8 @@ impl EncodePlan {
         let total = EncodeBlock {
             raw: raw_bytes / 4 + blocks,
             raw_size: 0,
-            // 13 bits a symbol, and at most 128 words (16 bits) of states and rounding a segment.
-            scratch: raw_bytes / 32 * 13 + 13 + 64 * segments,
+            // 13 bits a symbol, and at most 112 words of states and rounding a segment.
+            scratch: raw_bytes / 32 * 13 + 13 + 112 * segments,
             chunk: raw_bytes / CHUNK_BYTES + blocks,
             coder: 0,
             forced_log: 0,
@@ -182,9 +180,9 @@ impl EncodePlan {
     }
 }
 
-/// 16-bit words of space for a segment's stream; `stream_space` of `kernels/shared/encode.glsl` says why.
-pub(crate) fn stream_space(size: u32) -> u32 {
-    64 + (size * 13 / 16).next_multiple_of(64)
+/// Words (32 bits) of space for a segment's stream; `stream_space` of `kernels/shared/encode.glsl` says why.
+fn stream_space(size: u32) -> u32 {
+    (size * 13 / 32 + 112) / 32 * 32
 }
 
 /// Words (32 bits) of space for the streams of a block.
@@ -192,7 +190,7 @@ fn block_space(raw_size: u32, segment_log: u8) -> u32 {
     let segment = 1 << segment_log;
     let last = raw_size % segment;
     let last = if last > 0 { stream_space(last) } else { 0 };
-    (raw_size / segment * stream_space(segment) + last) / 2
+    raw_size / segment * stream_space(segment) + last
 }
 
 fn buffers(blocks: u64, total: &EncodeBlock) -> Vec<BufferDesc> {

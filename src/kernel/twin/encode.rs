@@ -2,27 +2,28 @@
 
 use std::ops::Range;
 
-use super::{half, push, read_cums, symbols};
+use super::{push, read_cums};
 use crate::{
     coder::{
         Coder,
         fse::{self, Fse},
         huffman::{self, Huffman},
-        lanes::{LANES, body_len, seeded_states},
+        lanes::Layout,
         rans::{self, Rans},
-        scalar::LaneCoder,
+        scalar::{LaneCoder, encode_segment},
         table::Table,
     },
     format::BlockKind,
     kernel::{
         generated::{EncodeBlock, EncodeInfo, EncodePush, EncodeResult},
-        plan::{TABLE_WORDS, stream_space},
+        plan::TABLE_WORDS,
     },
 };
 
+/// The space for streams is the kernel's own: the twin leaves it alone.
 pub fn run<C: Entries>(bytes: &[u8], buffers: &mut [&mut [u32]]) {
     let EncodePush { segment_log } = push(bytes);
-    let [blocks, raw, infos, tables, entries, scratch, results, payload] = buffers else {
+    let [blocks, raw, infos, tables, entries, _, results, payload] = buffers else {
         panic!("eight buffers")
     };
     let blocks: &[EncodeBlock] = bytemuck::cast_slice(blocks);
@@ -33,7 +34,8 @@ pub fn run<C: Entries>(bytes: &[u8], buffers: &mut [&mut [u32]]) {
         if block.coder != C::CODER as u32 {
             continue;
         }
-        let trivial = |kind, coded_size| EncodeResult { kind, table_log: 0, coded_size, payload: 0 };
+        let trivial =
+            |kind, coded_size| EncodeResult { kind, table_log: 0, coded_size, payload: 0 };
         if info.kind != BlockKind::Coded as u32 {
             results[number] = trivial(info.kind, 1);
             continue;
@@ -42,60 +44,53 @@ pub fn run<C: Entries>(bytes: &[u8], buffers: &mut [&mut [u32]]) {
         let raw = &raw[4 * block.raw as usize..][..block.raw_size as usize];
         let streams: Vec<_> =
             raw.chunks(1 << segment_log).map(|raw| segment::<C>(raw, &table)).collect();
-        let mut end = block.scratch as usize;
-        for (stream, raw) in streams.iter().zip(raw.chunks(1 << segment_log)) {
-            end += stream_space(raw.len() as u32) as usize / 2;
-            keep(stream, &mut scratch[..end]);
-        }
-        let head = head(&streams, &tables[TABLE_WORDS * number..], info.table_size);
+        let written =
+            &bytemuck::cast_slice(&tables[TABLE_WORDS * number..])[..info.table_size as usize];
+        let head = head(C::LAYOUT, &streams, written);
         let target = &mut payload[block.raw as usize..];
-        let words = append(&streams, &head, raw.len(), target);
-        results[number] = if 2 * words < raw.len() {
-            write_pairs(&head, 0..head.len() / 2, target);
-            let (kind, table_log) = (info.kind, info.table_log);
-            EncodeResult { kind, table_log, coded_size: 2 * words as u32, payload: block.raw }
+        let size = append(&streams, &head, raw.len(), target);
+        results[number] = if size < raw.len() {
+            write(&head, 0..head.len() / 4, target);
+            let EncodeInfo { kind, table_log, .. } = *info;
+            EncodeResult { kind, table_log, coded_size: size as u32, payload: block.raw }
         } else {
             trivial(BlockKind::Stored as u32, block.raw_size)
         };
     }
 }
 
-/// Puts a stream at the end of its space, as the kernel does: 64 words at a time.
-fn keep(stream: &[u16], space: &mut [u32]) {
-    let mut words = vec![0; stream.len().next_multiple_of(64)];
-    let start = words.len() - stream.len();
-    words[start..].copy_from_slice(stream);
-    let start = space.len() - words.len() / 2;
-    write_pairs(&words, 0..words.len() / 2, &mut space[start..]);
-}
-
 /// What precedes the streams of a payload.
-fn head(streams: &[Vec<u16>], table: &[u32], table_size: u32) -> Vec<u16> {
-    let counts = streams.iter().map(|stream| (stream.len() - 2 * LANES) as u16);
-    counts.chain((0..table_size / 2).map(|i| half(table, i) as u16)).collect()
+fn head(layout: Layout, streams: &[Vec<u8>], table: &[u8]) -> Vec<u8> {
+    let count = |stream: &Vec<u8>| ((stream.len() - layout.states) / layout.word) as u16;
+    let mut head: Vec<u8> = streams.iter().flat_map(|stream| count(stream).to_le_bytes()).collect();
+    head.extend_from_slice(table);
+    head.resize(head.len() + layout.padding(head.len()), 0);
+    head
 }
 
-/// Writes the streams behind the head as long as the payload is no larger than the block; its length in words.
-fn append(streams: &[Vec<u16>], head: &[u16], most: usize, target: &mut [u32]) -> usize {
-    let mut words = head.to_vec();
+/// Writes the streams behind the head as long as the payload is no larger than the block; its length in bytes.
+fn append(streams: &[Vec<u8>], head: &[u8], most: usize, target: &mut [u32]) -> usize {
+    let mut bytes = head.to_vec();
     for stream in streams {
-        let begin = words.len();
-        words.extend_from_slice(stream);
-        if 2 * words.len() <= most {
-            write_pairs(&words, begin / 2..words.len() / 2, target);
+        let begin = bytes.len();
+        bytes.extend_from_slice(stream);
+        if bytes.len() <= most {
+            write(&bytes, begin / 4..bytes.len() / 4, target);
         }
     }
-    let length = words.len();
-    if 2 * length < most {
-        words.push(0);
-        write_pairs(&words, length / 2..length.div_ceil(2), target);
+    let length = bytes.len();
+    if length < most {
+        bytes.resize(length.next_multiple_of(4), 0);
+        write(&bytes, length / 4..bytes.len() / 4, target);
     }
     length
 }
 
-fn write_pairs(words: &[u16], pairs: Range<usize>, target: &mut [u32]) {
-    for i in pairs {
-        target[i] = u32::from(words[2 * i]) | u32::from(words[2 * i + 1]) << 16;
+/// Writes some of the words (32 bits) of `bytes`.
+fn write(bytes: &[u8], words: Range<usize>, target: &mut [u32]) {
+    let all = bytes.as_chunks().0;
+    for i in words {
+        target[i] = u32::from_le_bytes(all[i]);
     }
 }
 
@@ -131,19 +126,9 @@ impl Entries for Huffman {
     }
 }
 
-/// The words of a segment, initial states included.
-fn segment<C: LaneCoder>(raw: &[u8], table: &C::EncodeTable) -> Vec<u16> {
-    let (body, seed) = raw.split_at(body_len(raw.len()));
-    let mut states = seeded_states(C::CODER, seed);
-    let mut words = Vec::with_capacity(raw.len());
-    for (lane, position) in symbols(body.len()).rev() {
-        let (state, word) = C::encode(table, states[lane], body[position]);
-        states[lane] = state;
-        words.extend(word);
-    }
-    for state in states.iter().rev() {
-        words.extend([(state >> 16) as u16, *state as u16]);
-    }
-    words.reverse();
-    words
+/// The stream of a segment, initial states included.
+fn segment<C: LaneCoder>(raw: &[u8], table: &C::EncodeTable) -> Vec<u8> {
+    let mut stream = vec![0; C::LAYOUT.stream_bound(raw.len())];
+    let start = encode_segment::<C>(table, raw, &mut stream);
+    stream.split_off(start)
 }
