@@ -1,16 +1,16 @@
 #version 450
 // Encodes blocks with rans.
 //
-// variant: subgroup32.16bit SUBGROUP=32 STREAMS=2 WORKGROUP=256 STORAGE16=1
-// variant: subgroup32 SUBGROUP=32 STREAMS=2 WORKGROUP=256
-// variant: subgroup64.16bit SUBGROUP=64 STREAMS=2 WORKGROUP=256 STORAGE16=1
-// variant: subgroup64 SUBGROUP=64 STREAMS=2 WORKGROUP=256
-// variant: subgroup16.16bit SUBGROUP=16 STREAMS=1 WORKGROUP=256 STORAGE16=1
-// variant: subgroup16 SUBGROUP=16 STREAMS=1 WORKGROUP=256
-// variant: subgroup8.16bit SUBGROUP=8 STREAMS=1 WORKGROUP=128 STORAGE16=1
-// variant: subgroup8 SUBGROUP=8 STREAMS=1 WORKGROUP=128
-// variant: subgroup4 SUBGROUP=4 STREAMS=1 WORKGROUP=64
-// variant: shared SHARED=1 STREAMS=1 WORKGROUP=64
+// variant: subgroup32.16bit SUBGROUP=32 WORKGROUP=256 STORAGE16=1
+// variant: subgroup32 SUBGROUP=32 WORKGROUP=256
+// variant: subgroup64.16bit SUBGROUP=64 WORKGROUP=256 STORAGE16=1
+// variant: subgroup64 SUBGROUP=64 WORKGROUP=256
+// variant: subgroup16.16bit SUBGROUP=16 WORKGROUP=256 STORAGE16=1
+// variant: subgroup16 SUBGROUP=16 WORKGROUP=256
+// variant: subgroup8.16bit SUBGROUP=8 WORKGROUP=128 STORAGE16=1
+// variant: subgroup8 SUBGROUP=8 WORKGROUP=128
+// variant: subgroup4 SUBGROUP=4 WORKGROUP=64
+// variant: shared SHARED=1 WORKGROUP=64
 
 #define CODER CODER_RANS
 #define WORD_BITS 16

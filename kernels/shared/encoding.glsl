@@ -1,6 +1,7 @@
 // The encode kernels: the segments of a block, and its payload. One workgroup a block. Symbols are taken backward and words
-// are written backward, from the end of each segment's space, so that the stream reads forward. Groups work on as many
-// segments as they hold, and copy their streams to the payload when they know each other's lengths (payload.glsl).
+// are written backward, so that a stream reads forward. Where there are enough blocks, one group encodes all segments of a
+// block, last one first, and so writes the payload as it is, from the end of its space. Else groups take a segment each, and
+// copy the streams to the payload when they know each other's lengths (payload.glsl).
 //
 // A coder defines its number, CODER; bits of its words, WORD_BITS; bytes of the seed in a lane, SEED; how many symbols of a
 // lane it takes at once, SYMBOLS; the type of a lane's state, STATE, and of what it makes of symbols, BITS; words of the
@@ -11,18 +12,19 @@
 
 layout(push_constant) uniform EncodePush {
     uint segment_log;
+    // Whether streams[] is where payloads are to be; else they are put together in payload[].
+    uint in_place;
 };
 layout(std430, binding = 0) readonly buffer Blocks { EncodeBlock blocks[]; };
 layout(std430, binding = 1) readonly buffer Raw { uint raw[]; };
 layout(std430, binding = 2) readonly buffer Infos { EncodeInfo infos[]; };
 layout(std430, binding = 3) readonly buffer Tables { uint tables[]; };
 layout(std430, binding = 4) readonly buffer Entries { uint entries[]; };
-// The streams, each at the end of its space.
 #if WORD_BITS == 16 && defined(STORAGE16)
 #extension GL_EXT_shader_16bit_storage : require
-layout(std430, binding = 5) coherent buffer Scratch { uint16_t scratch[]; };
+layout(std430, binding = 5) coherent buffer Streams { uint16_t streams[]; };
 #else
-layout(std430, binding = 5) coherent buffer Scratch { uint scratch[]; };
+layout(std430, binding = 5) coherent buffer Streams { uint streams[]; };
 #endif
 layout(std430, binding = 6) writeonly buffer Results { EncodeResult results[]; };
 layout(std430, binding = 7) writeonly buffer Payload { uint payload[]; };
@@ -34,7 +36,7 @@ uint table_log;
 // One segment in work.
 struct Stream {
     STATE x[LANES];
-    // Places in scratch[], in words: the end of its space, and the last word written.
+    // Places in streams[], in words: its end, and the last word written.
     uint end, p;
     // First u32 of its raw bytes.
     uint raw;
@@ -58,14 +60,14 @@ void push(bool written, inout STATE x, BITS bits);
 void finish(inout Stream stream);
 
 #if WORD_BITS == 32
-void put_word(uint at, uint word) { scratch[at] = word; }
+void put_word(uint at, uint word) { streams[at] = word; }
 #elif defined(STORAGE16)
-void put_word(uint at, uint word) { scratch[at] = uint16_t(word); }
-uint get_word(uint at) { return uint(scratch[at]); }
+void put_word(uint at, uint word) { streams[at] = uint16_t(word); }
+uint get_word(uint at) { return uint(streams[at]); }
 #else
 // The space has been cleared.
-void put_word(uint at, uint word) { atomicOr(scratch[at / 2u], (word & 0xffffu) << 16u * (at % 2u)); }
-uint get_word(uint at) { return scratch[at / 2u] >> 16u * (at % 2u) & 0xffffu; }
+void put_word(uint at, uint word) { atomicOr(streams[at / 2u], (word & 0xffffu) << 16u * (at % 2u)); }
+uint get_word(uint at) { return streams[at / 2u] >> 16u * (at % 2u) & 0xffffu; }
 #endif
 
 // Encodes one part of a tile, of 4 / SYMBOLS parts. With `checked` false all lanes have all symbols; else those before
@@ -91,34 +93,28 @@ void encode_part(const bool checked, uint part, uint limit, uint quad[LANES], in
 }
 
 // Four symbols for each lane.
-void load_tile(const bool checked, uint tile, Stream streams[STREAMS], out uint quads[STREAMS][LANES]) {
-    [[unroll]] for (uint k = 0u; k < STREAMS; k++) {
-        [[unroll]] for (uint j = 0u; j < LANES; j++) {
-            bool real = !checked || tile * TILE + 4u * lane(j) < streams[k].body;
-            quads[k][j] = real ? raw[streams[k].raw + tile * (TILE / 4u) + lane(j)] : 0u;
-        }
+void load_tile(const bool checked, uint tile, Stream stream, out uint quad[LANES]) {
+    [[unroll]] for (uint j = 0u; j < LANES; j++) {
+        bool real = !checked || tile * TILE + 4u * lane(j) < stream.body;
+        quad[j] = real ? raw[stream.raw + tile * (TILE / 4u) + lane(j)] : 0u;
     }
 }
 
-// Encodes a tile of each stream, of which all are whole if `checked` is false.
-void encode_tile(const bool checked, uint tile, uint quads[STREAMS][LANES], inout Stream streams[STREAMS]) {
-    UNROLL_STEPS for (uint part = 4u / SYMBOLS; part-- > 0u;) {
-        [[unroll]] for (uint k = 0u; k < STREAMS; k++) {
-            uint limit = max(streams[k].body, tile * TILE) - tile * TILE;
-            encode_part(checked, part, limit, quads[k], streams[k]);
-        }
-    }
+// Encodes a tile, which is whole if `checked` is false.
+void encode_tile(const bool checked, uint tile, uint quad[LANES], inout Stream stream) {
+    uint limit = max(stream.body, tile * TILE) - tile * TILE;
+    UNROLL_STEPS for (uint part = 4u / SYMBOLS; part-- > 0u;) encode_part(checked, part, limit, quad, stream);
 }
 
 uint raw_byte(uint word, uint i) { return raw[word + i / 4u] >> 8u * (i % 4u) & 0xffu; }
 
-Stream open(EncodeBlock block, uint segment) {
+// A segment whose stream ends at a place of streams[].
+Stream open(EncodeBlock block, uint segment, uint end) {
     Stream stream;
     stream.size = segment_size(block, segment, segment_log);
     stream.body = max(stream.size, 32u * SEED) - 32u * SEED;
-    uint space = segment_scratch(block, segment, segment_log);
-    stream.end = (space + stream_space(stream.size)) * WORDS_PER_U32;
-    stream.p = stream.end;
+    stream.end = end;
+    stream.p = end;
     stream.raw = block.raw + (segment << segment_log) / 4u;
     [[unroll]] for (uint j = 0u; j < LANES; j++) {
         uint seed = 0u;
@@ -128,43 +124,47 @@ Stream open(EncodeBlock block, uint segment) {
         }
         stream.x[j] = seeded_state(seed);
     }
-#if WORD_BITS == 16 && !defined(STORAGE16)
-    for (uint i = space + lane(0u); i < stream.end / WORDS_PER_U32; i += WIDTH) scratch[i] = 0u;
-#endif
     return stream;
 }
 
-// Encodes the segments from `base` on, as many as there are groups for.
-void encode_segments(EncodeBlock block, uint base, out Stream streams[STREAMS]) {
-    [[unroll]] for (uint k = 0u; k < STREAMS; k++) streams[k] = open(block, base + group() * STREAMS + k);
-    memoryBarrierBuffer();
-    group_barrier();
-    // Only the last segment of a block is short: none is longer than the first of those in work. The form without subgroups has
-    // a barrier in each step, so all groups go round as often.
-    uint tile = (max(segment_size(block, base, segment_log), 32u * SEED) - 32u * SEED + TILE - 1u) / TILE;
-    uint quads[STREAMS][LANES];
+// A tile or a finish writes less than SPARE words.
+void make_room(inout Stream stream, uint floor, uint ceiling, inout bool good) {
+    if (stream.p - floor < SPARE * WORDS_PER_U32) {
+        stream.p = ceiling;
+        good = false;
+    }
+}
+
+// Encodes a segment, to end at a place of streams[]. All groups go round as often, since the form without subgroups has barriers:
+// as `longest`, the largest of the segments in work, demands. When the stream comes close to `floor` it goes on at
+// `ceiling`: the payload will be too large.
+Stream encode_segment(EncodeBlock block, uint segment, uint longest, uint end, uint floor, uint ceiling, inout bool good) {
+    Stream stream = open(block, segment, end);
+    uint tile = (max(longest, 32u * SEED) - 32u * SEED + TILE - 1u) / TILE;
+    uint quad[LANES];
 #ifdef FAST_PATH
-    // Tiles that are whole in all streams of the group.
-    uint whole = streams[0].body / TILE;
-    [[unroll]] for (uint k = 1u; k < STREAMS; k++) whole = min(whole, streams[k].body / TILE);
-    for (; tile > 0u && !all_groups(tile <= whole); tile--) {
+    for (; tile > 0u && !all_groups(tile <= stream.body / TILE); tile--) {
 #else
     for (; tile > 0u; tile--) {
 #endif
-        load_tile(true, tile - 1u, streams, quads);
-        encode_tile(true, tile - 1u, quads, streams);
+        load_tile(true, tile - 1u, stream, quad);
+        encode_tile(true, tile - 1u, quad, stream);
+        make_room(stream, floor, ceiling, good);
     }
 #ifdef FAST_PATH
     // Symbols are loaded a tile ahead: memory answers after hundreds of cycles.
-    uint ahead[STREAMS][LANES];
-    load_tile(true, max(tile, 1u) - 1u, streams, ahead);
+    uint ahead[LANES];
+    load_tile(true, max(tile, 1u) - 1u, stream, ahead);
     for (; tile > 0u; tile--) {
-        quads = ahead;
-        load_tile(false, max(tile, 2u) - 2u, streams, ahead);
-        encode_tile(false, tile - 1u, quads, streams);
+        quad = ahead;
+        load_tile(false, max(tile, 2u) - 2u, stream, ahead);
+        encode_tile(false, tile - 1u, quad, stream);
+        make_room(stream, floor, ceiling, good);
     }
 #endif
-    [[unroll]] for (uint k = 0u; k < STREAMS; k++) finish(streams[k]);
+    finish(stream);
+    make_room(stream, floor, ceiling, good);
+    return stream;
 }
 
 #include "payload.glsl"
@@ -173,25 +173,17 @@ void main() {
     EncodeBlock block = blocks[gl_WorkGroupID.x];
     EncodeInfo info = infos[gl_WorkGroupID.x];
     if (block.coder != CODER) return;
-    if (info.kind != KIND_CODED) {
-        if (gl_LocalInvocationIndex == 0u) results[gl_WorkGroupID.x] = EncodeResult(info.kind, 0u, 1u, 0u);
-        return;
-    }
-    table_log = info.table_log;
-    fill_table(512u * gl_WorkGroupID.x);
-    barrier();
-
-    uint segments = (block.raw_size + (1u << segment_log) - 1u) >> segment_log;
-    uint head = head_words(segments, info.table_size);
-    uint words = head;
-    for (uint base = 0u; base < segments; base += GROUPS * STREAMS) {
-        append_segments(block, base, segments, info.table_size, words);
-    }
-    EncodeResult result = EncodeResult(KIND_STORED, 0u, block.raw_size, 0u);
-    uint size = words * (WORD_BITS / 8u);
-    if (size < block.raw_size) {
-        complete(block, head, segments, info.table_size, words);
-        result = EncodeResult(KIND_CODED, info.table_log, size, block.raw);
+    EncodeResult result = EncodeResult(info.kind, 0u, 1u, 0u);
+    if (info.kind == KIND_CODED) {
+        table_log = info.table_log;
+        fill_table(512u * gl_WorkGroupID.x);
+        clear_streams(block);
+        barrier();
+        uint segments = (block.raw_size + (1u << segment_log) - 1u) >> segment_log;
+        uint table_size = info.table_size;
+        uvec2 payload = in_place != 0u ? write_payload(block, segments, table_size) : compose_payload(block, segments, table_size);
+        result = payload.y < block.raw_size ? EncodeResult(KIND_CODED, table_log, payload.y, payload.x)
+                                            : EncodeResult(KIND_STORED, 0u, block.raw_size, 0u);
     }
     if (gl_LocalInvocationIndex == 0u) results[gl_WorkGroupID.x] = result;
 }

@@ -1,20 +1,26 @@
-// The payload of a block: word counts, table, streams. The includer is encoding.glsl. Places in the payload are in words.
+// The payload of a block: word counts, table, streams. The includer is encoding.glsl. Lengths are in words.
 
-// Words of the segments' streams.
+// The segments' streams.
 shared uint lengths[MOST_SEGMENTS];
 // u32 of a stream that an invocation copies at once: memory answers after hundreds of cycles.
 #define COPIES 4u
 
-// Half `i` (16 bits) of the head, of which the table ends before `end`.
-uint head_half(uint i, uint segments, uint end) {
+// Half `i` (16 bits) of the head.
+uint head_half(uint i, uint segments, uint table_size) {
     if (i < segments) return lengths[i] - INITIAL_WORDS;
-    if (i >= end) return 0u;
     i -= segments;
+    if (i >= table_size / 2u) return 0u;
     return tables[TABLE_WORDS * gl_WorkGroupID.x + i / 2u] >> 16u * (i & 1u) & 0xffffu;
 }
 
 uint head_words(uint segments, uint table_size) {
     return (segments + table_size / 2u + 2u / WORDS_PER_U32 - 1u) / (2u / WORDS_PER_U32);
+}
+
+// Where a segment's stream ends in streams[], if the payload is composed.
+uint stream_end(EncodeBlock block, uint segment) {
+    uint space = stream_space(segment_size(block, segment, segment_log));
+    return (segment_scratch(block, segment, segment_log) + space) * WORDS_PER_U32;
 }
 
 #if WORD_BITS == 32
@@ -25,7 +31,7 @@ void copy_stream(Stream stream, uint to, uint begin) {
     for (uint first = lane(0u); first < count; first += COPIES * WIDTH) {
         uint words[COPIES];
         [[unroll]] for (uint c = 0u; c < COPIES; c++) {
-            words[c] = scratch[stream.p + min(first + c * WIDTH, count - 1u)];
+            words[c] = streams[stream.p + min(first + c * WIDTH, count - 1u)];
         }
         [[unroll]] for (uint c = 0u; c < COPIES; c++) {
             if (first + c * WIDTH < count) payload[to + begin + first + c * WIDTH] = words[c];
@@ -38,9 +44,8 @@ void copy_stream(Stream stream, uint to, uint begin) {
 // The word of the payload before a segment: the last of the segment before it, or of the head.
 uint word_before(EncodeBlock block, uint segment, uint segments, uint table_size) {
     uint head = head_words(segments, table_size);
-    if (segment == 0u) return head_half(head - 1u, segments, head);
-    uint space = stream_space(segment_size(block, segment - 1u, segment_log));
-    return get_word(2u * (segment_scratch(block, segment - 1u, segment_log) + space) - 1u);
+    if (segment == 0u) return head_half(head - 1u, segments, table_size);
+    return get_word(stream_end(block, segment - 1u) - 1u);
 }
 
 // Copies a stream to word `begin` of the payload, which starts at `to`. Each u32 is written with the word in its high half;
@@ -72,39 +77,84 @@ uint words_of(uint first, uint count) {
 // Encodes the segments from `base` on, as many as there are groups for, and appends them to the payload unless that is then
 // larger than the block; `words` is its length.
 void append_segments(EncodeBlock block, uint base, uint segments, uint table_size, inout uint words) {
-    Stream streams[STREAMS];
-    encode_segments(block, base, streams);
-    [[unroll]] for (uint k = 0u; k < STREAMS; k++) {
-        if (lane(0u) == 0u && streams[k].size > 0u) {
-            lengths[base + group() * STREAMS + k] = streams[k].end - streams[k].p;
-        }
-    }
+    uint segment = base + group();
+    uint longest = segment_size(block, base, segment_log);
+    uint end = stream_end(block, segment);
+    // There is room for any stream, and no p for which encode_segment would see too little.
+    bool good = true;
+    Stream stream = encode_segment(block, segment, longest, end, end + 1u, end, good);
+    if (lane(0u) == 0u && stream.size > 0u) lengths[segment] = end - stream.p;
     memoryBarrierBuffer();
     barrier();
-    [[unroll]] for (uint k = 0u; k < STREAMS; k++) {
-        uint own = group() * STREAMS + k;
-        uint begin = words + words_of(base, min(own, segments - base));
-        uint end = begin + streams[k].end - streams[k].p;
-        if (streams[k].size > 0u && end * (WORD_BITS / 8u) <= block.raw_size) {
+    uint begin = words + words_of(base, min(group(), segments - base));
+    if (stream.size > 0u && (begin + end - stream.p) * (WORD_BITS / 8u) <= block.raw_size) {
 #if WORD_BITS == 32
-            copy_stream(streams[k], block.raw, begin);
+        copy_stream(stream, block.payload, begin);
 #else
-            copy_stream(streams[k], block.raw, begin, word_before(block, base + own, segments, table_size));
+        copy_stream(stream, block.payload, begin, word_before(block, segment, segments, table_size));
 #endif
-        }
     }
-    words += words_of(base, min(GROUPS * STREAMS, segments - base));
+    words += words_of(base, min(GROUPS, segments - base));
 }
 
-// Writes what the segments have left of the payload.
-void complete(EncodeBlock block, uint head, uint segments, uint table_size, uint words) {
-    uint end = segments + table_size / 2u;
+// Encodes all segments and composes the payload at the beginning of its space: its first byte and its size.
+uvec2 compose_payload(EncodeBlock block, uint segments, uint table_size) {
+    uint head = head_words(segments, table_size);
+    uint words = head;
+    for (uint base = 0u; base < segments; base += GROUPS) append_segments(block, base, segments, table_size, words);
+    uvec2 bytes = uvec2(4u * block.payload, words * (WORD_BITS / 8u));
+    if (bytes.y >= block.raw_size) return bytes;
     for (uint i = gl_LocalInvocationIndex; i < head / WORDS_PER_U32; i += gl_WorkGroupSize.x) {
-        payload[block.raw + i] = head_half(2u * i, segments, end) | head_half(2u * i + 1u, segments, end) << 16;
+        uint low = head_half(2u * i, segments, table_size);
+        payload[block.payload + i] = low | head_half(2u * i + 1u, segments, table_size) << 16;
     }
 #if WORD_BITS == 16
     if (gl_LocalInvocationIndex == 0u && words % 2u == 1u) {
-        payload[block.raw + words / 2u] = word_before(block, segments, segments, table_size);
+        payload[block.payload + words / 2u] = word_before(block, segments, segments, table_size);
     }
+#endif
+    return bytes;
+}
+
+shared uint first_word;
+
+// Encodes all segments in the first group, and so writes the payload at the end of its space: its first byte and its size.
+uvec2 write_payload(EncodeBlock block, uint segments, uint table_size) {
+    uint floor = block.payload * WORDS_PER_U32;
+    uint ceiling = floor + payload_space(block) * WORDS_PER_U32;
+    uint end = ceiling;
+    bool good = true;
+    for (uint segment = segments; segment-- > 0u;) {
+        uint longest = segment_size(block, segment, segment_log);
+        uint own = group() == 0u ? segment : segments;
+        Stream stream = encode_segment(block, own, longest, end, floor, ceiling, good);
+        if (lane(0u) == 0u && stream.size > 0u) lengths[segment] = end - stream.p;
+        end = stream.p;
+    }
+    if (group() == 0u && lane(0u) == 0u) first_word = good ? end : 0u;
+    barrier();
+    uint head = head_words(segments, table_size);
+    uint begin = first_word - head;
+    uint size = (ceiling - begin) * (WORD_BITS / 8u);
+    if (first_word == 0u || size >= block.raw_size) return uvec2(0u, block.raw_size);
+    for (uint i = gl_LocalInvocationIndex; i < head; i += gl_WorkGroupSize.x) {
+#if WORD_BITS == 16
+        put_word(begin + i, head_half(i, segments, table_size));
+#else
+        uint low = head_half(2u * i, segments, table_size);
+        put_word(begin + i, low | head_half(2u * i + 1u, segments, table_size) << 16);
+#endif
+    }
+    return uvec2(begin * (WORD_BITS / 8u), size);
+}
+
+// Makes put_word possible.
+void clear_streams(EncodeBlock block) {
+#if WORD_BITS == 16 && !defined(STORAGE16)
+    uint begin = in_place != 0u ? block.payload : block.scratch;
+    uint segments = (block.raw_size + (1u << segment_log) - 1u) >> segment_log;
+    uint end = in_place != 0u ? begin + payload_space(block) : stream_end(block, segments - 1u) / WORDS_PER_U32;
+    for (uint i = begin + gl_LocalInvocationIndex; i < end; i += gl_WorkGroupSize.x) streams[i] = 0u;
+    memoryBarrierBuffer();
 #endif
 }

@@ -28,7 +28,7 @@ void finish(inout Stream stream) {
     group_barrier();
     [[unroll]] for (uint j = 0u; j < LANES; j++) {
         if (stream.size > 0u && lane(j) % 2u == 1u) {
-            atomicOr(scratch[stream.p + 32u + lane(j) / 2u], states[j].y << 16);
+            atomicOr(streams[stream.p + 32u + lane(j) / 2u], states[j].y << 16);
         }
     }
 }

@@ -2,12 +2,12 @@
 // at most 32 more. A coder defines the type of a lane's state, STATE, of which `window` is a member; how many bits an
 // initial state holds at most, MOST_INITIAL; and what encoding.glsl wants, but for what is here.
 //
-// variant: subgroup32 SUBGROUP=32 STREAMS=2 WORKGROUP=256
-// variant: subgroup64 SUBGROUP=64 STREAMS=2 WORKGROUP=256
-// variant: subgroup16 SUBGROUP=16 STREAMS=1 WORKGROUP=256
-// variant: subgroup8 SUBGROUP=8 STREAMS=1 WORKGROUP=128
-// variant: subgroup4 SUBGROUP=4 STREAMS=1 WORKGROUP=64
-// variant: shared SHARED=1 STREAMS=1 WORKGROUP=64
+// variant: subgroup32 SUBGROUP=32 WORKGROUP=256
+// variant: subgroup64 SUBGROUP=64 WORKGROUP=256
+// variant: subgroup16 SUBGROUP=16 WORKGROUP=256
+// variant: subgroup8 SUBGROUP=8 WORKGROUP=128
+// variant: subgroup4 SUBGROUP=4 WORKGROUP=64
+// variant: shared SHARED=1 WORKGROUP=64
 
 #define WORD_BITS 32
 #define SEED 4u

@@ -1,7 +1,5 @@
 //! Twin of the kernels `kernels/encode_*.comp`.
 
-use std::ops::Range;
-
 use super::{push, read_cums};
 use crate::{
     coder::{
@@ -16,14 +14,14 @@ use crate::{
     format::BlockKind,
     kernel::{
         generated::{EncodeBlock, EncodeInfo, EncodePush, EncodeResult},
-        plan::TABLE_WORDS,
+        plan::{TABLE_WORDS, payload_space},
     },
 };
 
-/// The space for streams is the kernel's own: the twin leaves it alone.
+/// Writes payloads only: the twin leaves alone what a kernel may write beside them.
 pub fn run<C: Entries>(bytes: &[u8], buffers: &mut [&mut [u32]]) {
-    let EncodePush { segment_log } = push(bytes);
-    let [blocks, raw, infos, tables, entries, _, results, payload] = buffers else {
+    let EncodePush { segment_log, in_place } = push(bytes);
+    let [blocks, raw, infos, tables, entries, streams, results, payload] = buffers else {
         panic!("eight buffers")
     };
     let blocks: &[EncodeBlock] = bytemuck::cast_slice(blocks);
@@ -34,25 +32,30 @@ pub fn run<C: Entries>(bytes: &[u8], buffers: &mut [&mut [u32]]) {
         if block.coder != C::CODER as u32 {
             continue;
         }
-        let trivial =
-            |kind, coded_size| EncodeResult { kind, table_log: 0, coded_size, payload: 0 };
+        let trivial = |kind, coded_size| EncodeResult { kind, table_log: 0, coded_size, start: 0 };
         if info.kind != BlockKind::Coded as u32 {
             results[number] = trivial(info.kind, 1);
             continue;
         }
         let table = C::read(&entries[512 * number..][..512], info.table_log);
         let raw = &raw[4 * block.raw as usize..][..block.raw_size as usize];
-        let streams: Vec<_> =
+        let segments: Vec<_> =
             raw.chunks(1 << segment_log).map(|raw| segment::<C>(raw, &table)).collect();
         let written =
             &bytemuck::cast_slice(&tables[TABLE_WORDS * number..])[..info.table_size as usize];
-        let head = head(C::LAYOUT, &streams, written);
-        let target = &mut payload[block.raw as usize..];
-        let size = append(&streams, &head, raw.len(), target);
+        let mut bytes = head(C::LAYOUT, &segments, written);
+        bytes.extend(segments.concat());
+        let size = bytes.len();
         results[number] = if size < raw.len() {
-            write(&head, 0..head.len() / 4, target);
+            let begin = 4 * block.payload as usize;
+            let (target, start) = if in_place != 0 {
+                (&mut *streams, begin + payload_space(block.raw_size) - size)
+            } else {
+                (&mut *payload, begin)
+            };
+            bytemuck::cast_slice_mut(target)[start..start + size].copy_from_slice(&bytes);
             let EncodeInfo { kind, table_log, .. } = *info;
-            EncodeResult { kind, table_log, coded_size: size as u32, payload: block.raw }
+            EncodeResult { kind, table_log, coded_size: size as u32, start: start as u32 }
         } else {
             trivial(BlockKind::Stored as u32, block.raw_size)
         };
@@ -66,32 +69,6 @@ fn head(layout: Layout, streams: &[Vec<u8>], table: &[u8]) -> Vec<u8> {
     head.extend_from_slice(table);
     head.resize(head.len() + layout.padding(head.len()), 0);
     head
-}
-
-/// Writes the streams behind the head as long as the payload is no larger than the block; its length in bytes.
-fn append(streams: &[Vec<u8>], head: &[u8], most: usize, target: &mut [u32]) -> usize {
-    let mut bytes = head.to_vec();
-    for stream in streams {
-        let begin = bytes.len();
-        bytes.extend_from_slice(stream);
-        if bytes.len() <= most {
-            write(&bytes, begin / 4..bytes.len() / 4, target);
-        }
-    }
-    let length = bytes.len();
-    if length < most {
-        bytes.resize(length.next_multiple_of(4), 0);
-        write(&bytes, length / 4..bytes.len() / 4, target);
-    }
-    length
-}
-
-/// Writes some of the words (32 bits) of `bytes`.
-fn write(bytes: &[u8], words: Range<usize>, target: &mut [u32]) {
-    let all = bytes.as_chunks().0;
-    for i in words {
-        target[i] = u32::from_le_bytes(all[i]);
-    }
 }
 
 /// A coder's form of the entries that the kernels before it made.
