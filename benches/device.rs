@@ -200,7 +200,7 @@ fn encode(gpu: Gpu, raw: &[u8], size: usize, params: &BlockParams) -> Outcome<(G
         let wanted = (coded.kind as u32, u32::from(coded.table_log));
         assert_eq!((result.kind, result.table_log), wanted, "block {number}");
         if coded.kind == BlockKind::Coded {
-            let start = result.start as usize;
+            let start = 4 * result.payload as usize;
             let payload = &payloads[start..start + result.coded_size as usize];
             assert!(payload == coded.payload, "block {number} is coded differently");
         }

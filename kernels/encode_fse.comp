@@ -60,12 +60,12 @@ Bits encode_symbol(inout uint cell, uint symbol) {
     return Bits(value, bits);
 }
 
-Bits look_up(inout Lane x, uint symbols, uint count) {
-    Bits first = Bits(0u, 0u);
-    Bits second = Bits(0u, 0u);
-    if (count > 1u) second = encode_symbol(x.cell, symbols >> 8 & 0xffu);
-    if (count > 0u) first = encode_symbol(x.cell, symbols & 0xffu);
-    return Bits(first.value | second.value << first.count, first.count + second.count);
+Bits look_up(inout Lane x, uint quad, uint first, uint count) {
+    Bits low = Bits(0u, 0u);
+    Bits high = Bits(0u, 0u);
+    if (count > 1u) high = encode_symbol(x.cell, symbol(quad, first + 1u));
+    if (count > 0u) low = encode_symbol(x.cell, symbol(quad, first));
+    return Bits(low.value | high.value << low.count, low.count + high.count);
 }
 
 uint high_half(Lane x, uint number) { return number << 12 | x.cell - (1u << table_log); }

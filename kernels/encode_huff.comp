@@ -20,10 +20,10 @@ void fill_table(uint first) {
 
 Lane seeded_state(uint seed) { return Lane(Window(seed, 0u, 32u)); }
 
-Bits look_up(inout Lane x, uint symbols, uint count) {
-    uint first = count > 0u ? table[symbols & 0xffu] : 0u;
-    uint second = count > 1u ? table[symbols >> 8 & 0xffu] : 0u;
-    return Bits(first >> 8 | second >> 8 << (first & 31u), first + second & 31u);
+Bits look_up(inout Lane x, uint quad, uint first, uint count) {
+    uint low = count > 0u ? table[symbol(quad, first)] : 0u;
+    uint high = count > 1u ? table[symbol(quad, first + 1u)] : 0u;
+    return Bits(low >> 8 | high >> 8 << (low & 31u), low + high & 31u);
 }
 
 uint high_half(Lane x, uint number) { return number; }

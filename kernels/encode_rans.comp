@@ -35,7 +35,7 @@ void fill_table(uint first) {
 
 uint seeded_state(uint seed) { return 0x10000u | seed; }
 
-uvec4 look_up(inout uint x, uint symbols, uint count) { return table[symbols & 0xffu]; }
+uvec4 look_up(inout uint x, uint quad, uint first, uint count) { return table[symbol(quad, first)]; }
 
 bool is_full(uint x, uvec4 entry) { return x >= entry.y; }
 

@@ -9,7 +9,7 @@ layout(local_size_x = 256) in;
 #include "encode.glsl"
 #define COLUMNS 32u
 // Words that an invocation has under way at once: memory answers after hundreds of cycles.
-#define LOADS 8u
+#define LOADS 16u
 
 layout(push_constant) uniform HistogramPush {
     uint chunks;

@@ -3,13 +3,11 @@
 #include "coder.glsl"
 
 struct EncodeBlock {
-    // First word (32 bits) of the raw bytes.
+    // First word (32 bits) of the raw bytes, and of the space for its payload, which is no larger.
     uint raw;
     // Bytes to encode.
     uint raw_size;
-    // First word of the space for its payload.
-    uint payload;
-    // First word of the space for the segments' streams, where the payload is put together of them.
+    // First word of the space for the segments' streams.
     uint scratch;
     // Number of the first histogram chunk: those of all blocks are counted through.
     uint chunk;
@@ -28,10 +26,10 @@ struct EncodeInfo {
 
 struct EncodeResult {
     uint kind;
-    // 0 unless the kind is coded, as is the payload's first byte.
+    // 0 unless the kind is coded, as is the payload's first word.
     uint table_log;
     uint coded_size;
-    uint start;
+    uint payload;
 };
 
 // ranvil::format::BlockKind.
@@ -55,11 +53,6 @@ uint chunk_count(EncodeBlock block) { return (block.raw_size + (1u << CHUNK_LOG)
 // f << (16 - K) before it grows to (x / f << K) + ..., which is less than (1 + 1/16) x (2^K / f) since x / f >= 16, and a
 // word takes 16 bits off.
 uint stream_space(uint size) { return (size * 13u / 32u + 112u) / 32u * 32u; }
-
-// Words (32 bits) of space for the payload of a block: one as large as the block, and some to spare, so that an encoder needs
-// not look at each word whether there is room.
-#define SPARE 256u
-uint payload_space(EncodeBlock block) { return (block.raw_size + 3u) / 4u + SPARE; }
 
 uint segment_size(EncodeBlock block, uint segment, uint segment_log) {
     uint begin = min(segment << segment_log, block.raw_size);

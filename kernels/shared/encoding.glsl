@@ -1,6 +1,5 @@
 // The encode kernels: the segments of a block, and its payload. One workgroup a block. Symbols are taken backward and words
-// are written backward, so that a stream reads forward. Where there are enough blocks, one group encodes all segments of a
-// block, last one first, and so writes the payload as it is, from the end of its space. Else groups take a segment each, and
+// are written backward, from the end of each segment's space, so that a stream reads forward. Groups take a segment each, and
 // copy the streams to the payload when they know each other's lengths (payload.glsl).
 //
 // A coder defines its number, CODER; bits of its words, WORD_BITS; bytes of the seed in a lane, SEED; how many symbols of a
@@ -12,8 +11,6 @@
 
 layout(push_constant) uniform EncodePush {
     uint segment_log;
-    // Whether streams[] is where payloads are to be; else they are put together in payload[].
-    uint in_place;
 };
 layout(std430, binding = 0) readonly buffer Blocks { EncodeBlock blocks[]; };
 layout(std430, binding = 1) readonly buffer Raw { uint raw[]; };
@@ -49,8 +46,8 @@ struct Stream {
 void fill_table(uint first);
 // The state that holds a seed.
 STATE seeded_state(uint seed);
-// What the first `count` of SYMBOLS symbols, the bytes of `symbols`, become.
-BITS look_up(inout STATE x, uint symbols, uint count);
+// What `count` of SYMBOLS symbols become, those of a quad from `first` on.
+BITS look_up(inout STATE x, uint quad, uint first, uint count);
 // Whether a word must be written first, and that word. Without symbols none must.
 bool is_full(STATE x, BITS bits);
 uint full_word(STATE x);
@@ -58,6 +55,8 @@ uint full_word(STATE x);
 void push(bool written, inout STATE x, BITS bits);
 // Writes what precedes the words that the decoder takes, initial states last. Called in uniform control flow.
 void finish(inout Stream stream);
+
+uint symbol(uint quad, uint i) { return bitfieldExtract(quad, int(8u * i), 8); }
 
 #if WORD_BITS == 32
 void put_word(uint at, uint word) { streams[at] = word; }
@@ -81,7 +80,7 @@ void encode_part(const bool checked, uint part, uint limit, uint quad[LANES], in
         uint before = 4u * lane(j) + part * SYMBOLS;
         uint count = checked ? min(max(limit, before) - before, SYMBOLS) : SYMBOLS;
         x[j] = stream.x[j];
-        bits[j] = look_up(x[j], quad[j] >> 8u * SYMBOLS * part, count);
+        bits[j] = look_up(x[j], quad[j], part * SYMBOLS, count);
         full[j] = is_full(x[j], bits[j]) && (!checked || count > 0u);
     }
     claim_back(stream.p, full, at);
@@ -106,15 +105,31 @@ void encode_tile(const bool checked, uint tile, uint quad[LANES], inout Stream s
     UNROLL_STEPS for (uint part = 4u / SYMBOLS; part-- > 0u;) encode_part(checked, part, limit, quad, stream);
 }
 
+// Where a segment's space ends in streams[].
+uint stream_end(EncodeBlock block, uint segment) {
+    uint space = stream_space(segment_size(block, segment, segment_log));
+    return (segment_scratch(block, segment, segment_log) + space) * WORDS_PER_U32;
+}
+
+uint segment_count(EncodeBlock block) { return (block.raw_size + (1u << segment_log) - 1u) >> segment_log; }
+
+// Makes put_word possible.
+void clear_streams(EncodeBlock block) {
+#if WORD_BITS == 16 && !defined(STORAGE16)
+    uint end = stream_end(block, segment_count(block) - 1u) / 2u;
+    for (uint i = block.scratch + gl_LocalInvocationIndex; i < end; i += gl_WorkGroupSize.x) streams[i] = 0u;
+    memoryBarrierBuffer();
+#endif
+}
+
 uint raw_byte(uint word, uint i) { return raw[word + i / 4u] >> 8u * (i % 4u) & 0xffu; }
 
-// A segment whose stream ends at a place of streams[].
-Stream open(EncodeBlock block, uint segment, uint end) {
+Stream open(EncodeBlock block, uint segment) {
     Stream stream;
     stream.size = segment_size(block, segment, segment_log);
     stream.body = max(stream.size, 32u * SEED) - 32u * SEED;
-    stream.end = end;
-    stream.p = end;
+    stream.end = stream_end(block, segment);
+    stream.p = stream.end;
     stream.raw = block.raw + (segment << segment_log) / 4u;
     [[unroll]] for (uint j = 0u; j < LANES; j++) {
         uint seed = 0u;
@@ -127,29 +142,20 @@ Stream open(EncodeBlock block, uint segment, uint end) {
     return stream;
 }
 
-// A tile or a finish writes less than SPARE words.
-void make_room(inout Stream stream, uint floor, uint ceiling, inout bool good) {
-    if (stream.p - floor < SPARE * WORDS_PER_U32) {
-        stream.p = ceiling;
-        good = false;
-    }
-}
-
-// Encodes a segment, to end at a place of streams[]. All groups go round as often, since the form without subgroups has barriers:
-// as `longest`, the largest of the segments in work, demands. When the stream comes close to `floor` it goes on at
-// `ceiling`: the payload will be too large.
-Stream encode_segment(EncodeBlock block, uint segment, uint longest, uint end, uint floor, uint ceiling, inout bool good) {
-    Stream stream = open(block, segment, end);
-    uint tile = (max(longest, 32u * SEED) - 32u * SEED + TILE - 1u) / TILE;
+// Encodes a segment. All groups go round as often, since the form without subgroups has barriers: as `longest`, the largest of
+// the segments in work, demands.
+Stream encode_segment(EncodeBlock block, uint segment, uint longest) {
+    Stream stream = open(block, segment);
+    uint tile = same((max(longest, 32u * SEED) - 32u * SEED + TILE - 1u) / TILE);
     uint quad[LANES];
 #ifdef FAST_PATH
-    for (; tile > 0u && !all_groups(tile <= stream.body / TILE); tile--) {
+    uint whole = same(stream.body / TILE);
+    for (; tile > 0u && !all_groups(tile <= whole); tile--) {
 #else
     for (; tile > 0u; tile--) {
 #endif
         load_tile(true, tile - 1u, stream, quad);
         encode_tile(true, tile - 1u, quad, stream);
-        make_room(stream, floor, ceiling, good);
     }
 #ifdef FAST_PATH
     // Symbols are loaded a tile ahead: memory answers after hundreds of cycles.
@@ -159,11 +165,9 @@ Stream encode_segment(EncodeBlock block, uint segment, uint longest, uint end, u
         quad = ahead;
         load_tile(false, max(tile, 2u) - 2u, stream, ahead);
         encode_tile(false, tile - 1u, quad, stream);
-        make_room(stream, floor, ceiling, good);
     }
 #endif
     finish(stream);
-    make_room(stream, floor, ceiling, good);
     return stream;
 }
 
@@ -179,11 +183,9 @@ void main() {
         fill_table(512u * gl_WorkGroupID.x);
         clear_streams(block);
         barrier();
-        uint segments = (block.raw_size + (1u << segment_log) - 1u) >> segment_log;
-        uint table_size = info.table_size;
-        uvec2 payload = in_place != 0u ? write_payload(block, segments, table_size) : compose_payload(block, segments, table_size);
-        result = payload.y < block.raw_size ? EncodeResult(KIND_CODED, table_log, payload.y, payload.x)
-                                            : EncodeResult(KIND_STORED, 0u, block.raw_size, 0u);
+        uint size = compose_payload(block, info.table_size);
+        result = size < block.raw_size ? EncodeResult(KIND_CODED, table_log, size, block.raw)
+                                       : EncodeResult(KIND_STORED, 0u, block.raw_size, 0u);
     }
     if (gl_LocalInvocationIndex == 0u) results[gl_WorkGroupID.x] = result;
 }

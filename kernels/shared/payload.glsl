@@ -17,12 +17,6 @@ uint head_words(uint segments, uint table_size) {
     return (segments + table_size / 2u + 2u / WORDS_PER_U32 - 1u) / (2u / WORDS_PER_U32);
 }
 
-// Where a segment's stream ends in streams[], if the payload is composed.
-uint stream_end(EncodeBlock block, uint segment) {
-    uint space = stream_space(segment_size(block, segment, segment_log));
-    return (segment_scratch(block, segment, segment_log) + space) * WORDS_PER_U32;
-}
-
 #if WORD_BITS == 32
 
 // Copies a stream to word `begin` of the payload, which starts at `to`.
@@ -78,83 +72,38 @@ uint words_of(uint first, uint count) {
 // larger than the block; `words` is its length.
 void append_segments(EncodeBlock block, uint base, uint segments, uint table_size, inout uint words) {
     uint segment = base + group();
-    uint longest = segment_size(block, base, segment_log);
-    uint end = stream_end(block, segment);
-    // There is room for any stream, and no p for which encode_segment would see too little.
-    bool good = true;
-    Stream stream = encode_segment(block, segment, longest, end, end + 1u, end, good);
-    if (lane(0u) == 0u && stream.size > 0u) lengths[segment] = end - stream.p;
+    Stream stream = encode_segment(block, segment, segment_size(block, base, segment_log));
+    uint length = stream.end - stream.p;
+    if (lane(0u) == 0u && stream.size > 0u) lengths[segment] = length;
     memoryBarrierBuffer();
     barrier();
     uint begin = words + words_of(base, min(group(), segments - base));
-    if (stream.size > 0u && (begin + end - stream.p) * (WORD_BITS / 8u) <= block.raw_size) {
+    if (stream.size > 0u && (begin + length) * (WORD_BITS / 8u) <= block.raw_size) {
 #if WORD_BITS == 32
-        copy_stream(stream, block.payload, begin);
+        copy_stream(stream, block.raw, begin);
 #else
-        copy_stream(stream, block.payload, begin, word_before(block, segment, segments, table_size));
+        copy_stream(stream, block.raw, begin, word_before(block, segment, segments, table_size));
 #endif
     }
     words += words_of(base, min(GROUPS, segments - base));
 }
 
-// Encodes all segments and composes the payload at the beginning of its space: its first byte and its size.
-uvec2 compose_payload(EncodeBlock block, uint segments, uint table_size) {
+// Encodes all segments and puts the payload together, unless it is no smaller than the block; returns its size in bytes.
+uint compose_payload(EncodeBlock block, uint table_size) {
+    uint segments = segment_count(block);
     uint head = head_words(segments, table_size);
     uint words = head;
     for (uint base = 0u; base < segments; base += GROUPS) append_segments(block, base, segments, table_size, words);
-    uvec2 bytes = uvec2(4u * block.payload, words * (WORD_BITS / 8u));
-    if (bytes.y >= block.raw_size) return bytes;
+    uint size = words * (WORD_BITS / 8u);
+    if (size >= block.raw_size) return size;
     for (uint i = gl_LocalInvocationIndex; i < head / WORDS_PER_U32; i += gl_WorkGroupSize.x) {
         uint low = head_half(2u * i, segments, table_size);
-        payload[block.payload + i] = low | head_half(2u * i + 1u, segments, table_size) << 16;
+        payload[block.raw + i] = low | head_half(2u * i + 1u, segments, table_size) << 16;
     }
 #if WORD_BITS == 16
     if (gl_LocalInvocationIndex == 0u && words % 2u == 1u) {
-        payload[block.payload + words / 2u] = word_before(block, segments, segments, table_size);
+        payload[block.raw + words / 2u] = word_before(block, segments, segments, table_size);
     }
 #endif
-    return bytes;
-}
-
-shared uint first_word;
-
-// Encodes all segments in the first group, and so writes the payload at the end of its space: its first byte and its size.
-uvec2 write_payload(EncodeBlock block, uint segments, uint table_size) {
-    uint floor = block.payload * WORDS_PER_U32;
-    uint ceiling = floor + payload_space(block) * WORDS_PER_U32;
-    uint end = ceiling;
-    bool good = true;
-    for (uint segment = segments; segment-- > 0u;) {
-        uint longest = segment_size(block, segment, segment_log);
-        uint own = group() == 0u ? segment : segments;
-        Stream stream = encode_segment(block, own, longest, end, floor, ceiling, good);
-        if (lane(0u) == 0u && stream.size > 0u) lengths[segment] = end - stream.p;
-        end = stream.p;
-    }
-    if (group() == 0u && lane(0u) == 0u) first_word = good ? end : 0u;
-    barrier();
-    uint head = head_words(segments, table_size);
-    uint begin = first_word - head;
-    uint size = (ceiling - begin) * (WORD_BITS / 8u);
-    if (first_word == 0u || size >= block.raw_size) return uvec2(0u, block.raw_size);
-    for (uint i = gl_LocalInvocationIndex; i < head; i += gl_WorkGroupSize.x) {
-#if WORD_BITS == 16
-        put_word(begin + i, head_half(i, segments, table_size));
-#else
-        uint low = head_half(2u * i, segments, table_size);
-        put_word(begin + i, low | head_half(2u * i + 1u, segments, table_size) << 16);
-#endif
-    }
-    return uvec2(begin * (WORD_BITS / 8u), size);
-}
-
-// Makes put_word possible.
-void clear_streams(EncodeBlock block) {
-#if WORD_BITS == 16 && !defined(STORAGE16)
-    uint begin = in_place != 0u ? block.payload : block.scratch;
-    uint segments = (block.raw_size + (1u << segment_log) - 1u) >> segment_log;
-    uint end = in_place != 0u ? begin + payload_space(block) : stream_end(block, segments - 1u) / WORDS_PER_U32;
-    for (uint i = begin + gl_LocalInvocationIndex; i < end; i += gl_WorkGroupSize.x) streams[i] = 0u;
-    memoryBarrierBuffer();
-#endif
+    return size;
 }

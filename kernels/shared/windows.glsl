@@ -35,7 +35,8 @@ void push(bool written, inout Window w, Bits bits) {
     uint word = w.low << (w.room & 31u) | bits.value >> (bits.count - w.room & 31u);
     w.word = written ? word : w.word;
     w.low = w.low << bits.count | bits.value;
-    w.room = w.room - bits.count + (written ? 32u : 0u);
+    // Below 32 once there are bits below the word.
+    w.room = w.room - bits.count & 31u;
 }
 
 // The number with a bit above it that marks its end, once the word is written if `written`.

@@ -84,7 +84,9 @@ fn payloads(buffers: &[Vec<u32>]) -> Vec<&[u8]> {
     let payload: &[u8] = bytemuck::cast_slice(&buffers[EncodePlan::PAYLOAD.0 as usize]);
     let results: &[EncodeResult] = bytemuck::cast_slice(&buffers[EncodePlan::RESULTS.0 as usize]);
     let coded = results.iter().filter(|result| result.kind == 2);
-    coded.map(|result| &payload[result.start as usize..][..result.coded_size as usize]).collect()
+    coded
+        .map(|result| &payload[4 * result.payload as usize..][..result.coded_size as usize])
+        .collect()
 }
 
 /// Encodes on device and twins and returns the payloads of the coded blocks.
@@ -107,7 +109,8 @@ fn encode(
     let coded = results.iter().zip(headers).filter(|(result, _)| result.kind == 2);
     coded
         .map(|(result, RawBlock { raw_size, coder, .. })| {
-            let payload = payload[result.start as usize..][..result.coded_size as usize].to_vec();
+            let payload =
+                payload[4 * result.payload as usize..][..result.coded_size as usize].to_vec();
             let &EncodeResult { coded_size, table_log, .. } = result;
             (payload, CodedBlock { coder, coded_size, raw_size, table_log: table_log as u8 })
         })

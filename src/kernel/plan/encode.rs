@@ -13,11 +13,6 @@ use crate::{
 
 /// Bytes that a workgroup of the kernel `histogram` counts.
 const CHUNK_BYTES: u32 = 256 << 10;
-/// Words (32 bits) of space for a payload beyond those of the block.
-const SPARE: u32 = 256;
-/// So many blocks keep a device busy when one group of lanes encodes each block as a whole: an H200 has room for 4,224 of
-/// them.
-const ENOUGH_BLOCKS: usize = 2048;
 /// Words (32 bits) that a block's serialised table may take.
 pub(crate) const TABLE_WORDS: usize = 132;
 
@@ -37,7 +32,7 @@ pub struct RawBlock {
 /// The host uploads [`blocks`](Self::blocks) to [`BLOCKS`](Self::BLOCKS), [`pieces`](Self::pieces) to
 /// [`PIECES`](Self::PIECES) and the raw bytes of each block to its range of [`RAW`](Self::RAW), runs the recording,
 /// and finds an [`EncodeResult`] a block in [`RESULTS`](Self::RESULTS). A coded block's payload lies in
-/// [`PAYLOAD`](Self::PAYLOAD), from byte `start` on; payloads are in the order of the blocks, with gaps between them. A
+/// [`PAYLOAD`](Self::PAYLOAD) where its raw bytes lie in `RAW`, from word `payload` on: it is smaller than they are. A
 /// single value's payload is its first raw byte, a stored block's is the block.
 #[derive(Clone, PartialEq, Debug)]
 pub struct EncodePlan {
@@ -95,7 +90,6 @@ impl EncodePlan {
             });
             next.raw += raw_size.div_ceil(4);
             next.chunk += raw_size.div_ceil(CHUNK_BYTES);
-            next.payload += payload_space(raw_size) as u32 / 4;
             next.scratch += block_space(raw_size, segment_log);
             pieces.resize(next.chunk as usize, number);
         }
@@ -136,36 +130,28 @@ impl EncodePlan {
                 );
             }
         }
-        let enough = self.blocks.len() >= ENOUGH_BLOCKS;
-        // The tables of fse take too much shared memory for one group each.
-        for (kernel, segments, in_place) in [
-            ("encode_rans", rans, enough),
-            ("encode_fse", fse, false),
-            ("encode_huff", huffman, enough),
-        ] {
-            let Some(segments) = segments else { continue };
-            let (segments, streams, payload) = if in_place {
-                (1, Self::PAYLOAD, Self::SCRATCH)
-            } else {
-                (segments, Self::SCRATCH, Self::PAYLOAD)
-            };
-            dispatch(
-                recording,
-                kernel,
-                block_count,
-                &EncodePush { segment_log: log, in_place: in_place.into() },
-                (&[], Some(segments)),
-                &[
-                    Self::BLOCKS,
-                    Self::RAW,
-                    Self::INFOS,
-                    Self::TABLES,
-                    Self::ENTRIES,
-                    streams,
-                    Self::RESULTS,
-                    payload,
-                ],
-            );
+        for (kernel, segments) in
+            [("encode_rans", rans), ("encode_fse", fse), ("encode_huff", huffman)]
+        {
+            if segments.is_some() {
+                dispatch(
+                    recording,
+                    kernel,
+                    block_count,
+                    &EncodePush { segment_log: log },
+                    (&[], segments),
+                    &[
+                        Self::BLOCKS,
+                        Self::RAW,
+                        Self::INFOS,
+                        Self::TABLES,
+                        Self::ENTRIES,
+                        Self::SCRATCH,
+                        Self::RESULTS,
+                        Self::PAYLOAD,
+                    ],
+                );
+            }
         }
     }
 
@@ -177,7 +163,6 @@ impl EncodePlan {
         let total = EncodeBlock {
             raw: raw_bytes / 4 + blocks,
             raw_size: 0,
-            payload: raw_bytes / 4 + (1 + SPARE) * blocks,
             // 13 bits a symbol, and at most 112 words of states and rounding a segment.
             scratch: raw_bytes / 32 * 13 + 13 + 112 * segments,
             chunk: raw_bytes / CHUNK_BYTES + blocks,
@@ -195,11 +180,6 @@ impl EncodePlan {
     }
 }
 
-/// Bytes of space for the payload of a block.
-pub(crate) fn payload_space(raw_size: u32) -> usize {
-    4 * (raw_size.div_ceil(4) + SPARE) as usize
-}
-
 /// Words (32 bits) of space for a segment's stream; `stream_space` of `kernels/shared/encode.glsl` says why.
 fn stream_space(size: u32) -> u32 {
     (size * 13 / 32 + 112) / 32 * 32
@@ -215,7 +195,7 @@ fn block_space(raw_size: u32, segment_log: u8) -> u32 {
 
 fn buffers(blocks: u64, total: &EncodeBlock) -> Vec<BufferDesc> {
     let structs = |size: usize| blocks * size as u64 / 4;
-    let EncodeBlock { raw, payload, scratch, chunk, .. } = *total;
+    let EncodeBlock { raw, scratch, chunk, .. } = *total;
     let (raw, chunk) = (u64::from(raw), u64::from(chunk));
     vec![
         words("blocks", structs(size_of::<EncodeBlock>()), Role::Upload),
@@ -227,7 +207,7 @@ fn buffers(blocks: u64, total: &EncodeBlock) -> Vec<BufferDesc> {
         words("entries", 512 * blocks, Role::Device),
         words("scratch", scratch.into(), Role::Device),
         words("results", structs(size_of::<EncodeResult>()), Role::Download),
-        words("payload", payload.into(), Role::Download),
+        words("payload", raw, Role::Download),
     ]
 }
 

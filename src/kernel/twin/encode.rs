@@ -14,14 +14,14 @@ use crate::{
     format::BlockKind,
     kernel::{
         generated::{EncodeBlock, EncodeInfo, EncodePush, EncodeResult},
-        plan::{TABLE_WORDS, payload_space},
+        plan::TABLE_WORDS,
     },
 };
 
 /// Writes payloads only: the twin leaves alone what a kernel may write beside them.
 pub fn run<C: Entries>(bytes: &[u8], buffers: &mut [&mut [u32]]) {
-    let EncodePush { segment_log, in_place } = push(bytes);
-    let [blocks, raw, infos, tables, entries, streams, results, payload] = buffers else {
+    let EncodePush { segment_log } = push(bytes);
+    let [blocks, raw, infos, tables, entries, _, results, payload] = buffers else {
         panic!("eight buffers")
     };
     let blocks: &[EncodeBlock] = bytemuck::cast_slice(blocks);
@@ -32,7 +32,8 @@ pub fn run<C: Entries>(bytes: &[u8], buffers: &mut [&mut [u32]]) {
         if block.coder != C::CODER as u32 {
             continue;
         }
-        let trivial = |kind, coded_size| EncodeResult { kind, table_log: 0, coded_size, start: 0 };
+        let trivial =
+            |kind, coded_size| EncodeResult { kind, table_log: 0, coded_size, payload: 0 };
         if info.kind != BlockKind::Coded as u32 {
             results[number] = trivial(info.kind, 1);
             continue;
@@ -47,15 +48,10 @@ pub fn run<C: Entries>(bytes: &[u8], buffers: &mut [&mut [u32]]) {
         bytes.extend(segments.concat());
         let size = bytes.len();
         results[number] = if size < raw.len() {
-            let begin = 4 * block.payload as usize;
-            let (target, start) = if in_place != 0 {
-                (&mut *streams, begin + payload_space(block.raw_size) - size)
-            } else {
-                (&mut *payload, begin)
-            };
-            bytemuck::cast_slice_mut(target)[start..start + size].copy_from_slice(&bytes);
+            let target = bytemuck::cast_slice_mut(payload);
+            target[4 * block.raw as usize..][..size].copy_from_slice(&bytes);
             let EncodeInfo { kind, table_log, .. } = *info;
-            EncodeResult { kind, table_log, coded_size: size as u32, start: start as u32 }
+            EncodeResult { kind, table_log, coded_size: size as u32, payload: block.raw }
         } else {
             trivial(BlockKind::Stored as u32, block.raw_size)
         };

@@ -35,7 +35,7 @@ fn encode(blocks: &[(&[u8], RawBlock)], segment_log: u8) -> Vec<(u32, u32, Vec<u
     let results: &[EncodeResult] = bytemuck::cast_slice(&buffers[EncodePlan::RESULTS.0 as usize]);
     let take = |(result, (raw, _)): (&EncodeResult, &(&[u8], RawBlock))| {
         let payload = match result.kind {
-            kind if kind == BlockKind::Coded as u32 => &payload[result.start as usize..],
+            kind if kind == BlockKind::Coded as u32 => &payload[4 * result.payload as usize..],
             _ => raw,
         };
         (result.kind, result.table_log, payload[..result.coded_size as usize].to_vec())

@@ -13,7 +13,7 @@ use crate::{
     format::BlockKind,
     kernel::{
         generated::{EncodeBlock, EncodeResult},
-        plan::{EncodePlan, RawBlock, payload_space},
+        plan::{EncodePlan, RawBlock},
     },
     vk::{
         pipeline::Pipelines,
@@ -97,10 +97,10 @@ impl EncodeBatch {
         let parts: Vec<Part> = results
             .iter()
             .filter(|(_, payload)| !payload.is_empty())
-            .map(|(_, payload)| {
-                let (start, end) = (payload.start / 4 * 4, payload.end.next_multiple_of(4));
-                let (offset, size) = (start as u64, (end - start) as u64);
-                Part { buffer: EncodePlan::PAYLOAD, offset, size }
+            .map(|(_, payload)| Part {
+                buffer: EncodePlan::PAYLOAD,
+                offset: payload.start as u64,
+                size: payload.len().next_multiple_of(4) as u64,
             })
             .collect();
         if !parts.is_empty() {
@@ -185,7 +185,7 @@ fn read_results(plan: &EncodePlan, bytes: &[u8]) -> Result<Vec<PartResult>, Devi
 
 /// What a result says; `None` if no kernel that works can have written it.
 fn read_result(result: EncodeResult, block: &EncodeBlock) -> Option<PartResult> {
-    let EncodeResult { kind, table_log, coded_size, start } = result;
+    let EncodeResult { kind, table_log, coded_size, payload } = result;
     let trivial = |kind| Some((Encoded { kind, table_log: 0 }, 0..0));
     const STORED: u32 = BlockKind::Stored as u32;
     const SINGLE: u32 = BlockKind::Single as u32;
@@ -193,16 +193,13 @@ fn read_result(result: EncodeResult, block: &EncodeBlock) -> Option<PartResult> 
     match kind {
         STORED => trivial(BlockKind::Stored),
         SINGLE => trivial(BlockKind::Single),
-        CODED if coded_size < block.raw_size => {
+        CODED if coded_size < block.raw_size && payload == block.raw => {
             let table_log = u8::try_from(table_log).ok()?;
-            let start = start as usize;
-            let payload = start..start + coded_size as usize;
-            let space = 4 * block.payload as usize;
-            let space = space..space + payload_space(block.raw_size);
-            let inside = space.start <= payload.start && payload.end <= space.end;
+            let start = 4 * payload as usize;
             let coder = Coder::ALL.get(block.coder as usize)?;
-            (inside && coder.table_logs().contains(&table_log))
-                .then_some((Encoded { kind: BlockKind::Coded, table_log }, payload))
+            coder.table_logs().contains(&table_log).then(|| {
+                (Encoded { kind: BlockKind::Coded, table_log }, start..start + coded_size as usize)
+            })
         }
         _ => None,
     }
