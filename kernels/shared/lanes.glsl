@@ -47,8 +47,13 @@ layout(local_size_x = WORKGROUP, local_size_x_id = 0) in;
 #define INVOCATION gl_LocalInvocationIndex
 #endif
 
-// This invocation's group, and the first group of those that it walks in step with.
+// This invocation's group, and the first group of those that it walks in step with. Where a group is a subgroup, drivers are
+// to know that its number, and so the length of its loops, is the same in all invocations.
+#if defined(SUBGROUP) && WIDTH == SUBGROUP
+uint group() { return subgroupBroadcastFirst(gl_SubgroupID); }
+#else
 uint group() { return INVOCATION / WIDTH; }
+#endif
 uint first_group_in_step() { return group() / GROUPS_IN_STEP * GROUPS_IN_STEP; }
 // The lane that this invocation's j-th is.
 uint lane(uint j) { return j * WIDTH + INVOCATION % WIDTH; }

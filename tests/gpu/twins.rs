@@ -60,6 +60,10 @@ fn compare(gpu: &mut Gpu, recording: &Recording, buffers: &mut [Vec<u32>]) {
         for ((found, expected), BufferDesc { name, .. }) in
             found.iter().zip(&*buffers).zip(&recording.buffers)
         {
+            // What encode kernels keep there is their own affair.
+            if *name == "scratch" {
+                continue;
+            }
             if let Some(at) = (0..found.len()).find(|&at| found[at] != expected[at]) {
                 panic!(
                     "{kernel}: {name}[{at}] of {} is {:#010x}, the twin has {:#010x}",
