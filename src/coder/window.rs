@@ -54,6 +54,60 @@ impl Window {
     }
 }
 
+/// 32 windows as vector registers hold them, the two halves of their bits apart.
+///
+/// A decoder has the bits at the top of 64, so that a word goes into the upper half alone. An encoder has them at the
+/// bottom, with any bits above, and the cell `t` as `2^K + t`.
+#[derive(Clone, Copy, Default, Debug)]
+pub(super) struct Halves {
+    pub low: [u32; LANES],
+    pub high: [u32; LANES],
+    /// In the 7 lowest bits, how many bits are wanting to 64.
+    pub room: [u32; LANES],
+    /// In the `K` lowest bits.
+    pub cell: [u32; LANES],
+}
+
+impl Halves {
+    /// Those of a decoder.
+    pub fn of_decoder(lanes: &[Window; LANES]) -> Self {
+        Self::of(lanes, |lane| lane.bits.unbounded_shl(CAPACITY - lane.count), 0)
+    }
+
+    /// Those of an encoder.
+    pub fn of_encoder(lanes: &[Window; LANES], table_log: u32) -> Self {
+        Self::of(lanes, |lane| lane.bits, 1 << table_log)
+    }
+
+    fn of(lanes: &[Window; LANES], bits: impl Fn(&Window) -> u64, first_cell: u32) -> Self {
+        Self {
+            low: lanes.each_ref().map(|lane| bits(lane) as u32),
+            high: lanes.each_ref().map(|lane| (bits(lane) >> 32) as u32),
+            room: lanes.each_ref().map(|lane| CAPACITY - lane.count),
+            cell: lanes.each_ref().map(|lane| first_cell + lane.cell),
+        }
+    }
+
+    /// The lanes of a decoder.
+    pub fn to_decoder(self, table_log: u32) -> [Window; LANES] {
+        self.to(table_log, |bits, room| bits.unbounded_shr(room))
+    }
+
+    /// The lanes of an encoder.
+    pub fn to_encoder(self, table_log: u32) -> [Window; LANES] {
+        self.to(table_log, |bits, room| bits & u64::MAX.unbounded_shr(room))
+    }
+
+    fn to(self, table_log: u32, clean: impl Fn(u64, u32) -> u64) -> [Window; LANES] {
+        std::array::from_fn(|i| {
+            let room = self.room[i] % 128;
+            let bits = u64::from(self.high[i]) << 32 | u64::from(self.low[i]);
+            let cell = self.cell[i] & ((1 << table_log) - 1);
+            Window { bits: clean(bits, room), count: CAPACITY.wrapping_sub(room), cell }
+        })
+    }
+}
+
 /// A coder whose lanes are windows.
 pub trait WindowCoder {
     /// The coder's name.

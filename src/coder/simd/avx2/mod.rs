@@ -1,6 +1,7 @@
 //! AVX2: a segment's 32 states in four registers.
 
 mod steps;
+mod windows;
 
 use std::arch::x86_64::*;
 
@@ -9,7 +10,6 @@ use crate::coder::{
     lanes::{LANES, STEPS, TILE},
     rans::{self, Rans},
     tiles::{Decoding, Encoding, ROOM, Tiles, decode_each, encode_each},
-    window::WindowCoder,
 };
 pub(in crate::coder) use steps::Steps;
 
@@ -42,8 +42,6 @@ fn is_amd() -> bool {
     let vendor = unsafe { __cpuid(0) };
     [vendor.ebx, vendor.edx, vendor.ecx].map(u32::to_le_bytes).as_flattened() == b"AuthenticAMD"
 }
-
-impl<C: WindowCoder> Tiles<Avx2> for C {}
 
 impl Tiles<Avx2> for Rans {
     fn decode<const N: usize>(
@@ -356,6 +354,21 @@ fn encode_tile<C: Steps, const N: usize, const GATHER: bool, const PARTIAL: bool
         }
     }
     at.map(|at| ROOM - at)
+}
+
+#[inline]
+#[target_feature(enable = "avx2,popcnt")]
+fn low_byte(x: __m256i) -> __m256i {
+    _mm256_and_si256(x, _mm256_set1_epi32(0xff))
+}
+
+/// The symbols of the `v`-th 8 lanes.
+#[inline]
+#[target_feature(enable = "avx2,popcnt")]
+fn load_quads(tile: &[u8; TILE], v: usize) -> __m256i {
+    let quads = &tile.as_chunks::<32>().0[v];
+    // SAFETY: 32 bytes.
+    unsafe { _mm256_loadu_si256(quads.as_ptr().cast()) }
 }
 
 /// Symbols of the lanes from `lane` to `lane + 3` and from `lane + 8` to `lane + 11`.

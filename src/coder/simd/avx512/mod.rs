@@ -1,6 +1,7 @@
 //! AVX-512: a segment's 32 states in two registers.
 
 mod steps;
+mod windows;
 
 use std::arch::x86_64::*;
 
@@ -9,7 +10,6 @@ use crate::coder::{
     lanes::{LANES, STEPS, TILE},
     rans::{self, Rans},
     tiles::{Decoding, Encoding, ROOM, Tiles, decode_each, encode_each},
-    window::WindowCoder,
 };
 pub(in crate::coder) use steps::Steps;
 
@@ -30,8 +30,6 @@ impl Avx512 {
         present.then_some(Self(()))
     }
 }
-
-impl<C: WindowCoder> Tiles<Avx512> for C {}
 
 impl Tiles<Avx512> for Rans {
     fn decode<const N: usize>(
