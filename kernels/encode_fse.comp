@@ -54,7 +54,7 @@ Lane seeded_state(uint seed) { return Lane(Window(seed, 0u, 32u), (2u << table_l
 Bits encode_symbol(inout uint cell, uint symbol) {
     uvec2 entry = table[symbol];
     uint bits = cell + entry.x >> 16;
-    uint value = cell & (1u << bits) - 1u;
+    uint value = cell << 1u << 31u - bits;
     uint at = (cell >> bits) + entry.y;
     cell = bitfieldExtract(cells[at / 2u], int(16u * (at % 2u)), 16);
     return Bits(value, bits);
@@ -65,7 +65,7 @@ Bits look_up(inout Lane x, uint quad, uint first, uint count) {
     Bits high = Bits(0u, 0u);
     if (count > 1u) high = encode_symbol(x.cell, symbol(quad, first + 1u));
     if (count > 0u) low = encode_symbol(x.cell, symbol(quad, first));
-    return Bits(low.value | high.value << low.count, low.count + high.count);
+    return Bits(high.value | low.value >> high.count, low.count + high.count);
 }
 
 uint high_half(Lane x, uint number) { return number << 12 | x.cell - (1u << table_log); }

@@ -11,11 +11,14 @@ struct Lane {
 #define STATE Lane
 #include "encoding.glsl"
 
-// code << 8 | length, the code with its bits reversed.
+// The code, its bits reversed, at the top of a word, and its length in the low 5 bits.
 shared uint table[256];
 
 void fill_table(uint first) {
-    for (uint i = gl_LocalInvocationIndex; i < 256u; i += gl_WorkGroupSize.x) table[i] = entries[first + i];
+    for (uint i = gl_LocalInvocationIndex; i < 256u; i += gl_WorkGroupSize.x) {
+        uint entry = entries[first + i];
+        table[i] = entry >> 8 << (32u - entry & 31u) | entry & 31u;
+    }
 }
 
 Lane seeded_state(uint seed) { return Lane(Window(seed, 0u, 32u)); }
@@ -23,7 +26,7 @@ Lane seeded_state(uint seed) { return Lane(Window(seed, 0u, 32u)); }
 Bits look_up(inout Lane x, uint quad, uint first, uint count) {
     uint low = count > 0u ? table[symbol(quad, first)] : 0u;
     uint high = count > 1u ? table[symbol(quad, first + 1u)] : 0u;
-    return Bits(low >> 8 | high >> 8 << (low & 31u), low + high & 31u);
+    return Bits(high | low >> (high & 31u), low + high & 31u);
 }
 
 uint high_half(Lane x, uint number) { return number; }

@@ -1,6 +1,7 @@
 #version 450
 // Encodes blocks with rans.
 //
+// variant: subgroup32.ballot SUBGROUP=32 WORKGROUP=512 STORAGE16=1 KHR_BALLOT=1
 // variant: subgroup32.16bit SUBGROUP=32 WORKGROUP=256 STORAGE16=1
 // variant: subgroup32 SUBGROUP=32 WORKGROUP=256
 // variant: subgroup64.16bit SUBGROUP=64 WORKGROUP=256 STORAGE16=1

@@ -2,6 +2,7 @@
 // at most 32 more. A coder defines the type of a lane's state, STATE, of which `window` is a member; how many bits an
 // initial state holds at most, MOST_INITIAL; and what encoding.glsl wants, but for what is here.
 //
+// variant: subgroup32.int64 SUBGROUP=32 WORKGROUP=512 INT64=1 KHR_BALLOT=1
 // variant: subgroup32 SUBGROUP=32 WORKGROUP=256
 // variant: subgroup64 SUBGROUP=64 WORKGROUP=256
 // variant: subgroup16 SUBGROUP=16 WORKGROUP=256
@@ -14,6 +15,10 @@
 #define SYMBOLS 2u
 #define INITIAL_WORDS 48u
 
+#ifdef INT64
+#extension GL_EXT_shader_explicit_arithmetic_types_int64 : require
+#endif
+
 struct Window {
     uint word;
     // The bits below the word, with garbage above them, and how many more there is room for, at most 32.
@@ -21,7 +26,7 @@ struct Window {
     uint room;
 };
 
-// Bits to be pushed, at most 24.
+// Bits to be pushed, at most 24: the highest of `value`. Its low 8 bits may hold anything.
 struct Bits {
     uint value;
     uint count;
@@ -30,11 +35,20 @@ struct Bits {
 
 bool is_full(Window w, Bits bits) { return bits.count > w.room; }
 
+// The high half of high:low << n, n below 32; one instruction where the compiler sees it.
+uint shift_in(uint high, uint low, uint n) {
+#ifdef INT64
+    return uint((uint64_t(high) << 32 | uint64_t(low)) << n >> 32);
+#else
+    return high << n | low >> 1u >> 31u - n;
+#endif
+}
+
 void push(bool written, inout Window w, Bits bits) {
     // With `written` the low bits and the first of the new ones become the next word.
-    uint word = w.low << (w.room & 31u) | bits.value >> (bits.count - w.room & 31u);
+    uint word = shift_in(w.low, bits.value, w.room & 31u);
     w.word = written ? word : w.word;
-    w.low = w.low << bits.count | bits.value;
+    w.low = shift_in(w.low, bits.value, bits.count);
     // Below 32 once there are bits below the word.
     w.room = w.room - bits.count & 31u;
 }
