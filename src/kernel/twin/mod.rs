@@ -4,10 +4,8 @@
 mod decode;
 mod encode;
 mod histogram;
-mod layout;
 mod lengths;
 mod normalise;
-mod pack;
 mod parse;
 
 use bytemuck::Pod;
@@ -18,7 +16,7 @@ use crate::coder::{Coder, fse::Fse, huffman::Huffman, rans::Rans, table::Table};
 /// A kernel's twin. Takes the push constants and the bound ranges, in binding order.
 type Twin = fn(&[u8], &mut [&mut [u32]]);
 
-const TWINS: [(&str, Twin); 12] = [
+const TWINS: [(&str, Twin); 10] = [
     ("decode_fse", decode::run::<Fse>),
     ("decode_huff", decode::run::<Huffman>),
     ("decode_rans", decode::run::<Rans>),
@@ -26,10 +24,8 @@ const TWINS: [(&str, Twin); 12] = [
     ("encode_huff", encode::run::<Huffman>),
     ("encode_rans", encode::run::<Rans>),
     ("histogram", histogram::run),
-    ("layout", layout::run),
     ("lengths", lengths::run),
     ("normalise", normalise::run),
-    ("pack", pack::run),
     ("parse", parse::run),
 ];
 

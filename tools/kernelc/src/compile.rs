@@ -26,7 +26,7 @@ pub fn kernel(path: &Path) -> Result<Kernel> {
         }
         let plain = spirv(path, &text, &declared, OptimizationLevel::Zero)?;
         let (own, facts) = reflect::module(&place, &plain)?;
-        validate::check(&place, declared.form, declared.storage16, &plain, &facts)?;
+        validate::check(&place, &declared, &plain, &facts)?;
         // Every variant takes the same buffers and constants: the host records a kernel, not a variant.
         match &interface {
             None => interface = Some(own),
