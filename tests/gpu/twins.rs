@@ -3,8 +3,8 @@
 use ranvil::{
     coder::Coder,
     kernel::{
-        BufferDesc, Command, Recording,
-        generated::EncodeResult,
+        BufferDesc, BufferId, Command, Recording,
+        generated::{DecodeBlock, EncodeResult},
         plan::{CodedBlock, DecodePlan, EncodePlan, RawBlock},
         twin,
     },
@@ -57,6 +57,9 @@ fn compare(gpu: &mut Gpu, recording: &Recording, buffers: &mut [Vec<u32>]) {
         gpu.replay(&one, &mut found).unwrap();
         twin::step(command, buffers);
         let Command::Dispatch { kernel, .. } = command else { continue };
+        if kernel.starts_with("decode_") {
+            forgive(&mut found, buffers);
+        }
         for ((found, expected), BufferDesc { name, .. }) in
             found.iter().zip(&*buffers).zip(&recording.buffers)
         {
@@ -73,6 +76,19 @@ fn compare(gpu: &mut Gpu, recording: &Recording, buffers: &mut [Vec<u32>]) {
                 );
             }
         }
+    }
+}
+
+/// The raw bytes of bad blocks are nobody's: a kernel may have read on past the end of a stream.
+fn forgive(found: &mut [Vec<u32>], expected: &[Vec<u32>]) {
+    let of = |id: BufferId| id.0 as usize;
+    let blocks: &[DecodeBlock] = bytemuck::cast_slice(&expected[of(DecodePlan::BLOCKS)]);
+    for (block, _) in
+        blocks.iter().zip(&expected[of(DecodePlan::STATUS)]).filter(|&(_, &status)| status != 0)
+    {
+        let raw = block.raw as usize..(block.raw + block.raw_size.div_ceil(4)) as usize;
+        let raw_id = of(DecodePlan::RAW);
+        found[raw_id][raw.clone()].copy_from_slice(&expected[raw_id][raw]);
     }
 }
 
