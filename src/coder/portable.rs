@@ -6,30 +6,128 @@ use super::{
     rans::{self, Rans, STATE_MIN},
     scalar::LaneCoder,
     tiles::{Decoding, Encoding, ROOM, Tiles, decode_each, encode_each},
-    window::WindowCoder,
+    window::{CAPACITY, Window, WindowCoder},
 };
 
 /// Code for any processor.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Portable;
 
-impl<C: WindowCoder> Tiles<Portable> for C {}
+impl<C: WindowCoder> Tiles<Portable> for C {
+    fn decode<const N: usize>(
+        _: Portable,
+        table: &DecodeTable,
+        segments: [&mut Decoding<'_, C>; N],
+    ) {
+        decode_by_tile(segments, |lanes, words, tile| {
+            decode_windows::<C>(table, lanes, words, tile)
+        });
+    }
+
+    fn encode<const N: usize>(
+        _: Portable,
+        table: &C::EncodeTable,
+        segments: [&mut Encoding<'_, C>; N],
+    ) {
+        encode_by_tile(segments, |lanes, room, tile| encode_windows::<C>(table, lanes, room, tile));
+    }
+}
+
+/// Decodes tiles of the segments in turns.
+#[inline]
+fn decode_by_tile<C: LaneCoder, const N: usize>(
+    mut segments: [&mut Decoding<'_, C>; N],
+    mut decode: impl FnMut(&mut [C::Lane; LANES], &[u8; ROOM], &mut [u8; TILE]) -> usize,
+) {
+    let mut lanes = segments.each_ref().map(|segment| segment.lanes);
+    decode_each(&mut segments, |rooms, tiles| {
+        let mut work = lanes.iter_mut().zip(rooms).zip(tiles);
+        std::array::from_fn(|_| {
+            let ((lanes, words), tile) = work.next().expect("N of each");
+            decode(lanes, words, tile)
+        })
+    });
+    segments.iter_mut().zip(lanes).for_each(|(segment, lanes)| segment.lanes = lanes);
+}
+
+/// Encodes tiles of the segments in turns.
+#[inline]
+fn encode_by_tile<C: LaneCoder, const N: usize>(
+    mut segments: [&mut Encoding<'_, C>; N],
+    mut encode: impl FnMut(&mut [C::Lane; LANES], &mut [u8; ROOM], &[u8; TILE]) -> usize,
+) {
+    let mut lanes = segments.each_ref().map(|segment| segment.lanes);
+    encode_each(&mut segments, |rooms, tiles| {
+        let mut work = lanes.iter_mut().zip(rooms).zip(tiles);
+        std::array::from_fn(|_| {
+            let ((lanes, room), tile) = work.next().expect("N of each");
+            encode(lanes, room, tile)
+        })
+    });
+    segments.iter_mut().zip(lanes).for_each(|(segment, lanes)| segment.lanes = lanes);
+}
+
+/// Decodes one tile; returns the bytes of words taken.
+#[inline]
+fn decode_windows<C: WindowCoder>(
+    table: &DecodeTable,
+    lanes: &mut [Window; LANES],
+    room: &[u8; ROOM],
+    tile: &mut [u8; TILE],
+) -> usize {
+    let words = room.as_chunks().0;
+    let mut at = 0;
+    for pair in 0..2 {
+        for (lane, quad) in lanes.iter_mut().zip(tile.as_chunks_mut::<STEPS>().0) {
+            // A tile takes at most 64 words, so `at` is below 64 wherever a word is wanted.
+            let word = u32::from_le_bytes(words[at % (ROOM / 4)]);
+            let take = u32::from(lane.count <= u32::BITS);
+            lane.bits |= u64::from(word & take.wrapping_neg()) << (lane.count % 64);
+            lane.count += u32::BITS * take;
+            at += take as usize;
+            quad[2 * pair] = C::decode(table, lane);
+            quad[2 * pair + 1] = C::decode(table, lane);
+        }
+    }
+    4 * at
+}
+
+/// Encodes one tile; returns the bytes of words at the end of `room`.
+#[inline]
+fn encode_windows<C: WindowCoder>(
+    table: &C::EncodeTable,
+    lanes: &mut [Window; LANES],
+    room: &mut [u8; ROOM],
+    tile: &[u8; TILE],
+) -> usize {
+    let words = room.as_chunks_mut().0;
+    let mut at = ROOM / 4;
+    for pair in [1, 0] {
+        for (lane, quad) in lanes.iter_mut().zip(tile.as_chunks::<STEPS>().0).rev() {
+            let (second, more) = C::encode(table, &mut lane.cell, quad[2 * pair + 1]);
+            let (first, count) = C::encode(table, &mut lane.cell, quad[2 * pair]);
+            let emit = u32::from(lane.count + count + more > CAPACITY);
+            // A tile yields at most 64 words, so `at` is not 0 here; what is written and not kept is written over.
+            let word = (lane.bits >> (lane.count.wrapping_sub(u32::BITS) % 64)) as u32;
+            words[(at - 1) % (ROOM / 4)] = word.to_le_bytes();
+            at -= emit as usize;
+            lane.count -= u32::BITS * emit;
+            lane.bits &= u64::MAX.wrapping_shr(CAPACITY - lane.count);
+            lane.push(second << count | first, count + more);
+        }
+    }
+    ROOM - 4 * at
+}
 
 impl Tiles<Portable> for Rans {
     fn decode<const N: usize>(
         _: Portable,
         table: &DecodeTable,
-        mut segments: [&mut Decoding<'_, Rans>; N],
+        segments: [&mut Decoding<'_, Rans>; N],
     ) {
-        let mut x = segments.each_ref().map(|segment| segment.lanes);
-        decode_each(&mut segments, |windows, tiles| {
-            let mut work = x.iter_mut().zip(windows).zip(tiles);
-            std::array::from_fn(|_| {
-                let ((x, window), tile) = work.next().expect("N of each");
-                decode_tile::<Rans, false>(table, x, window, tile, TILE)
-            })
+        decode_by_tile(segments, |states, words, tile| {
+            decode_tile::<false>(table, states, words, tile, TILE)
         });
-        segments.iter_mut().zip(x).for_each(|(segment, x)| segment.lanes = x);
     }
 
     fn decode_partial(
@@ -40,23 +138,17 @@ impl Tiles<Portable> for Rans {
         tile: &mut [u8; TILE],
         symbols: usize,
     ) -> usize {
-        decode_tile::<Rans, true>(table, states, words, tile, symbols)
+        decode_tile::<true>(table, states, words, tile, symbols)
     }
 
     fn encode<const N: usize>(
         _: Portable,
         table: &rans::EncodeTable,
-        mut segments: [&mut Encoding<'_, Rans>; N],
+        segments: [&mut Encoding<'_, Rans>; N],
     ) {
-        let mut x = segments.each_ref().map(|segment| segment.lanes);
-        encode_each(&mut segments, |windows, tiles| {
-            let mut work = x.iter_mut().zip(windows).zip(tiles);
-            std::array::from_fn(|_| {
-                let ((x, window), tile) = work.next().expect("N of each");
-                encode_tile::<Rans, false>(table, x, window, tile, TILE)
-            })
+        encode_by_tile(segments, |states, room, tile| {
+            encode_tile::<false>(table, states, room, tile, TILE)
         });
-        segments.iter_mut().zip(x).for_each(|(segment, x)| segment.lanes = x);
     }
 
     fn encode_partial(
@@ -67,13 +159,13 @@ impl Tiles<Portable> for Rans {
         tile: &[u8; TILE],
         symbols: usize,
     ) -> usize {
-        encode_tile::<Rans, true>(table, states, room, tile, symbols)
+        encode_tile::<true>(table, states, room, tile, symbols)
     }
 }
 
 /// Decodes one tile, of which only the first `symbols` count if it is `PARTIAL`.
 #[inline]
-fn decode_tile<C: Steps, const PARTIAL: bool>(
+fn decode_tile<const PARTIAL: bool>(
     table: &DecodeTable,
     states: &mut [u32; LANES],
     window: &[u8; ROOM],
@@ -90,7 +182,7 @@ fn decode_tile<C: Steps, const PARTIAL: bool>(
             tile[lane * STEPS + step] = (slot >> 24) as u8;
             // A tile takes at most 128 words, so `at` is below 128 wherever a word is wanted.
             let (new, took) =
-                C::decode_step(table.log, *x, slot, u16::from_le_bytes(words[at % TILE]));
+                decode_step(table.log, *x, slot, u16::from_le_bytes(words[at % TILE]));
             *x = if active(lane) { new } else { *x };
             at += (took & u32::from(active(lane))) as usize;
         }
@@ -101,8 +193,8 @@ fn decode_tile<C: Steps, const PARTIAL: bool>(
 
 /// Encodes one tile, of which only the first `symbols` count if it is `PARTIAL`.
 #[inline]
-fn encode_tile<C: Steps, const PARTIAL: bool>(
-    table: &C::EncodeTable,
+fn encode_tile<const PARTIAL: bool>(
+    table: &rans::EncodeTable,
     states: &mut [u32; LANES],
     window: &mut [u8; ROOM],
     tile: &[u8; TILE],
@@ -115,7 +207,7 @@ fn encode_tile<C: Steps, const PARTIAL: bool>(
     for step in (0..STEPS).rev() {
         let active = |lane| !PARTIAL || lane * STEPS + step < symbols;
         for (lane, x) in x.iter_mut().enumerate().rev() {
-            let (new, word, emit) = C::encode_step(table, *x, tile[lane * STEPS + step]);
+            let (new, word, emit) = encode_step(table, *x, tile[lane * STEPS + step]);
             // A tile yields at most 128 words, so `at` is not 0 here; what is written and not kept is written over.
             words[(at - 1) % TILE] = word.to_le_bytes();
             at -= (emit & u32::from(active(lane))) as usize;
@@ -126,36 +218,27 @@ fn encode_tile<C: Steps, const PARTIAL: bool>(
     2 * (TILE - at)
 }
 
-/// What a coder does with one symbol on one lane. Choices are arithmetic, as compilers would make branches of them, and
-/// they would be mispredicted often.
-pub(super) trait Steps: LaneCoder<Lane = u32> {
-    /// Decodes the symbol of `slot`: the next state, and 1 if it took the word, else 0.
-    fn decode_step(log: u32, x: u32, slot: u32, word: u16) -> (u32, u32);
-
-    /// Encodes a symbol: the next state, a word, and 1 if the word counts, else 0.
-    fn encode_step(table: &Self::EncodeTable, x: u32, symbol: u8) -> (u32, u16, u32);
-}
-
 /// Appends `word` to `x` if `take` is 1.
 #[inline]
 fn refill(x: u32, take: u32, word: u16) -> u32 {
     x << (16 * take) | (u32::from(word) & take.wrapping_neg())
 }
 
-impl Steps for Rans {
-    #[inline]
-    fn decode_step(log: u32, x: u32, slot: u32, word: u16) -> (u32, u32) {
-        let x = (slot & 0xfff) * (x >> log) + (slot >> 12 & 0xfff);
-        let take = u32::from(x < STATE_MIN);
-        (refill(x, take, word), take)
-    }
+/// Decodes the symbol of `slot`: the next state, and 1 if it took the word, else 0. Choices are arithmetic, as compilers would
+/// make branches of them, and they would be mispredicted often.
+#[inline]
+fn decode_step(log: u32, x: u32, slot: u32, word: u16) -> (u32, u32) {
+    let x = (slot & 0xfff) * (x >> log) + (slot >> 12 & 0xfff);
+    let take = u32::from(x < STATE_MIN);
+    (refill(x, take, word), take)
+}
 
-    #[inline]
-    fn encode_step(table: &Self::EncodeTable, x: u32, symbol: u8) -> (u32, u16, u32) {
-        let symbol = table.symbols[usize::from(symbol)];
-        let emit = u32::from(x >> (32 - table.log) >= symbol.freq());
-        let short = x >> (16 * emit);
-        let complement = (1 << table.log) - symbol.freq();
-        (short + symbol.quotient(short) * complement + symbol.cum(), x as u16, emit)
-    }
+/// Encodes a symbol: the next state, a word, and 1 if the word counts, else 0.
+#[inline]
+fn encode_step(table: &rans::EncodeTable, x: u32, symbol: u8) -> (u32, u16, u32) {
+    let symbol = table.symbols[usize::from(symbol)];
+    let emit = u32::from(x >> (32 - table.log) >= symbol.freq());
+    let short = x >> (16 * emit);
+    let complement = (1 << table.log) - symbol.freq();
+    (short + symbol.quotient(short) * complement + symbol.cum(), x as u16, emit)
 }

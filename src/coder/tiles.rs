@@ -15,21 +15,7 @@ pub(super) const ROOM: usize = 2 * TILE;
 /// waits for its own loads and multiplications only.
 pub(super) trait Tiles<I: Copy>: LaneCoder + Sized {
     /// Decodes tiles as long as every segment has one left and room for reading words.
-    fn decode<const N: usize>(
-        _: I,
-        table: &DecodeTable,
-        mut segments: [&mut Decoding<'_, Self>; N],
-    ) {
-        let mut lanes = segments.each_ref().map(|segment| segment.lanes);
-        decode_each(&mut segments, |rooms, tiles| {
-            let mut work = lanes.iter_mut().zip(rooms).zip(tiles);
-            std::array::from_fn(|_| {
-                let ((lanes, words), tile) = work.next().expect("N of each");
-                decode_by_lane::<Self>(table, lanes, words, tile)
-            })
-        });
-        segments.iter_mut().zip(lanes).for_each(|(segment, lanes)| segment.lanes = lanes);
-    }
+    fn decode<const N: usize>(_: I, table: &DecodeTable, segments: [&mut Decoding<'_, Self>; N]);
 
     /// Decodes the `symbols` first symbols (in segment order) of a tile; returns how many bytes of words they took.
     fn decode_partial(
@@ -47,18 +33,8 @@ pub(super) trait Tiles<I: Copy>: LaneCoder + Sized {
     fn encode<const N: usize>(
         _: I,
         table: &Self::EncodeTable,
-        mut segments: [&mut Encoding<'_, Self>; N],
-    ) {
-        let mut lanes = segments.each_ref().map(|segment| segment.lanes);
-        encode_each(&mut segments, |rooms, tiles| {
-            let mut work = lanes.iter_mut().zip(rooms).zip(tiles);
-            std::array::from_fn(|_| {
-                let ((lanes, room), tile) = work.next().expect("N of each");
-                encode_by_lane::<Self>(table, lanes, room, tile)
-            })
-        });
-        segments.iter_mut().zip(lanes).for_each(|(segment, lanes)| segment.lanes = lanes);
-    }
+        segments: [&mut Encoding<'_, Self>; N],
+    );
 
     /// Encodes the `symbols` first symbols (in segment order) of a tile; returns how many bytes at the end of `room`
     /// the words fill.
@@ -119,6 +95,23 @@ pub(super) struct Decoding<'a, C: LaneCoder> {
     pub body: &'a mut [u8],
 }
 
+impl<C: LaneCoder> Decoding<'_, C> {
+    /// Whether there are symbols for a whole tile and room for reading its words.
+    fn has_tile(&self) -> bool {
+        self.words.len() >= ROOM && self.body.len() >= TILE
+    }
+
+    /// Decodes what whole tiles there are.
+    fn decode_tiles<I: Copy>(&mut self, instructions: I, table: &DecodeTable)
+    where
+        C: Tiles<I>,
+    {
+        if self.has_tile() {
+            C::decode(instructions, table, [self]);
+        }
+    }
+}
+
 /// Calls `decode` for tile after tile with room for reading words and for the symbols of `N` segments; it returns the
 /// bytes of words that it took. Ends as [`Tiles::decode`] says.
 #[inline(always)] // into functions that have the vector instructions
@@ -126,7 +119,7 @@ pub(super) fn decode_each<C: LaneCoder, const N: usize>(
     segments: &mut [&mut Decoding<'_, C>; N],
     mut decode: impl FnMut([&[u8; ROOM]; N], [&mut [u8; TILE]; N]) -> [usize; N],
 ) {
-    while segments.iter().all(|s| s.words.len() >= ROOM && s.body.len() >= TILE) {
+    while segments.iter().all(|segment| segment.has_tile()) {
         let rooms = segments.each_ref().map(|s| s.words.first_chunk().expect("checked"));
         let tiles = segments.each_mut().map(|segment| {
             let body = std::mem::take(&mut segment.body);
@@ -184,7 +177,7 @@ fn finish<C: Tiles<I>, I: Copy>(
 ) -> Result<[C::Lane; LANES], BlockFault> {
     let mut padded = [0; 2 * ROOM];
     let mut segment = segment;
-    C::decode(instructions, table, [&mut segment]);
+    segment.decode_tiles(instructions, table);
     let own = segment.words.len().checked_sub(words_after).ok_or(BlockFault::Stream)?;
     // Near the end of the payload tiles go on in a copy, with zeros behind it.
     if !segment.body.is_empty() && segment.words.len() < ROOM {
@@ -192,7 +185,7 @@ fn finish<C: Tiles<I>, I: Copy>(
         segment.words = &padded;
     }
     let words = segment.words;
-    C::decode(instructions, table, [&mut segment]);
+    segment.decode_tiles(instructions, table);
     if !segment.body.is_empty() {
         // A whole tile is left only if the words ran out.
         let symbols = segment.body.len();
@@ -271,7 +264,9 @@ pub(super) fn encode_segments<C: Tiles<I>, I: Copy, const N: usize>(
     });
     C::encode(instructions, table, segments.each_mut());
     segments.map(|mut segment| {
-        C::encode(instructions, table, [&mut segment]);
+        if !segment.body.is_empty() {
+            C::encode(instructions, table, [&mut segment]);
+        }
         debug_assert!(segment.body.is_empty());
         let mut start = segment.room.len();
         let mut states = [0; 6 * LANES];

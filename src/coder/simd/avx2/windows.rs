@@ -211,14 +211,15 @@ fn store_windows(windows: Lanes) -> Halves {
     halves
 }
 
-/// The highest bits: those of the lanes whose `room` has the bit of `BIT`.
+/// The lanes with room for a word, as their highest bits and as a set.
 #[inline]
 #[target_feature(enable = "avx2,popcnt")]
-fn test<const LEFT: i32>(room: __m256i) -> (__m256, u32) {
-    let set = _mm256_castsi256_ps(_mm256_slli_epi32::<LEFT>(room));
-    (set, _mm256_movemask_ps(set) as u32)
+fn wanting(room: __m256i) -> (__m256, u32) {
+    let lanes = _mm256_castsi256_ps(_mm256_slli_epi32::<{ 31 - 5 }>(room));
+    (lanes, _mm256_movemask_ps(lanes) as u32)
 }
 
+/// `b` in the lanes whose highest bit is set, else `a`.
 #[inline]
 #[target_feature(enable = "avx2,popcnt")]
 fn select(a: __m256i, b: __m256i, set: __m256) -> __m256i {
@@ -256,7 +257,7 @@ fn decode_tile<C: Steps, const N: usize, const GATHER: bool>(
         for v in 0..4 {
             for n in 0..N {
                 let Windows { low, high, room, cell } = &mut x[n][v];
-                let (wanting, set) = test::<{ 31 - 5 }>(*room);
+                let (wanting, set) = wanting(*room);
                 // SAFETY: before the last of 8 loads at most 7 * 8 words have been taken, and it is of 8 words.
                 let words = unsafe { _mm256_loadu_si256(rooms[n].as_ptr().add(at[n]).cast()) };
                 *low = select(*low, *high, wanting);

@@ -173,26 +173,29 @@ fn decode_tile<C: Steps, const N: usize>(
     let mut quads = [[_mm512_setzero_si512(); 2]; N];
     let mut at = [0; N];
     for _ in 0..STEPS / 2 {
-        for half in 0..2 {
-            for n in 0..N {
-                let Windows { low, high, room, cell } = &mut x[n][half];
-                let wanting = _mm512_test_epi32_mask(*room, word);
-                // SAFETY: before the last of 4 loads at most 3 * 16 words have been taken, and it is of 16 words.
-                let words = unsafe { _mm512_loadu_si512(rooms[n].as_ptr().add(at[n]).cast()) };
-                *low = _mm512_mask_mov_epi32(*low, wanting, *high);
-                *high = _mm512_mask_expand_epi32(*high, wanting, words);
-                *room = _mm512_andnot_si512(word, *room);
-                at[n] += 4 * wanting.count_ones() as usize;
-                let mut next = _mm512_shrdv_epi32(*low, *high, *room);
-                for _ in 0..2 {
-                    // SAFETY: this function has the instructions.
-                    let slots = unsafe { C::slots(table, next, *cell) };
-                    // SAFETY: as above.
-                    *cell = unsafe { C::next_cell(slots, next, *cell) };
-                    next = shift_right(next, slots);
-                    *room = _mm512_add_epi32(*room, slots);
-                    quads[n][half] = _mm512_shldi_epi32::<8>(quads[n][half], slots);
-                }
+        let mut next = quads;
+        for (half, n) in chains::<N>() {
+            let Windows { low, high, room, .. } = &mut x[n][half];
+            let wanting = _mm512_test_epi32_mask(*room, word);
+            // SAFETY: before the last of 4 loads at most 3 * 16 words have been taken, and it is of 16 words.
+            let words = unsafe { _mm512_loadu_si512(rooms[n].as_ptr().add(at[n]).cast()) };
+            *low = _mm512_mask_mov_epi32(*low, wanting, *high);
+            *high = _mm512_mask_expand_epi32(*high, wanting, words);
+            *room = _mm512_andnot_si512(word, *room);
+            at[n] += 4 * wanting.count_ones() as usize;
+            next[n][half] = _mm512_shrdv_epi32(*low, *high, *room);
+        }
+        for _ in 0..2 {
+            for (half, n) in chains::<N>() {
+                let Windows { room, cell, .. } = &mut x[n][half];
+                let next = &mut next[n][half];
+                // SAFETY: this function has the instructions.
+                let slots = unsafe { C::slots(table, *next, *cell) };
+                // SAFETY: as above.
+                *cell = unsafe { C::next_cell(slots, *next, *cell) };
+                *next = shift_right(*next, slots);
+                *room = _mm512_add_epi32(*room, slots);
+                quads[n][half] = _mm512_shldi_epi32::<8>(quads[n][half], slots);
             }
         }
     }
@@ -227,34 +230,45 @@ fn encode_tile<C: Steps, const N: usize>(
     let mut quads: [[__m512i; 2]; N] = tiles.map(|tile| load(tile));
     let mut at = [ROOM; N];
     for _ in 0..STEPS / 2 {
-        for half in [1, 0] {
-            for n in 0..N {
+        let mut words = quads;
+        for (half, n) in chains::<N>() {
+            let Windows { low, high, room, .. } = x[n][half];
+            words[n][half] = _mm512_shldv_epi32(high, low, room);
+        }
+        for _ in 0..2 {
+            for (half, n) in chains::<N>() {
                 let Windows { low, high, room, cell } = &mut x[n][half];
-                let words = _mm512_shldv_epi32(*high, *low, *room);
-                for _ in 0..2 {
-                    let symbols = _mm512_srli_epi32::<24>(quads[n][half]);
-                    quads[n][half] = _mm512_slli_epi32::<8>(quads[n][half]);
-                    // SAFETY: this function has the instructions.
-                    let (value, bits) = unsafe { C::encode_lanes(table, symbols, cell) };
-                    *high = _mm512_shldv_epi32(*high, *low, bits);
-                    *low = _mm512_shldv_epi32(*low, value, bits);
-                    *room = _mm512_sub_epi32(*room, bits);
-                }
-                // From -24 to 32 in 7 bits.
-                let emit = _mm512_test_epi32_mask(*room, _mm512_set1_epi32(64));
-                *room = _mm512_mask_add_epi32(*room, emit, *room, _mm512_set1_epi32(32));
-                let words = _mm512_maskz_compress_epi32(emit, words);
-                let count = emit.count_ones();
-                at[n] -= 4 * count as usize;
-                // SAFETY: 4 stores of at most 16 words of 4 bytes fill at most the room.
-                unsafe {
-                    let start = rooms[n].as_mut_ptr().add(at[n]);
-                    _mm512_mask_storeu_epi32(start.cast(), _bzhi_u32(0xffff, count) as _, words);
-                }
+                let symbols = _mm512_srli_epi32::<24>(quads[n][half]);
+                quads[n][half] = _mm512_slli_epi32::<8>(quads[n][half]);
+                // SAFETY: this function has the instructions.
+                let (value, bits) = unsafe { C::encode_lanes(table, symbols, cell) };
+                *high = _mm512_shldv_epi32(*high, *low, bits);
+                *low = _mm512_shldv_epi32(*low, value, bits);
+                *room = _mm512_sub_epi32(*room, bits);
+            }
+        }
+        for (half, n) in chains::<N>().rev() {
+            let room = &mut x[n][half].room;
+            // From -24 to 32 in 7 bits.
+            let emit = _mm512_test_epi32_mask(*room, _mm512_set1_epi32(64));
+            *room = _mm512_mask_add_epi32(*room, emit, *room, _mm512_set1_epi32(32));
+            let words = _mm512_maskz_compress_epi32(emit, words[n][half]);
+            let count = emit.count_ones();
+            at[n] -= 4 * count as usize;
+            // SAFETY: 4 stores of at most 16 words of 4 bytes fill at most the room.
+            unsafe {
+                let start = rooms[n].as_mut_ptr().add(at[n]);
+                _mm512_mask_storeu_epi32(start.cast(), _bzhi_u32(0xffff, count) as _, words);
             }
         }
     }
     at.map(|at| ROOM - at)
+}
+
+/// What depends on nothing else within a step: both halves of the lanes of `N` segments.
+#[inline(always)]
+fn chains<const N: usize>() -> impl DoubleEndedIterator<Item = (usize, usize)> {
+    (0..2 * N).map(|i| (i / N, i % N))
 }
 
 /// Lanes are loaded from and stored to arrays of 32.
