@@ -170,12 +170,12 @@ void decode_segments(DecodeBlock block, uint base) {
 
     // Only the last segment of a block is short: none is longer than the first of those in step.
     uint first = min((base + first_group_in_step() * STREAMS) << segment_log, block.raw_size);
-    uint most = (max(min(block.raw_size - first, 1u << segment_log), 32u * SEED) - 32u * SEED) / TILE;
+    uint longest = max(min(block.raw_size - first, 1u << segment_log), 32u * SEED) - 32u * SEED;
     uint tile = 0u;
 #ifdef FAST_PATH
     tile = decode_fast(streams);
 #endif
-    for (; tile <= most; tile++) {
+    for (; tile * TILE < longest; tile++) {
         [[unroll]] for (uint k = 0u; k < STREAMS; k++) {
             uint limit = min(streams[k].body - min(streams[k].body, tile * TILE), TILE);
             uint quad[LANES];

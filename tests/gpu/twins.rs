@@ -3,8 +3,8 @@
 use ranvil::{
     coder::Coder,
     kernel::{
-        BufferDesc, Command, Recording,
-        generated::EncodeResult,
+        BufferDesc, BufferId, Command, Recording,
+        generated::{DecodeBlock, EncodeResult},
         plan::{CodedBlock, DecodePlan, EncodePlan, RawBlock},
         twin,
     },
@@ -60,6 +60,9 @@ fn compare(gpu: &mut Gpu, recording: &Recording, buffers: &mut [Vec<u32>]) {
         if kernel.starts_with("encode") {
             assert!(payloads(&found) == payloads(buffers), "{kernel}: other payloads");
         }
+        if kernel.starts_with("decode_") {
+            forgive(&mut found, buffers);
+        }
         for ((found, expected), BufferDesc { name, .. }) in
             found.iter().zip(&*buffers).zip(&recording.buffers)
         {
@@ -87,6 +90,19 @@ fn payloads(buffers: &[Vec<u32>]) -> Vec<&[u8]> {
     coded
         .map(|result| &payload[4 * result.payload as usize..][..result.coded_size as usize])
         .collect()
+}
+
+/// The raw bytes of bad blocks are nobody's: a kernel may have read on past the end of a stream.
+fn forgive(found: &mut [Vec<u32>], expected: &[Vec<u32>]) {
+    let of = |id: BufferId| id.0 as usize;
+    let blocks: &[DecodeBlock] = bytemuck::cast_slice(&expected[of(DecodePlan::BLOCKS)]);
+    for (block, _) in
+        blocks.iter().zip(&expected[of(DecodePlan::STATUS)]).filter(|&(_, &status)| status != 0)
+    {
+        let raw = block.raw as usize..(block.raw + block.raw_size.div_ceil(4)) as usize;
+        let raw_id = of(DecodePlan::RAW);
+        found[raw_id][raw.clone()].copy_from_slice(&expected[raw_id][raw]);
+    }
 }
 
 /// Encodes on device and twins and returns the payloads of the coded blocks.
