@@ -1,0 +1,98 @@
+//! Every form of every kernel that the device runs, against its twin, word for word, after each step of real work; and the
+//! whole against the CPU's coder.
+
+use anyhow::Result;
+use ranvil::{
+    kernel::{Command, Recording, twin},
+    testing::{Choice, Gpu},
+};
+
+use crate::{
+    blocks::Blocks,
+    case::Case,
+    variants::{self, Entry},
+    work::Work,
+};
+
+/// What buffers hold before a kernel writes to them.
+const POISON: u32 = 0xdead_beef;
+
+/// A form of a kernel, and what became of it.
+#[derive(Debug)]
+pub struct Finding {
+    pub kernel: &'static str,
+    pub variant: String,
+    /// How it differs.
+    pub outcome: Result<(), String>,
+}
+
+/// Checks all forms of the case's kernels whose name `wanted` accepts.
+///
+/// # Errors
+/// The device's; or the twins do not compute what the CPU's coder does.
+pub fn case(
+    gpu: &mut Gpu,
+    case: &Case,
+    data: &[u8],
+    wanted: impl Fn(&Entry) -> bool,
+) -> Result<Vec<Finding>> {
+    let blocks = Blocks::new(case, data, gpu.max_buffer())?;
+    let work = Work::new(case.direction, &blocks)?;
+    let recording = work.recording();
+    let mut buffers = poisoned(recording);
+    for (id, bytes) in work.inputs() {
+        let buffer: &mut [u8] = bytemuck::cast_slice_mut(&mut buffers[id.0 as usize]);
+        buffer[..bytes.len()].copy_from_slice(&bytes);
+    }
+    let mut findings = Vec::new();
+    for command in &recording.commands {
+        let before = buffers.clone();
+        twin::step(command, &mut buffers);
+        let Command::Dispatch { kernel, .. } = *command else { continue };
+        let step =
+            Recording { buffers: recording.buffers.clone(), commands: vec![command.clone()] };
+        let desc = ranvil::kernel::find(kernel).expect("plans name kernels of the library");
+        for entry in variants::of(desc).into_iter().filter(&wanted) {
+            if gpu.runs(&entry.choice).is_ok() {
+                let outcome = compare(gpu, kernel, entry.choice, &step, &before, &buffers)?;
+                findings.push(Finding { kernel, variant: entry.name, outcome });
+            }
+        }
+    }
+    // The twins are the kernels' reference; theirs is the coder.
+    if let Err(difference) = work.check_buffers(&buffers) {
+        anyhow::bail!("the twins of {case}: {difference}");
+    }
+    Ok(findings)
+}
+
+fn poisoned(recording: &Recording) -> Vec<Vec<u32>> {
+    recording.buffers.iter().map(|desc| vec![POISON; desc.size as usize / 4]).collect()
+}
+
+/// Runs one command in one form from what was `before`, and compares all buffers.
+///
+/// # Errors
+/// The device's.
+pub fn compare(
+    gpu: &mut Gpu,
+    kernel: &'static str,
+    choice: Choice,
+    step: &Recording,
+    before: &[Vec<u32>],
+    expected: &[Vec<u32>],
+) -> Result<Result<(), String>> {
+    gpu.force(kernel, Some(choice))?;
+    let mut found = before.to_vec();
+    let ran = gpu.replay(step, &mut found);
+    gpu.force(kernel, None)?;
+    ran?;
+    for ((found, expected), desc) in found.iter().zip(expected).zip(&step.buffers) {
+        if let Some(at) = (0..found.len()).find(|&at| found[at] != expected[at]) {
+            let (found, expected) = (found[at], expected[at]);
+            let place = format!("{}[{at}]", desc.name);
+            return Ok(Err(format!("{place} is {found:#010x}, the twin has {expected:#010x}")));
+        }
+    }
+    Ok(Ok(()))
+}
