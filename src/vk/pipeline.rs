@@ -10,8 +10,8 @@ use crate::{
     kernel::{self, Form, KernelDesc, Variant},
 };
 
-/// The names of a kernel and of a variant, and specialisation constants.
-type Key = (&'static str, &'static str, Vec<(u32, u32)>);
+/// A kernel's name, the address of its module, which tells variants of the same name apart, and specialisation constants.
+type Key = (&'static str, usize, Vec<(u32, u32)>);
 
 /// The specialisation constant that is the workgroup size in x.
 const WORKGROUP_ID: u32 = 0;
@@ -111,7 +111,7 @@ impl Pipelines {
         let planned = spec.iter().copied().chain(workgroup);
         let planned = planned.filter(|(id, _)| own.iter().all(|(own, _)| own != id));
         let spec: Vec<_> = planned.chain(own.iter().copied()).collect();
-        let key = (name, variant.name, spec);
+        let key = (name, variant.spirv.as_ptr().addr(), spec);
         if let Some(&pipeline) = self.pipelines.get(&key) {
             return Ok(pipeline);
         }

@@ -7,7 +7,7 @@ use bytemuck::{bytes_of, cast_slice};
 use ranvil::{
     kernel::{
         Binding, BindingDesc, BufferDesc, BufferId, Command, Form, KernelDesc, Recording, Role,
-        SpecDesc, Variant, words,
+        Variant, words,
     },
     testing::{Gpu, Resident, Stamps},
 };

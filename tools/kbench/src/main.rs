@@ -13,6 +13,8 @@ mod limits;
 mod list;
 mod measure;
 mod record;
+mod report;
+mod roofline;
 mod run;
 #[allow(dead_code, reason = "the command's own, of which not all is used here")]
 #[path = "../../cli/src/size.rs"]
@@ -60,6 +62,7 @@ fn run(Cli { device, command }: &Cli) -> Result<bool> {
         }
         Command::Limits { output } => run::limits(device, output),
         Command::Static(args) => compiled::run(device, args),
-        Command::Roofline { .. } | Command::Report(_) => unimplemented!(),
+        Command::Roofline { work, output } => run::roofline(device, work, output),
+        Command::Report(args) => report::run(args),
     }
 }

@@ -6,12 +6,7 @@ use anyhow::{Context, Result, bail};
 use ranvil::DeviceInfo;
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    case::{Case, Direction},
-    clock::Clock,
-    compare::Verdict,
-    stats::Interval,
-};
+use crate::{case::Case, clock::Clock, compare::Verdict, stats::Interval};
 
 /// Raised when a field changes its meaning or goes.
 pub const SCHEMA: u32 = 1;
@@ -135,10 +130,6 @@ impl Row {
             None => format!("{direction} {coder}"),
         }
     }
-
-    pub fn is_decode(&self) -> bool {
-        self.case.direction == Direction::Decode
-    }
 }
 
 /// Two cases, interleaved.
@@ -188,5 +179,82 @@ impl Record {
             bail!("its schema is {schema}; this kbench reads {SCHEMA}: measure again");
         }
         Ok(serde_json::from_str(text)?)
+    }
+}
+
+#[cfg(test)]
+pub mod tests {
+    use super::*;
+
+    /// A row as a measurement leaves it.
+    pub fn row() -> Row {
+        Row {
+            case: Case::default(),
+            clock: Clock::Device,
+            kernel: None,
+            modules: vec![("decode_rans subgroup32".to_owned(), 7)],
+            data: Data { name: "mixed".to_owned(), bytes: 1000, crc32c: 9 },
+            coded_bytes: 650,
+            working_set: 1 << 20,
+            verified: true,
+            samples: vec![10.25, 11.5, 10.75],
+            calibration: vec![5.0],
+            confidence: 0.95,
+            notes: vec!["a note, with \"quotes\" & <angles>".to_owned()],
+        }
+    }
+
+    /// A record with one of everything.
+    pub fn record() -> Record {
+        let device = Device {
+            name: "Some <GPU>".to_owned(),
+            driver: "driver".to_owned(),
+            driver_version: "1.2".to_owned(),
+            software: false,
+            subgroup: Some(32),
+        };
+        let mut other = row();
+        other.case.variant = "auto+streams4".to_owned();
+        other.samples = vec![9.0, 9.5, 9.25];
+        let mut kernel = row();
+        (kernel.clock, kernel.kernel) = (Clock::Kernel, Some("decode_rans".to_owned()));
+        Record {
+            limits: Some(Limits {
+                copy: 4e12,
+                upload: Some(5e10),
+                download: None,
+                shared: 3e13,
+                multiply: 1.5e13,
+                logic: 1.2e13,
+            }),
+            rows: vec![row(), other.clone(), kernel],
+            comparisons: vec![Comparison {
+                baseline: row(),
+                candidate: other,
+                ratio: 1.15,
+                interval: Interval { low: 1.1, high: 1.2 },
+                margin: 0.01,
+                verdict: Verdict::Faster,
+            }],
+            ..Record::new(device)
+        }
+    }
+
+    #[test]
+    fn a_record_survives_its_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("record.json");
+        record().write(&path).unwrap();
+        assert_eq!(Record::read(&path).unwrap(), record());
+    }
+
+    #[test]
+    fn another_schema_is_refused_and_so_is_anything_else() {
+        let text = serde_json::to_string(&record()).unwrap();
+        let other = text.replace("\"schema\":1", "\"schema\":2");
+        let error = Record::parse(&other).unwrap_err().to_string();
+        assert!(error.contains("schema is 2"), "{error}");
+        assert!(Record::parse("{}").is_err());
+        assert!(Record::parse(&text[..text.len() / 2]).is_err());
     }
 }

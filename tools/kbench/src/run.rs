@@ -9,6 +9,7 @@ use crate::{
     compare::{self, Verdict},
     data, limits, measure,
     record::{Device, Record},
+    roofline::{self, Standing},
     size, table,
     variants::Entry,
     verify,
@@ -138,6 +139,19 @@ pub fn limits(selector: &DeviceSelector, output: &Output) -> Result<bool> {
     let found = limits::measure(&mut session.gpu)?;
     limits::print(&found, if session.record.device.software { " (software)" } else { "" });
     session.record.limits = Some(found);
+    session.write(output)
+}
+
+pub fn roofline(selector: &DeviceSelector, work: &Work, output: &Output) -> Result<bool> {
+    let mut session = Session::open(selector, output)?;
+    let cases = usage(work.cases(session.size()))?;
+    let found = limits::measure(&mut session.gpu)?;
+    let mark = if session.record.device.software { " (software)" } else { "" };
+    limits::print(&found, mark);
+    session.record.limits = Some(found);
+    session.measure(&cases, work)?;
+    let standings = session.record.rows.iter().filter_map(|row| Standing::of(row, &found));
+    roofline::print(&standings.collect::<Vec<_>>(), mark);
     session.write(output)
 }
 

@@ -83,3 +83,69 @@ impl<'a> Subject<'a> {
         self.entries.iter().map(module).collect()
     }
 }
+
+/// On the first Vulkan device.
+#[cfg(test)]
+mod tests {
+    use ranvil::testing::Choice;
+
+    use super::*;
+    use crate::{case::Coder, data, measure, run::STAGING, verify};
+
+    /// A kernel of another coder in its place, which does nothing: what is in the buffers must not pass for its work.
+    #[test]
+    fn a_variant_that_is_wrong_on_purpose_has_no_speed() {
+        let mut gpu = Gpu::open(&"0".parse().unwrap(), STAGING).unwrap();
+        let mut case = Case { coder: Coder::Huff, ..Case::default() };
+        case.variant = "shared".to_owned();
+        (case.params.size, case.params.block) = (100_000, 30_000);
+        let data = data::load("alice").unwrap();
+        let blocks = Blocks::new(&case, &data, gpu.max_buffer()).unwrap();
+        let mut subject = Subject::new(&mut gpu, &case, &blocks).unwrap();
+        measure::verify(&mut gpu, &mut subject).unwrap();
+
+        let decode = subject.entries.iter_mut().find(|e| e.kernel.name == "decode_huff").unwrap();
+        let other = ranvil::kernel::find("decode_rans").unwrap();
+        let wrong = other.variants.iter().find(|variant| variant.name == "shared").unwrap();
+        decode.choice = Choice { variant: wrong, spec: Vec::new() };
+        let error = measure::verify(&mut gpu, &mut subject).unwrap_err();
+        assert!(error.downcast_ref::<measure::Wrong>().is_some(), "{error}");
+        assert!(error.to_string().contains("has no speed"), "{error}");
+    }
+
+    /// The same in the comparison with twins.
+    #[test]
+    fn a_wrong_kernel_differs_from_its_twin() {
+        use ranvil::kernel::{Command, Recording, find, twin};
+        let mut gpu = Gpu::open(&"0".parse().unwrap(), STAGING).unwrap();
+        let mut case = Case::default();
+        (case.params.size, case.params.block) = (50_000, 30_000);
+        let data = data::load("alice").unwrap();
+        let blocks = Blocks::new(&case, &data, gpu.max_buffer()).unwrap();
+        let work = Work::new(case.direction, &blocks).unwrap();
+        let recording = work.recording();
+        let mut buffers: Vec<Vec<u32>> =
+            recording.buffers.iter().map(|desc| vec![POISON; desc.size as usize / 4]).collect();
+        for (id, bytes) in work.inputs() {
+            let buffer: &mut [u8] = bytemuck::cast_slice_mut(&mut buffers[id.0 as usize]);
+            buffer[..bytes.len()].copy_from_slice(&bytes);
+        }
+        for command in &recording.commands {
+            let before = buffers.clone();
+            twin::step(command, &mut buffers);
+            let Command::Dispatch { kernel: kernel @ "decode_rans", .. } = *command else {
+                continue;
+            };
+            let step =
+                Recording { buffers: recording.buffers.clone(), commands: vec![command.clone()] };
+            for (name, right) in [("decode_rans", true), ("decode_huff", false)] {
+                let mut variants = find(name).unwrap().variants.iter();
+                let variant = variants.find(|variant| variant.name == "shared").unwrap();
+                let choice = Choice { variant, spec: Vec::new() };
+                let outcome =
+                    verify::compare(&mut gpu, kernel, choice, &step, &before, &buffers).unwrap();
+                assert_eq!(outcome.is_ok(), right, "{outcome:?}");
+            }
+        }
+    }
+}
