@@ -1,7 +1,6 @@
 //! Takes samples of a case on each clock.
 
 use std::{
-    collections::BTreeMap,
     thread,
     time::{Duration, Instant},
 };
@@ -47,9 +46,18 @@ pub struct Effort {
 
 /// Samples of a case.
 pub struct Measured {
-    /// By kernel on the kernels' clock, else one series without a name.
-    pub series: BTreeMap<Option<&'static str>, Vec<f64>>,
+    /// By kernel, in their order, on the kernels' clock; else one series without a name.
+    pub series: Vec<(Option<&'static str>, Vec<f64>)>,
     pub calibration: Vec<f64>,
+}
+
+impl Measured {
+    fn push(&mut self, name: Option<&'static str>, sample: f64) {
+        match self.series.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, samples)) => samples.push(sample),
+            None => self.series.push((name, vec![sample])),
+        }
+    }
 }
 
 /// Verifies a case and measures it on each clock.
@@ -168,36 +176,20 @@ fn on_device(
 ) -> Result<Measured> {
     warm_up(gpu, subject, stamps)?;
     let commands = subject.work.recording().commands.len();
-    let mut measured = Measured { series: BTreeMap::new(), calibration: Vec::new() };
+    let mut measured = Measured { series: Vec::new(), calibration: Vec::new() };
     sample(effort, |totals| {
         measured.calibration.extend(calibration.once(gpu)?);
         let times = subject.run(gpu)?;
         let each = if stamps == Stamps::Commands { commands } else { 1 };
         let total = |run: &[CommandTime]| run.iter().map(|c| nanoseconds(c.time)).sum::<f64>();
         totals.extend(times.chunks(each).map(total));
-        match stamps {
-            Stamps::Repetitions => {
-                let nanoseconds = times.iter().map(|command| nanoseconds(command.time));
-                measured.series.entry(None).or_default().extend(nanoseconds);
-            }
-            Stamps::Commands => {
-                times.chunks(commands).for_each(|run| add(&mut measured.series, run));
-            }
+        for command in &times {
+            let name = (stamps == Stamps::Commands).then_some(command.name);
+            measured.push(name, nanoseconds(command.time));
         }
         Ok(())
     })?;
     Ok(measured)
-}
-
-/// Adds the times of one repetition: a kernel that runs twice counts with both.
-fn add(series: &mut BTreeMap<Option<&'static str>, Vec<f64>>, run: &[CommandTime]) {
-    let mut sums = BTreeMap::new();
-    for command in run {
-        *sums.entry(command.name).or_insert(0.0) += nanoseconds(command.time);
-    }
-    for (name, sum) in sums {
-        series.entry(Some(name)).or_default().push(sum);
-    }
 }
 
 fn nanoseconds(time: Duration) -> f64 {
@@ -237,7 +229,7 @@ fn host_to_host(
     if !right {
         bail!(Wrong(format!("{}: other bytes host to host; it has no speed", subject.case)));
     }
-    Ok(Measured { series: [(None, samples)].into(), calibration: Vec::new() })
+    Ok(Measured { series: vec![(None, samples)], calibration: Vec::new() })
 }
 
 /// Calls `more`, which adds samples, until they are enough.
@@ -270,7 +262,7 @@ pub fn doubts(row: &Row, effort: Effort) -> Vec<String> {
     let precision =
         stats::median_interval(samples, row.confidence).precision(stats::median(samples));
     if precision > effort.precision {
-        notes.push(format!("precise to {:.1} % only", 100.0 * precision));
+        notes.push("less precise than asked for".to_owned());
     }
     let far = stats::outliers(samples);
     if far > 0 {

@@ -163,12 +163,6 @@ impl Record {
     }
 
     /// Reads one, of this schema only.
-    pub fn read(path: &Path) -> Result<Self> {
-        let name = || path.display().to_string();
-        let text = fs::read_to_string(path).with_context(name)?;
-        Self::parse(&text).with_context(name)
-    }
-
     pub fn parse(text: &str) -> Result<Self> {
         #[derive(Deserialize)]
         struct Head {
@@ -245,7 +239,7 @@ pub mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("record.json");
         record().write(&path).unwrap();
-        assert_eq!(Record::read(&path).unwrap(), record());
+        assert_eq!(Record::parse(&fs::read_to_string(path).unwrap()).unwrap(), record());
     }
 
     #[test]

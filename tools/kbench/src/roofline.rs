@@ -25,7 +25,6 @@ const NEEDS: &[Needs] = &[
     Needs { kernel: "encode_rans", raw: 1.0, coded: 1.0, shared: 8.0, operations: 14.0 },
     Needs { kernel: "encode_fse", raw: 1.0, coded: 1.0, shared: 8.0, operations: 11.0 },
     Needs { kernel: "encode_huff", raw: 1.0, coded: 1.0, shared: 4.0, operations: 10.0 },
-    Needs { kernel: "pack", raw: 0.0, coded: 2.0, shared: 0.0, operations: 0.5 },
     Needs { kernel: "decode_rans", raw: 1.0, coded: 1.0, shared: 4.0, operations: 13.0 },
     Needs { kernel: "decode_fse", raw: 1.0, coded: 1.0, shared: 4.0, operations: 12.0 },
     Needs { kernel: "decode_huff", raw: 1.0, coded: 1.0, shared: 4.0, operations: 11.0 },

@@ -3,20 +3,28 @@
 use std::ops::Range;
 
 use anyhow::{Result, anyhow};
-use plotters::{coord::Shift, prelude::*};
+use plotters::{
+    coord::{Shift, types::RangedCoordf64},
+    prelude::*,
+};
 
 const SIZE: (u32, u32) = (760, 420);
 
-/// Colours that most people can tell apart (Okabe and Ito, 2008), black last.
-const COLOURS: [RGBColor; 8] = [
+/// Colours that most people can tell apart: those of Okabe and Ito (2008) first, the pale one last.
+const COLOURS: [RGBColor; 13] = [
     RGBColor(0, 114, 178),
     RGBColor(213, 94, 0),
     RGBColor(0, 158, 115),
     RGBColor(204, 121, 167),
     RGBColor(230, 159, 0),
     RGBColor(86, 180, 233),
-    RGBColor(150, 140, 30),
     RGBColor(70, 70, 70),
+    RGBColor(110, 60, 160),
+    RGBColor(140, 86, 40),
+    RGBColor(0, 90, 60),
+    RGBColor(160, 160, 160),
+    RGBColor(140, 20, 50),
+    RGBColor(240, 228, 66),
 ];
 
 /// A picture and what its colours mean.
@@ -122,75 +130,87 @@ pub fn points(axes: Axes<'_>, series: &[Series], joined: bool) -> Result<Chart> 
     Ok(Chart { svg, legend: legend(series.iter().map(|one| one.name.as_str())) })
 }
 
+/// Width that names beside bars take, and height of a bar, in pixels.
+const NAMES: u32 = 250;
+const BAR: u32 = 26;
+
 /// A bar for each name, made of parts of the same colours in all of them.
-pub fn stacked(y: &str, parts: &[String], bars: &[(String, Vec<f64>)]) -> Result<Chart> {
-    let highest = bars.iter().map(|(_, values)| values.iter().sum());
-    let height = range(highest, true);
-    let svg = draw((SIZE.0, SIZE.1 + 40), |area| {
-        area.fill(&WHITE)?;
-        let mut chart = ChartBuilder::on(area)
-            .margin(12)
-            .x_label_area_size(84)
-            .y_label_area_size(64)
-            .build_cartesian_2d(0.0..bars.len() as f64, height.clone())?;
-        let none = |_: &f64| String::new();
-        chart
-            .configure_mesh()
-            .disable_x_mesh()
-            .y_desc(y)
-            .x_labels(1)
-            .x_label_formatter(&none)
-            .draw()?;
+pub fn stacked(x: &str, parts: &[String], bars: &[(String, Vec<f64>)]) -> Result<Chart> {
+    let width = range(bars.iter().map(|(_, values)| values.iter().sum()), true);
+    let names: Vec<&str> = bars.iter().map(|(name, _)| name.as_str()).collect();
+    let svg = beside_names(x, &names, width, |chart| {
         for (bar, (_, values)) in bars.iter().enumerate() {
-            let mut bottom = 0.0;
+            let mut left = 0.0;
             for (part, value) in values.iter().enumerate() {
-                let left = bar as f64 + 0.15;
-                let corners = [(left, bottom), (left + 0.7, bottom + value)];
+                let corners = [(left, bar as f64 + 0.15), (left + value, bar as f64 + 0.85)];
                 chart.draw_series([Rectangle::new(corners, colour(part).filled())])?;
-                bottom += value;
+                left += value;
             }
         }
-        names_below(area, &chart_span(&chart), bars.iter().map(|(name, _)| name.as_str()))
+        Ok(())
     })?;
     Ok(Chart { svg, legend: legend(parts.iter().map(String::as_str)) })
 }
 
 /// A ratio to 1 for each name, with its interval.
-pub fn differences(y: &str, ratios: &[(String, f64, Range<f64>)]) -> Result<Chart> {
+pub fn differences(x: &str, ratios: &[(String, f64, Range<f64>)]) -> Result<Chart> {
+    let (faster, slower, neither) = (colour(2), colour(1), colour(6));
     let ends = ratios.iter().flat_map(|(_, _, interval)| [interval.start, interval.end]);
-    let height = range(ends.chain([1.0]), false);
-    let svg = draw((SIZE.0, SIZE.1 + 40), |area| {
+    let names: Vec<&str> = ratios.iter().map(|(name, ..)| name.as_str()).collect();
+    let svg = beside_names(x, &names, range(ends.chain([1.0]), false), |chart| {
+        let one = [(1.0, 0.0), (1.0, ratios.len() as f64)];
+        chart.draw_series(LineSeries::new(one, BLACK.mix(0.6).stroke_width(1)))?;
+        for (at, (_, ratio, Range { start, end })) in ratios.iter().enumerate() {
+            let colour = match () {
+                () if *start > 1.0 => faster,
+                () if *end < 1.0 => slower,
+                () => neither,
+            };
+            let style = colour.filled().stroke_width(2);
+            let y = at as f64 + 0.5;
+            chart.draw_series([ErrorBar::new_horizontal(y, *start, *ratio, *end, style, 10)])?;
+        }
+        Ok(())
+    })?;
+    let legend = [(faster, "faster"), (slower, "slower"), (neither, "not told apart")];
+    Ok(Chart { svg, legend: legend.map(|(colour, name)| (css(colour), name.to_owned())).to_vec() })
+}
+
+type Bars<'a, 'b> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<RangedCoordf64, RangedCoordf64>>;
+
+/// Names below each other, from the top, and what `fill` draws beside the nth of them between n and n + 1.
+fn beside_names(
+    x: &str,
+    names: &[&str],
+    width: Range<f64>,
+    fill: impl Fn(&mut Bars<'_, '_>) -> Result<(), Box<dyn std::error::Error>>,
+) -> Result<String> {
+    draw((SIZE.0 + 60, BAR * names.len() as u32 + 70), |area| {
         area.fill(&WHITE)?;
         let mut chart = ChartBuilder::on(area)
             .margin(12)
-            .x_label_area_size(84)
-            .y_label_area_size(64)
-            .build_cartesian_2d(0.0..ratios.len() as f64, height.clone())?;
+            .x_label_area_size(44)
+            .y_label_area_size(NAMES)
+            .build_cartesian_2d(width.clone(), names.len() as f64..0.0)?;
         let none = |_: &f64| String::new();
         chart
             .configure_mesh()
-            .disable_x_mesh()
-            .y_desc(y)
-            .x_labels(1)
-            .x_label_formatter(&none)
+            .disable_y_mesh()
+            .x_desc(x)
+            .y_labels(1)
+            .y_label_formatter(&none)
+            .light_line_style(BLACK.mix(0.04))
             .draw()?;
-        let one = [(0.0, 1.0), (ratios.len() as f64, 1.0)];
-        chart.draw_series(LineSeries::new(one, BLACK.mix(0.6).stroke_width(1)))?;
-        for (at, (_, ratio, interval)) in ratios.iter().enumerate() {
-            let x = at as f64 + 0.5;
-            let colour = match () {
-                () if interval.start > 1.0 => colour(2),
-                () if interval.end < 1.0 => colour(1),
-                () => colour(7),
-            };
-            let (low, high) = (interval.start, interval.end);
-            let style = colour.filled().stroke_width(2);
-            chart.draw_series([ErrorBar::new_vertical(x, low, *ratio, high, style, 12)])?;
+        fill(&mut chart)?;
+        let (_, rows) = chart.plotting_area().get_pixel_range();
+        let step = f64::from(rows.end - rows.start) / names.len().max(1) as f64;
+        let style = ("sans-serif", 12).into_font().color(&BLACK);
+        for (index, name) in names.iter().enumerate() {
+            let y = f64::from(rows.start) + step * (index as f64 + 0.5) - 6.0;
+            area.draw(&Text::new(*name, (8, y as i32), style.clone()))?;
         }
-        names_below(area, &chart_span(&chart), ratios.iter().map(|(name, ..)| name.as_str()))
-    })?;
-    let legend = [(2, "faster"), (1, "slower"), (7, "not told apart")];
-    Ok(Chart { svg, legend: legend.map(|(at, name)| (css(colour(at)), name.to_owned())).to_vec() })
+        Ok(())
+    })
 }
 
 /// Both axes logarithmic: the roof made of `bandwidth` (10^9 bytes a second) and `peak` (10^9 operations a second), and
@@ -225,34 +245,4 @@ pub fn roofline(bandwidth: f64, peak: f64, series: &[Series]) -> Result<Chart> {
         Ok(())
     })?;
     Ok(Chart { svg, legend: legend(series.iter().map(|one| one.name.as_str())) })
-}
-
-/// Left and right end of the plotting area in pixels, and its bottom.
-type Span = (f64, f64, i32);
-
-fn chart_span<X, Y>(chart: &ChartContext<'_, SVGBackend<'_>, Cartesian2d<X, Y>>) -> Span
-where
-    X: plotters::coord::ranged1d::Ranged<ValueType = f64>,
-    Y: plotters::coord::ranged1d::Ranged<ValueType = f64>,
-{
-    let (x, y) = chart.plotting_area().get_pixel_range();
-    (f64::from(x.start), f64::from(x.end), y.end)
-}
-
-/// Names under bars, turned so that long ones do not meet.
-fn names_below<'a>(
-    area: &DrawingArea<SVGBackend<'_>, Shift>,
-    &(left, right, bottom): &Span,
-    names: impl ExactSizeIterator<Item = &'a str>,
-) -> Result<(), Box<dyn std::error::Error>> {
-    let step = (right - left) / names.len().max(1) as f64;
-    // Half a degree of freedom: upright text where there is room, words below each other else.
-    let style = ("sans-serif", 12).into_font().color(&BLACK);
-    for (index, name) in names.enumerate() {
-        let x = (left + step * (index as f64 + 0.1)) as i32;
-        for (line, word) in name.split(' ').enumerate() {
-            area.draw(&Text::new(word, (x, bottom + 8 + 13 * line as i32), style.clone()))?;
-        }
-    }
-    Ok(())
 }

@@ -109,6 +109,7 @@ fn collect(
     peers: impl Iterator<Item = (String, (f64, f64))>,
 ) -> Vec<Series> {
     let mut all: BTreeMap<(bool, String), Vec<(f64, f64)>> = BTreeMap::new();
+    let peers = peers.map(|(name, point)| (format!("{name} (peer)"), point));
     for (peer, (name, point)) in points.map(|p| (false, p)).chain(peers.map(|p| (true, p))) {
         all.entry((peer, name)).or_default().push(point);
     }
@@ -165,15 +166,18 @@ fn roof(page: &mut Page, record: &Record) -> Result<()> {
 
 /// A name for each bar, kept short.
 fn short(row: &Row) -> String {
-    let block = size::human(row.case.params.block).replace(' ', "\u{a0}");
+    let block = size::human(row.case.params.block);
     format!("{} {} {} {block}", row.case.direction, row.case.coder, row.case.variant)
 }
 
 fn stages(page: &mut Page, record: &Record) -> Result<()> {
     let rows = || record.rows.iter().filter(|row| row.clock == Clock::Kernel);
-    let mut kernels: Vec<String> = rows().filter_map(|row| row.kernel.clone()).collect();
-    kernels.sort();
-    kernels.dedup();
+    let mut kernels: Vec<String> = Vec::new();
+    for kernel in rows().filter_map(|row| row.kernel.as_ref()) {
+        if !kernels.contains(kernel) {
+            kernels.push(kernel.clone());
+        }
+    }
     let mut bars: Vec<(String, Vec<f64>)> = Vec::new();
     for row in rows() {
         let (Some(kernel), Some(time)) = (&row.kernel, row.time()) else { continue };
