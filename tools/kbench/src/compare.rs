@@ -1,6 +1,9 @@
 //! Two cases in turns, so that whatever happens to the device happens to both.
 
-use std::{fmt, time::Instant};
+use std::{
+    fmt,
+    time::{Duration, Instant},
+};
 
 use anyhow::Result;
 use clap::ValueEnum;
@@ -72,7 +75,6 @@ pub fn cases(
     effort: Effort,
     margin: f64,
 ) -> Result<Comparison> {
-    let stamps = Stamps::Repetitions;
     let blocks = [
         Blocks::new(cases[0], data, gpu.max_buffer())?,
         Blocks::new(cases[1], data, gpu.max_buffer())?,
@@ -81,59 +83,93 @@ pub fn cases(
         [Subject::new(gpu, cases[0], &blocks[0])?, Subject::new(gpu, cases[1], &blocks[1])?];
     for subject in &mut subjects {
         measure::verify(gpu, subject)?;
-        measure::warm_up(gpu, subject, stamps)?;
+        measure::warm_up(gpu, subject, Stamps::Repetitions)?;
     }
-    let mut calibration_load = limits::calibration(gpu)?;
-    let mut calibration = Vec::new();
-    let mut samples = [Vec::new(), Vec::new()];
-    // Time for a raw byte, since the two may have different amounts.
-    let bytes = subjects.each_ref().map(|subject| subject.work.raw_bytes() as f64);
-    let ratio = |samples: &[Vec<f64>; 2]| {
-        let interval = stats::ratio_interval(&samples[0], &samples[1], effort.confidence);
-        let scale = bytes[1] / bytes[0];
-        Interval { low: interval.low * scale, high: interval.high * scale }
-    };
-    let start = Instant::now();
-    loop {
-        // Whoever comes second finds what the first has left: they take turns.
-        let round = samples[0].len();
-        for turn in 0..2 {
-            let who = (round + turn) % 2;
-            let times = subjects[who].run(gpu)?;
-            let times: Vec<f64> = times.iter().map(|c| c.time.as_nanos() as f64).collect();
-            samples[who].push(stats::median(&times));
-        }
-        calibration.extend(calibration_load.once(gpu)?);
-        let elapsed = start.elapsed();
-        let enough = elapsed >= effort.least
-            && round + 1 >= LEAST_ROUNDS
-            && (round + 1).is_multiple_of(LEAST_ROUNDS);
-        if elapsed >= effort.most && round > 1
-            || enough && ratio(&samples).precision(1.0) <= effort.precision
-        {
-            break;
-        }
-    }
+    let rounds = Rounds::run(gpu, &mut subjects, effort)?;
     for subject in &mut subjects {
         measure::verify(gpu, subject)?;
     }
-    let interval = ratio(&samples);
-    let ratio = stats::median(&samples[0]) / stats::median(&samples[1]) * bytes[1] / bytes[0];
     let [baseline, candidate] = [0, 1].map(|who| {
         let (subject, blocks) = (&subjects[who], &blocks[who]);
         let mut row = measure::row(subject, blocks, name, Clock::Device, effort.confidence);
-        row.samples.clone_from(&samples[who]);
-        row.calibration.clone_from(&calibration);
+        row.samples.clone_from(&rounds.samples[who]);
+        row.calibration.clone_from(&rounds.calibration);
         row.notes = measure::doubts(&row, effort);
         row
     });
-    let verdict = Verdict::of(interval, margin);
+    let interval = rounds.interval(effort.confidence);
+    let (ratio, verdict) = (rounds.ratio(), Verdict::of(interval, margin));
     Ok(Comparison { baseline, candidate, ratio, interval, margin, verdict })
+}
+
+/// The medians of runs in turns.
+struct Rounds {
+    /// Nanoseconds of the baseline and of the candidate.
+    samples: [Vec<f64>; 2],
+    calibration: Vec<f64>,
+    /// The candidate's raw bytes over the baseline's: a ratio of times times this is one of speeds.
+    scale: f64,
+}
+
+impl Rounds {
+    /// As many as the effort asks for, of subjects that are warm.
+    fn run(gpu: &mut Gpu, subjects: &mut [Subject<'_>; 2], effort: Effort) -> Result<Self> {
+        let [baseline, candidate] = subjects.each_ref().map(|s| s.work.raw_bytes() as f64);
+        let mut rounds = Self {
+            samples: [Vec::new(), Vec::new()],
+            calibration: Vec::new(),
+            scale: candidate / baseline,
+        };
+        let mut load = limits::calibration(gpu)?;
+        let start = Instant::now();
+        loop {
+            // Whoever comes second finds what the first has left: they take turns at that too.
+            let round = rounds.samples[0].len();
+            for turn in 0..2 {
+                let who = (round + turn) % 2;
+                let times = subjects[who].run(gpu)?;
+                let times: Vec<f64> = times.iter().map(|c| c.time.as_nanos() as f64).collect();
+                rounds.samples[who].push(stats::median(&times));
+            }
+            rounds.calibration.extend(load.once(gpu)?);
+            if rounds.suffice(start.elapsed(), effort) {
+                return Ok(rounds);
+            }
+        }
+    }
+
+    /// Whether that is enough. It is looked at now and then, as looking takes time.
+    fn suffice(&self, elapsed: Duration, effort: Effort) -> bool {
+        let count = self.samples[0].len();
+        elapsed >= effort.most && count > 1
+            || elapsed >= effort.least
+                && count.is_multiple_of(LEAST_ROUNDS)
+                && self.interval(effort.confidence).precision(1.0) <= effort.precision
+    }
+
+    /// Of the candidate's speed over the baseline's.
+    fn ratio(&self) -> f64 {
+        stats::median(&self.samples[0]) / stats::median(&self.samples[1]) * self.scale
+    }
+
+    fn interval(&self, confidence: f64) -> Interval {
+        let [baseline, candidate] = &self.samples;
+        let Interval { low, high } = stats::ratio_interval(baseline, candidate, confidence);
+        Interval { low: low * self.scale, high: high * self.scale }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn rounds_tell_speeds_of_unequal_amounts() {
+        // The candidate does twice as much in the same time.
+        let samples = [vec![100.0; 20], vec![100.0; 20]];
+        let rounds = Rounds { samples, calibration: Vec::new(), scale: 2.0 };
+        assert_eq!((rounds.ratio(), rounds.interval(0.95).low), (2.0, 2.0));
+    }
 
     #[test]
     fn verdicts() {

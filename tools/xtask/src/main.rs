@@ -30,7 +30,7 @@ usage: cargo xtask TASK
   gate        compares ranvil's speed with a baseline of this class of machine; `cargo xtask gate --help`
   instructions [--update]
               counts the instructions of the hot loops, and compares with those recorded
-  verify      checks every variant of every kernel against its twin, on each software driver
+  verify      checks every variant of every kernel against its twin, on lavapipe and SwiftShader
   static [--update-baseline]
               compiles every kernel with AMD's compiler, and compares with what was recorded
   ci          all checks after `test`: fmt, clippy, docs, spirv, windows, instructions, verify, static, package";

@@ -124,11 +124,14 @@ pub fn run_all() -> Result {
     summarise(&suites)
 }
 
-/// Every form of every kernel, experiments too, against its twin, on each driver: `kbench verify`.
+/// Every form of every kernel, experiments too, against its twin, on both drivers: `kbench verify`.
 pub fn verify_kernels() -> Result {
     let drivers = drivers::install()?;
-    // The shared-memory form is among those that each driver runs.
-    for config in CONFIGS.iter().filter(|config| !config.name.ends_with("-shared")) {
+    // The shared-memory form is among those that each runs. At other subgroup sizes, which take minutes to compile, the
+    // device tests check the product's.
+    for config in
+        CONFIGS.iter().filter(|config| ["lavapipe-8", "swiftshader"].contains(&config.name))
+    {
         println!("\n==> {}", config.name);
         let mut verify = kbench(&["verify"])?;
         config.apply(&drivers, |key, value| {
