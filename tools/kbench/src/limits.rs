@@ -23,6 +23,8 @@ const MEASURED: Duration = Duration::from_millis(300);
 const LINK_COPY: u64 = 32 << 20;
 /// Invocations of a workgroup of these kernels.
 const WORKGROUP: u32 = 256;
+/// What results are overwritten with before they are checked.
+const POISON: u32 = 0xdead_beef;
 /// Chains, and steps of a round, of an invocation.
 const CHAINS: u32 = 8;
 const STEPS: u32 = 4;
@@ -63,15 +65,29 @@ pub fn print(limits: &Limits, mark: &str) {
 
 /// Bytes per second of a copy within the device's memory, read and write counted.
 fn copy(gpu: &mut Gpu) -> Result<f64> {
-    let most = if gpu.info().software { 16 << 20 } else { 1 << 30 };
-    let size = gpu.max_buffer().min(most) / 4 * 4;
-    let buffer = |name| BufferDesc { name, size, role: Role::Device };
-    let from = Binding { buffer: BufferId(0), offset: 0, size };
+    // Ten times a large cache.
+    let most = if gpu.info().software { 16 << 20 } else { 512 << 20 };
+    let size = gpu.max_buffer().min(most) / 16 * 16;
+    let buffer = |name, role| BufferDesc { name, size, role };
+    let binding = |buffer| Binding { buffer: BufferId(buffer), offset: 0, size };
     let recording = Recording {
-        buffers: vec![buffer("from"), buffer("to")],
-        commands: vec![Command::Copy { from, to: (BufferId(1), 0) }],
+        buffers: vec![buffer("from", Role::Upload), buffer("to", Role::Download)],
+        commands: vec![Command::Dispatch {
+            kernel: "copy",
+            bindings: vec![binding(0), binding(1)],
+            push: bytes_of(&CopyPush { count: (size / 16) as u32 }).to_vec(),
+            spec: Vec::new(),
+            segments: None,
+            groups: if gpu.info().software { 16 } else { 8192 },
+        }],
     };
-    let mut resident = gpu.reside(&recording, &[])?;
+    let bytes: Vec<u8> = (0..size).map(|at| (at ^ at >> 8 ^ at >> 16) as u8).collect();
+    let mut inputs = vec![(BufferId(0), bytes)];
+    let mut resident = gpu.reside(&recording, &inputs)?;
+    gpu.poison(&mut resident, POISON)?;
+    gpu.run(&mut resident)?;
+    let (_, bytes) = inputs.remove(0);
+    ensure!(gpu.read(&mut resident, BufferId(1))? == bytes, "a copy is wrong");
     Ok(2.0 * size as f64 / time(gpu, &mut resident)?)
 }
 
@@ -117,7 +133,7 @@ impl Load {
             }],
         };
         let mut resident = gpu.reside(&recording, &[])?;
-        gpu.poison(&mut resident, 0xdead_beef)?;
+        gpu.poison(&mut resident, POISON)?;
         gpu.run(&mut resident)?;
         let results = gpu.read(&mut resident, BufferId(0))?;
         let results: &[u32] = cast_slice(&results);
