@@ -61,6 +61,7 @@ pub mod model;
 mod oneshot;
 mod options;
 mod pipeline;
+mod restore;
 mod sched;
 mod seek;
 mod stream;
@@ -79,14 +80,16 @@ pub use stream::{Compressor, Decompressor};
 pub use telemetry::{
     SchedulerStats, SideStats, StageStats, Telemetry, collect_process_stats, process_stats,
 };
-pub use vk::devices;
+pub use vk::{devices, release_devices};
 
+/// What the tests, benchmarks and instruction counts of this repository need. No part of the public interface: anything
+/// in it may change or go.
 #[doc(hidden)]
-pub use sched::spawn_and_retire;
-#[doc(hidden)]
-pub use telemetry::record_nothing;
-#[doc(hidden)]
-pub use vk::testing;
+pub mod testing {
+    pub use crate::{
+        engine::testing::*, sched::spawn_and_retire, telemetry::record_nothing, vk::testing::*,
+    };
+}
 
 /// The README's examples, compiled and run as tests.
 #[cfg(doctest)]

@@ -1,12 +1,19 @@
 //! Slices in, vectors out.
 
-use std::io::{BufRead, Write};
+use std::{io::BufRead, thread};
 
 use crate::{
     Options,
+    engine::Route,
     error::{Error, Result},
     format::{FrameHeader, RECORD_HEADER_SIZE},
+    restore::{Layout, restore},
+    sched::Spawner,
+    stream::Encoder,
 };
+
+/// Raw bytes for each byte of input that memory is provided for at once.
+const PLAUSIBLE: u64 = 64;
 
 /// Compresses `raw` with the default options.
 ///
@@ -43,10 +50,24 @@ impl Options {
         let mut coded = Vec::new();
         // Most content shrinks; what does not grows the vector as it comes.
         reserve(&mut coded, raw.len() / 2 + FrameHeader::SIZE + RECORD_HEADER_SIZE)?;
+        self.compress_into(raw, &mut coded)?;
+        Ok(coded)
+    }
+
+    /// Appends to `coded` what [`compress`](Self::compress) returns; after an error, a part of it.
+    ///
+    /// Workers read `raw` where it is. A vector that has been used before is faster: its memory is there already.
+    ///
+    /// # Errors
+    /// Those of [`compress`](Self::compress).
+    pub fn compress_into(&self, raw: &[u8], coded: &mut Vec<u8>) -> Result<()> {
         let options = self.clone().content_size(Some(raw.len() as u64));
-        let mut compressor = options.compressor(coded)?;
-        compressor.write_all(raw).map_err(Error::from_io)?;
-        compressor.finish()
+        let route = Route::choose(&options)?;
+        thread::scope(|scope| {
+            let mut encoder = Encoder::new(&options, coded, route, Spawner::scoped(scope))?;
+            encoder.lend(raw)?;
+            encoder.end_frame()
+        })
     }
 
     /// Decompresses all frames of `coded`. The result is not counted against the memory limit, but against the
@@ -56,30 +77,205 @@ impl Options {
     /// Damaged or foreign input; content beyond the output limit; an impossible option, device or memory limit;
     /// [`Error::Cancelled`].
     pub fn decompress(&self, coded: &[u8]) -> Result<Vec<u8>> {
-        let mut raw = Vec::new();
-        // What the header says is believed only as far as most content goes.
-        let header = coded.first_chunk().and_then(|bytes| FrameHeader::parse(bytes, 0).ok());
-        if let Some(size) = header.and_then(|header| header.content_size) {
-            let plausible = self.output_limit.min(4 * coded.len() as u64);
-            reserve(&mut raw, size.min(plausible) as usize)?;
+        // What the headers say is believed only as far as most content goes.
+        let plausible = self.output_limit.min(PLAUSIBLE.saturating_mul(coded.len() as u64));
+        match Layout::of(coded) {
+            Ok(layout) if layout.raw_bytes() <= plausible => {
+                let mut raw = zeros(layout.raw_bytes() as usize)?;
+                restore(self, Route::choose(self)?, coded, &layout, &mut raw)?;
+                Ok(raw)
+            }
+            _ => {
+                let mut raw = Vec::new();
+                self.stream(coded, |chunk| {
+                    reserve(&mut raw, chunk.len())?;
+                    raw.extend_from_slice(chunk);
+                    Ok(())
+                })?;
+                Ok(raw)
+            }
         }
+    }
+
+    /// Decompresses all frames of `coded` to the beginning of `raw`, and returns how many bytes they hold. After an error,
+    /// what `raw` holds is unspecified.
+    ///
+    /// Workers read `coded` and write `raw` where they are.
+    ///
+    /// # Errors
+    /// Those of [`decompress`](Self::decompress); [`Error::OutputLimit`] also if `raw` is too short.
+    pub fn decompress_into(&self, coded: &[u8], raw: &mut [u8]) -> Result<usize> {
+        let room = raw.len() as u64;
+        let options = self.clone().output_limit(self.output_limit.min(room));
+        match Layout::of(coded) {
+            Ok(layout) if layout.raw_bytes() <= options.output_limit => {
+                restore(&options, Route::choose(&options)?, coded, &layout, raw)?;
+                Ok(layout.raw_bytes() as usize)
+            }
+            _ => {
+                let mut length = 0;
+                options.stream(coded, |chunk| {
+                    raw[length..][..chunk.len()].copy_from_slice(chunk);
+                    length += chunk.len();
+                    Ok(())
+                })?;
+                Ok(length)
+            }
+        }
+    }
+
+    /// Decompresses `coded` block by block, as far as it is intact.
+    fn stream(&self, coded: &[u8], mut put: impl FnMut(&[u8]) -> Result<()>) -> Result<()> {
         let mut decompressor = self.decompressor(coded)?;
         loop {
             let chunk = decompressor.chunk()?;
             if chunk.is_empty() {
-                return Ok(raw);
+                return Ok(());
             }
             let length = chunk.len();
-            reserve(&mut raw, length)?;
-            raw.extend_from_slice(chunk);
+            put(chunk)?;
             decompressor.consume(length);
         }
     }
 }
 
+/// So many zeros, whose pages nobody has touched: the workers will.
+fn zeros(length: usize) -> Result<Vec<u8>> {
+    // The allocation below aborts where there is no memory; this one tells.
+    Vec::<u8>::new().try_reserve_exact(length).map_err(|_| out_of_memory(length))?;
+    Ok(vec![0; length])
+}
+
+fn out_of_memory(needed: usize) -> Error {
+    Error::OutOfMemory { needed: needed as u64 }
+}
+
 fn reserve(buffer: &mut Vec<u8>, more: usize) -> Result<()> {
-    buffer.try_reserve(more).map_err(|_| {
-        let needed = (buffer.len() + more) as u64;
-        Error::OutOfMemory { needed }
-    })
+    buffer.try_reserve(more).map_err(|_| out_of_memory(buffer.len() + more))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+
+    use super::*;
+    use crate::{
+        Assignment, DeviceSelector, Pipeline,
+        engine::tests::{Fake, Trouble},
+    };
+
+    const ALICE: &[u8] = include_bytes!("../tests/data/alice29.txt");
+
+    fn options(pipeline: Pipeline) -> Options {
+        let options = Options::new().pipeline(pipeline).block_size(4096).unwrap();
+        options.threads(3).device(DeviceSelector::Cpu)
+    }
+
+    fn streamed(options: &Options) -> Vec<u8> {
+        let options = options.clone().content_size(Some(ALICE.len() as u64));
+        let mut compressor = options.compressor(Vec::new()).unwrap();
+        compressor.write_all(ALICE).unwrap();
+        compressor.finish().unwrap()
+    }
+
+    /// Frames of all pipelines, among them one with larger blocks and one of noise.
+    fn frames() -> (Vec<u8>, Vec<u8>) {
+        let (mut coded, mut raw) = (Vec::new(), Vec::new());
+        for &pipeline in Pipeline::ALL {
+            options(pipeline).compress_into(ALICE, &mut coded).unwrap();
+            raw.extend_from_slice(ALICE);
+        }
+        let noise: Vec<u8> =
+            (0..50_000u32).map(|i| (i.wrapping_mul(0x9e37_79b9) >> 13) as u8).collect();
+        let larger = options(Pipeline::Rans).block_size(1 << 15).unwrap();
+        larger.compress_into(&noise, &mut coded).unwrap();
+        raw.extend_from_slice(&noise);
+        (coded, raw)
+    }
+
+    #[test]
+    fn slices_and_streams_yield_the_same_bytes() {
+        for &pipeline in Pipeline::ALL {
+            let options = options(pipeline);
+            let expected = streamed(&options);
+            let mut coded = b"before".to_vec();
+            options.compress_into(ALICE, &mut coded).unwrap();
+            assert_eq!(&coded[..6], b"before");
+            assert!(coded[6..] == expected, "{pipeline}");
+            assert!(options.decompress(&expected).unwrap() == ALICE, "{pipeline}");
+        }
+    }
+
+    #[test]
+    fn frames_of_any_kind_are_restored_to_the_beginning_of_a_slice() {
+        let (coded, raw) = frames();
+        let options = options(Pipeline::Rans);
+        let mut back = vec![0xEE; raw.len() + 10];
+        assert_eq!(options.decompress_into(&coded, &mut back).unwrap(), raw.len());
+        assert!(back[..raw.len()] == raw && back[raw.len()..] == [0xEE; 10]);
+        match options.decompress_into(&coded, &mut back[..raw.len() - 1]) {
+            Err(Error::OutputLimit { limit }) => assert_eq!(limit, raw.len() as u64 - 1),
+            other => panic!("{other:?}"),
+        }
+        assert!(options.decompress(&coded).unwrap() == raw);
+    }
+
+    #[test]
+    fn damage_is_the_same_error_in_slices_and_streams() {
+        let (coded, raw) = frames();
+        let options = options(Pipeline::Rans);
+        let compare = |damaged: &[u8], what: &str| {
+            let mut stream = options.decompressor(damaged).unwrap();
+            let expected = stream.read_to_end(&mut Vec::new()).map_err(Error::from_io);
+            let expected = expected.map(drop).map_err(|error| format!("{error:?}"));
+            let mut back = vec![0; raw.len()];
+            let slice = options.decompress_into(damaged, &mut back);
+            assert_eq!(slice.map(drop).map_err(|error| format!("{error:?}")), expected, "{what}");
+            let vector = options.decompress(damaged);
+            assert_eq!(vector.map(drop).map_err(|error| format!("{error:?}")), expected, "{what}");
+        };
+        compare(&[], "nothing");
+        for end in (0..coded.len()).step_by(coded.len() / 23) {
+            compare(&coded[..end], &format!("the first {end} bytes"));
+        }
+        let mut damaged = coded.clone();
+        for place in (0..coded.len()).step_by(coded.len() / 61) {
+            damaged[place] ^= 0x41;
+            compare(&damaged, &format!("another byte at {place}"));
+            damaged[place] = coded[place];
+        }
+    }
+
+    #[test]
+    fn slices_go_through_devices_and_their_troubles() {
+        use Trouble::{Backward, LoseAt, None, RefusePlan, Slow, Stall};
+        for pipeline in [Pipeline::Rans, Pipeline::Lzseqr] {
+            let options = options(pipeline);
+            let expected = streamed(&options);
+            let layout = Layout::of(&expected).unwrap();
+            for (trouble, side) in [
+                (None, Assignment::Gpu),
+                (Backward, Assignment::Gpu),
+                (RefusePlan(2), Assignment::Gpu),
+                (LoseAt(3), Assignment::Gpu),
+                (Slow(1), Assignment::Auto),
+                (Stall, Assignment::Auto),
+            ] {
+                let route = || Route::open(vec![Box::new(Fake::new(trouble, 8, 2).0)], side);
+                let mut coded = Vec::new();
+                let announced = options.clone().content_size(Some(ALICE.len() as u64));
+                let encoded: Result<()> = thread::scope(|scope| {
+                    let spawner = Spawner::scoped(scope);
+                    let mut encoder = Encoder::new(&announced, &mut coded, route(), spawner)?;
+                    encoder.lend(ALICE)?;
+                    encoder.end_frame()
+                });
+                encoded.unwrap();
+                assert!(coded == expected, "{pipeline}, {trouble:?}");
+                let mut back = vec![0xEE; ALICE.len()];
+                restore(&options, route(), &coded, &layout, &mut back).unwrap();
+                assert!(back == ALICE, "{pipeline}, {trouble:?}");
+            }
+        }
+    }
 }

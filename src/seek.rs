@@ -8,7 +8,7 @@ use std::{
 use crate::{
     Options, Pipeline,
     block::Encoded,
-    engine::{self, Block, Buffers, Coder, Work},
+    engine::{self, Block, Buffers, Bytes, Coder, Work},
     error::{BlockFault, Error, FrameFault, Result},
     format::{Footer, FrameHeader, IndexEntry, RECORD_HEADER_SIZE, Record, record_size},
     stream::{Input, Start},
@@ -359,17 +359,21 @@ impl<R: Read + Seek> SeekableReader<R> {
         input.read_payload(&mut payload, &header, number, offset)?;
         let encoded = Encoded { kind: header.kind, table_log: header.table_log };
         let block = Block {
-            buffers: Buffers { raw, payload, ..Buffers::default() },
+            buffers: Buffers {
+                raw: Bytes::Own(raw),
+                payload: Bytes::Own(payload),
+                ..Buffers::default()
+            },
             pipeline: Pipeline::try_from(map.header.pipeline)?,
             segment_log: map.header.segment_log,
             work: Work::Decode { encoded, raw_size: header.raw_size },
         };
-        let block = self.coder.code(0, block);
+        let mut block = self.coder.code(0, block);
         block.outcome.map_err(corrupt)?;
         if self.verify && block.crc != header.crc {
             return Err(corrupt(BlockFault::Checksum));
         }
-        Ok(block.buffers.raw)
+        Ok(std::mem::take(block.buffers.raw.buffer()))
     }
 }
 

@@ -7,6 +7,8 @@
 #[path = "gpu/assignments.rs"]
 mod assignments;
 mod common;
+#[path = "gpu/parking.rs"]
+mod parking;
 #[path = "gpu/telemetry.rs"]
 mod telemetry;
 #[path = "gpu/twins.rs"]
@@ -61,9 +63,16 @@ fn the_device_does_what_the_cpu_does() {
     step("frames", frames);
     step("assignments", assignments::interchangeable);
     step("telemetry", telemetry::of_a_device);
+    step("parking", parking::with_and_without_validation);
     // The engine goes on after a device's error, and an instance has more to say when it is destroyed.
     let messages = validation_messages();
     assert!(messages.is_empty(), "{}", messages.join("\n"));
+}
+
+#[test]
+#[ignore = "the other test runs it, in a process without the validation layer"]
+fn devices_stay_open() {
+    parking::from_run_to_run();
 }
 
 /// A run that names a driver (`cargo xtask test`) proves nothing about it on another one.

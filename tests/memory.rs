@@ -9,7 +9,10 @@ use std::{
     thread,
 };
 
-use ranvil::{DeviceSelector, Error, Options, Pipeline};
+use ranvil::{
+    DeviceSelector, Error, Options, Pipeline, Telemetry,
+    testing::{assume_cpu, compressor_beside_a_stalled_device, forget_rates},
+};
 
 use common::{ALICE, Random};
 
@@ -157,6 +160,41 @@ fn keeps(pipeline: Pipeline, level: u8, block_size: usize, (threads, limit): (us
         alloc::measure(|| digest(options.seekable(io::Cursor::new(&coded[..])).unwrap()).unwrap());
     assert_eq!(found, expected);
     assert!(peak <= limit + OWN, "seeking, {what}: {peak}");
+}
+
+/// Whatever the device has is done by the workers as well, each with an output of its own.
+#[test]
+fn the_limit_is_kept_by_64_workers_beside_a_stalled_device() {
+    let _alone = alloc::alone();
+    const BLOCK: usize = 1 << 16;
+    // Text in every block, so that each is worth the way to a device.
+    let raw: Vec<u8> = (0..384).flat_map(|block| &ALICE[101 * block..][..BLOCK]).copied().collect();
+    for (pipeline, limit) in [(Pipeline::Rans, 56 << 20), (Pipeline::Lzseqr, 160 << 20)] {
+        let telemetry = Telemetry::new();
+        let options = Options::new().pipeline(pipeline).threads(64).memory_limit(limit);
+        let options = options.block_size(BLOCK).unwrap().telemetry(telemetry.clone());
+        let options = options.content_size(Some(raw.len() as u64));
+        let alone = options.clone().device(DeviceSelector::Cpu).compress(&raw).unwrap();
+        let mut coded = Vec::with_capacity(raw.len() + (1 << 20));
+        // The workers are expected to be slower, so the device and its channel get as much as they take.
+        forget_rates();
+        assume_cpu(pipeline, Some(3), 1e5);
+        let ((), peak) = alloc::measure(|| {
+            let compressor =
+                compressor_beside_a_stalled_device(&options, 2, 4 << 20, 30, &mut coded);
+            let mut compressor = compressor.unwrap();
+            compressor.write_all(&raw).unwrap();
+            compressor.finish().unwrap();
+        });
+        forget_rates();
+        assert!(coded == alone, "{pipeline}: other bytes");
+        let stats = telemetry.last_run().unwrap();
+        assert_eq!(stats.gpu_batches, 0, "{pipeline}: {stats:?}");
+        let held = stats.hedged_blocks + stats.reclaimed_blocks;
+        assert!(held > 32 && stats.threads > 2, "{pipeline}: {stats:?}");
+        assert!(peak as u64 <= limit, "{pipeline}: {peak} bytes of {limit}");
+        println!("{pipeline}: {peak} of {limit}");
+    }
 }
 
 /// Words one behind the other, so that a block is nothing but short matches: as many as a block can have, or nearly.

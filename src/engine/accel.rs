@@ -9,23 +9,23 @@ use std::{sync::Arc, time::Duration};
 pub(crate) use crate::telemetry::{Queue, Span};
 use crate::{
     block::{DecodePart, EncodePart, EncodedPart},
-    engine::Rest,
+    engine::{Bytes, Rest},
     error::{BlockFault, DeviceError},
 };
 
 /// The entropy stage of one block. Buffers travel with the job, so that the engine's pool bounds all host memory.
 #[derive(Debug)]
-pub(crate) struct Job {
+pub(crate) struct Job<'a> {
     /// The engine's own number of the block.
     pub id: u64,
     /// What to do.
-    pub work: Work,
+    pub work: Work<'a>,
     /// When it is served.
     pub class: Class,
     /// Whether it is for a device and nobody else.
     pub strict: bool,
     /// The block, and what the engine does with it afterwards: nothing to the accelerator.
-    pub rest: Option<Box<Rest>>,
+    pub rest: Option<Box<Rest<'a>>>,
 }
 
 /// The order in which a submission thread serves what waits: a block that is nearly done frees its buffers soonest.
@@ -42,16 +42,16 @@ pub(crate) enum Class {
 /// The two directions. A part is coded by itself, as a block of a pipeline without a model; such a block is one part.
 /// The input is shared with a worker that does the same because the device is late.
 #[derive(Debug)]
-pub(crate) enum Work {
+pub(crate) enum Work<'a> {
     /// Encode the parts of `raw`; their payloads are written to `payload` (cleared first), those of stored parts left
     /// out.
-    Encode { raw: Arc<Vec<u8>>, parts: Vec<EncodePart>, segment_log: u8, payload: Vec<u8> },
-    /// Decode the parts of `payload` to their ranges of `raw`, which lie end to end (cleared first). Neither the parts'
+    Encode { raw: Arc<Bytes<'a>>, parts: Vec<EncodePart>, segment_log: u8, payload: Vec<u8> },
+    /// Decode the parts of `payload` to their ranges of `raw`, which lie end to end. Neither the parts'
     /// table logs nor their payloads have been checked.
-    Decode { payload: Arc<Vec<u8>>, parts: Vec<DecodePart>, segment_log: u8, raw: Vec<u8> },
+    Decode { payload: Arc<Bytes<'a>>, parts: Vec<DecodePart>, segment_log: u8, raw: Bytes<'a> },
 }
 
-impl Work {
+impl Work<'_> {
     /// How many parts it has.
     pub fn parts(&self) -> usize {
         match self {
@@ -106,10 +106,10 @@ pub(crate) struct BatchLimit {
 
 /// Copies a job's input into the slot that was planned for it. Dropping it without a call leaves the slot unfit to be
 /// started.
-pub(crate) type Load = Box<dyn FnOnce(&Work) + Send>;
+pub(crate) type Load = Box<dyn FnOnce(&Work<'_>) + Send>;
 
 /// Copies a job's results out of the slot, into the job's buffers. The slot is free when all of its batch are gone.
-pub(crate) type Unload = Box<dyn FnOnce(&mut Work) -> Result<Outcome, BlockFault> + Send>;
+pub(crate) type Unload = Box<dyn FnOnce(&mut Work<'_>) -> Result<Outcome, BlockFault> + Send>;
 
 /// Wakes a thread in [`Accelerator::wait`], or about to be.
 pub(crate) type Waker = Arc<dyn Fn() + Send + Sync>;
@@ -136,6 +136,9 @@ pub(crate) trait Accelerator: Send {
     /// Readable name, for logs and telemetry.
     fn name(&self) -> &str;
 
+    /// What tells it from other devices, and is the same in every run.
+    fn uuid(&self) -> [u8; 16];
+
     /// The largest batch worth submitting at once. `plan` is not called with a larger one.
     fn batch_limit(&self) -> BatchLimit;
 
@@ -158,14 +161,17 @@ pub(crate) trait Accelerator: Send {
     fn measure(&mut self, spans: bool);
 
     /// Gives a batch of jobs that [may share it](Work::may_share_batch) an idle slot.
-    fn plan(&mut self, works: &[&Work]) -> Result<Planned, DeviceError>;
+    fn plan(&mut self, works: &[&Work<'_>]) -> Result<Planned, DeviceError>;
 
     /// Starts the batch of a slot, all of whose loads have been called.
     fn start(&mut self, slot: usize) -> Result<(), DeviceError>;
 
-    /// What has arrived, oldest batch first. Does not wait.
+    /// What has arrived, roughly in the order of starts: a batch of two steps may be overtaken between them. Does not wait.
     fn finished(&mut self) -> Result<Vec<Arrival>, DeviceError>;
 
     /// Returns when `finished` may have something new, when it has been woken, or after the time.
     fn wait(&mut self, most: Option<Duration>) -> Result<(), DeviceError>;
+
+    /// The engine gives it up: what is in flight is for nobody. It may be kept for another engine that opens the same.
+    fn park(self: Box<Self>);
 }

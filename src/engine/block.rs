@@ -1,5 +1,6 @@
 //! A block on its way through the engine.
 
+use super::bytes::Bytes;
 use crate::{
     Pipeline,
     block::Encoded,
@@ -10,9 +11,9 @@ use crate::{
 /// The memory of one block in flight. `raw` and `payload` grow to little more than the block size, and so do the others
 /// where a device codes the streams of a model.
 #[derive(Debug, Default)]
-pub(crate) struct Buffers {
-    pub raw: Vec<u8>,
-    pub payload: Vec<u8>,
+pub(crate) struct Buffers<'a> {
+    pub raw: Bytes<'a>,
+    pub payload: Bytes<'a>,
     /// The streams that the model makes of the block.
     pub streams: Vec<u8>,
     /// The payloads that the device makes of them.
@@ -21,23 +22,24 @@ pub(crate) struct Buffers {
     pub found: usize,
 }
 
-impl Buffers {
+impl Buffers<'_> {
     /// Bytes that they take.
     pub fn bytes(&self) -> usize {
-        [&self.raw, &self.payload, &self.streams, &self.coded].map(Vec::capacity).iter().sum()
+        let streams = self.streams.capacity() + self.coded.capacity();
+        self.raw.capacity() + self.payload.capacity() + streams
     }
 }
 
 /// A block, and what is to be done with it.
 #[derive(Debug)]
-pub(crate) struct Block {
-    pub buffers: Buffers,
+pub(crate) struct Block<'a> {
+    pub buffers: Buffers<'a>,
     pub pipeline: Pipeline,
     pub segment_log: u8,
     pub work: Work,
 }
 
-impl Block {
+impl Block<'_> {
     /// Its raw bytes, or those that it says to have.
     pub fn raw_size(&self) -> usize {
         match self.work {
@@ -84,7 +86,8 @@ pub(crate) enum Work {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Side {
     Cpu,
-    Device,
+    /// The device of this number.
+    Device(usize),
     /// The CPU, after the device had failed.
     Retried,
 }
@@ -93,7 +96,7 @@ impl Side {
     fn of(self, stage: &mut StageStats) -> &mut SideStats {
         match self {
             Self::Cpu => &mut stage.cpu,
-            Self::Device => &mut stage.gpu,
+            Self::Device(_) => &mut stage.gpu,
             Self::Retried => &mut stage.retried,
         }
     }
@@ -101,10 +104,10 @@ impl Side {
 
 /// A block that has been through all its stages.
 #[derive(Debug)]
-pub(crate) struct Finished {
+pub(crate) struct Finished<'a> {
     pub id: u64,
     /// Filled where `outcome` is `Ok`.
-    pub buffers: Buffers,
+    pub buffers: Buffers<'a>,
     /// How the block is encoded.
     pub outcome: Result<Encoded, BlockFault>,
     /// CRC-32C of the raw bytes; 0 where nobody asked for it.
@@ -114,7 +117,7 @@ pub(crate) struct Finished {
     pub pipeline: Pipeline,
 }
 
-impl Finished {
+impl Finished<'_> {
     /// Counts its stages, unless it is damaged.
     pub fn count(&self, recorder: &mut Recorder) {
         if self.outcome.is_err() {
@@ -126,5 +129,8 @@ impl Finished {
             recorder.block(0, raw_bytes, |stage| Side::Cpu.of(stage));
         }
         recorder.block(entropy, raw_bytes, |stage| self.side.of(stage));
+        if let Side::Device(device) = self.side {
+            recorder.device_block(device, raw_bytes);
+        }
     }
 }

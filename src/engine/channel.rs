@@ -12,15 +12,15 @@ use std::{
 use super::accel::{BatchLimit, Class, Job};
 
 /// See the [module](self).
-pub(crate) struct Channel {
+pub(crate) struct Channel<'a> {
     credits: BatchLimit,
-    state: Mutex<State>,
+    state: Mutex<State<'a>>,
 }
 
 #[derive(Default)]
-struct State {
+struct State<'a> {
     /// By [`Class`], oldest first.
-    queues: [VecDeque<Job>; 3],
+    queues: [VecDeque<Job<'a>>; 3],
     parts: usize,
     raw_bytes: usize,
     /// Those of them that are strict jobs'.
@@ -30,25 +30,25 @@ struct State {
 
 /// Why a job was not taken. It comes back.
 #[derive(Debug)]
-pub(crate) enum Refused {
+pub(crate) enum Refused<'a> {
     /// No credits are left.
-    Full(Job),
+    Full(Job<'a>),
     /// The device is not used any more.
-    Disconnected(Job),
+    Disconnected(Job<'a>),
 }
 
-impl Channel {
+impl<'a> Channel<'a> {
     pub fn new(credits: BatchLimit) -> Self {
         Self { credits, state: Mutex::default() }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, State<'a>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Hands a job over if there are credits for it. A strict one needs none.
     #[allow(clippy::result_large_err, reason = "the job comes back")]
-    pub fn send(&self, job: Job) -> Result<(), Refused> {
+    pub fn send(&self, job: Job<'a>) -> Result<(), Refused<'a>> {
         let mut state = self.lock();
         let parts = state.parts + job.work.parts();
         let raw_bytes = state.raw_bytes + job.work.raw_bytes();
@@ -71,7 +71,7 @@ impl Channel {
     }
 
     /// The job that is to be served next, if it is acceptable.
-    pub fn next(&self, accept: impl FnOnce(&Job) -> bool) -> Option<Job> {
+    pub fn next(&self, accept: impl FnOnce(&Job<'_>) -> bool) -> Option<Job<'a>> {
         let mut state = self.lock();
         let queue = state.queues.iter_mut().find(|queue| !queue.is_empty())?;
         let job = if accept(queue.front()?) { queue.pop_front() } else { None }?;
@@ -79,18 +79,25 @@ impl Channel {
         Some(job)
     }
 
+    /// Raw bytes of the job that [`withdraw`](Self::withdraw) would take.
+    pub fn last_bytes(&self) -> Option<usize> {
+        let state = self.lock();
+        let job = state.queues.iter().rev().find_map(|queue| queue.back())?;
+        (!job.strict).then(|| job.work.raw_bytes())
+    }
+
     /// Takes the job back that would be served last, if it is not strict and acceptable.
-    pub fn withdraw(&self, accept: impl FnOnce(&Job) -> bool) -> Option<Job> {
+    pub fn withdraw(&self, accept: impl FnOnce(&Job<'_>) -> bool) -> Option<Job<'a>> {
         let mut state = self.lock();
         let queue = state.queues.iter_mut().rev().find(|queue| !queue.is_empty())?;
-        let acceptable = |job: &Job| !job.strict && accept(job);
+        let acceptable = |job: &Job<'_>| !job.strict && accept(job);
         let job = if acceptable(queue.back()?) { queue.pop_back() } else { None }?;
         state.release(&job);
         Some(job)
     }
 
     /// Refuses jobs from now on, and gives back those that wait.
-    pub fn close(&self) -> Vec<Job> {
+    pub fn close(&self) -> Vec<Job<'a>> {
         let mut state = self.lock();
         state.closed = true;
         (state.parts, state.raw_bytes, state.strict_bytes) = (0, 0, 0);
@@ -98,8 +105,8 @@ impl Channel {
     }
 }
 
-impl State {
-    fn release(&mut self, job: &Job) {
+impl State<'_> {
+    fn release(&mut self, job: &Job<'_>) {
         self.parts -= job.work.parts();
         self.raw_bytes -= job.work.raw_bytes();
         self.strict_bytes -= if job.strict { job.work.raw_bytes() } else { 0 };
@@ -118,22 +125,22 @@ mod tests {
         engine::accel::Work,
     };
 
-    fn job(id: u64, class: Class, bytes: usize) -> Job {
+    fn job(id: u64, class: Class, bytes: usize) -> Job<'static> {
         let part = EncodePart { range: 0..bytes, coder: Coder::Rans, table_log: None };
         let (raw, payload) = (Arc::default(), Vec::new());
         let work = Work::Encode { raw, parts: vec![part], segment_log: 14, payload };
         Job { id, work, class, strict: false, rest: None }
     }
 
-    fn strict(id: u64, bytes: usize) -> Job {
+    fn strict(id: u64, bytes: usize) -> Job<'static> {
         Job { strict: true, ..job(id, Class::First, bytes) }
     }
 
-    fn channel(parts: usize, raw_bytes: usize) -> Channel {
+    fn channel(parts: usize, raw_bytes: usize) -> Channel<'static> {
         Channel::new(BatchLimit { parts, raw_bytes })
     }
 
-    fn ids(channel: &Channel) -> Vec<u64> {
+    fn ids(channel: &Channel<'_>) -> Vec<u64> {
         std::iter::from_fn(|| channel.next(|_| true)).map(|job| job.id).collect()
     }
 

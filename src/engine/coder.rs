@@ -1,13 +1,16 @@
 //! The stages of a block on one thread: all at once, or those before, in and behind the entropy stage, which a device
 //! may do instead.
 
-use std::{mem::take, sync::Arc};
+use std::{
+    mem::{swap, take},
+    sync::Arc,
+};
 
 use super::{
     accel::{self, Class, Job, Outcome},
     block::{Block, Buffers, Finished, Side, Work},
     budget::{PAYLOAD_SLACK, streams_bound},
-    resize_exact,
+    bytes::Bytes,
 };
 use crate::{
     Pipeline, Simd,
@@ -35,8 +38,8 @@ pub(crate) struct Coder {
 
 /// A block whose entropy stage is elsewhere, without the buffers that are there.
 #[derive(Debug)]
-pub(crate) struct Rest {
-    block: Block,
+pub(crate) struct Rest<'a> {
+    block: Block<'a>,
     model: Model,
 }
 
@@ -51,21 +54,23 @@ enum Model {
     Rebuild(Opened, model::Model),
 }
 
-impl Job {
+impl<'a> Job<'a> {
     /// The entropy stage of a block without a model: the block is the only part.
-    pub fn whole(id: u64, mut block: Block, strict: bool) -> Self {
+    pub fn whole(id: u64, mut block: Block<'a>, strict: bool) -> Self {
         let Block { pipeline, segment_log, .. } = block;
         let coder = *pipeline.coders().first().expect("stored blocks have no entropy stage");
-        let (raw, payload) = (take(&mut block.buffers.raw), take(&mut block.buffers.payload));
+        let Buffers { raw, payload, .. } = &mut block.buffers;
         let work = match block.work {
             Work::Encode { table_log, .. } => {
                 let parts = vec![EncodePart { range: 0..raw.len(), coder, table_log }];
-                accel::Work::Encode { raw: Arc::new(raw), parts, segment_log, payload }
+                let (raw, payload) = (Arc::new(take(raw)), take(payload.buffer()));
+                accel::Work::Encode { raw, parts, segment_log, payload }
             }
             Work::Decode { encoded, raw_size } => {
                 let (from, range) = (0..payload.len(), 0..raw_size as usize);
                 let parts = vec![DecodePart { payload: from, range, encoded, coder }];
-                accel::Work::Decode { payload: Arc::new(payload), parts, segment_log, raw }
+                let (payload, raw) = (Arc::new(take(payload)), take(raw));
+                accel::Work::Decode { payload, parts, segment_log, raw }
             }
         };
         let rest = Some(Box::new(Rest { block, model: Model::None }));
@@ -73,13 +78,13 @@ impl Job {
     }
 }
 
-impl Job {
+impl Job<'_> {
     /// A piece of work on its block, of the stages that `stages` names.
-    pub fn piece(&self, name: &'static str, stages: fn(&Block) -> &'static [u8]) -> Piece {
+    pub fn piece(&self, name: &'static str, stages: fn(&Block<'_>) -> &'static [u8]) -> Piece {
         let block = self.rest.as_ref().map(|rest| &rest.block);
         // Without a model the work has the block's bytes.
         let modelled = block.filter(|block| block.pipeline.model().is_some());
-        let bytes = modelled.map_or(self.work.raw_bytes(), Block::raw_size) as u64;
+        let bytes = modelled.map_or(self.work.raw_bytes(), |block| block.raw_size()) as u64;
         Piece { name, stages: block.map_or(&[], stages), block: self.id, bytes }
     }
 
@@ -106,7 +111,7 @@ impl Coder {
     }
 
     /// All stages of a block.
-    pub fn code(&mut self, id: u64, mut block: Block) -> Finished {
+    pub fn code<'a>(&mut self, id: u64, mut block: Block<'a>) -> Finished<'a> {
         let outcome = match block.work {
             Work::Encode { level, table_log } => Ok(self.encode(&mut block, level, table_log)),
             Work::Decode { encoded, raw_size } => {
@@ -116,9 +121,9 @@ impl Coder {
         self.finish(id, block, outcome, Side::Cpu)
     }
 
-    fn encode(&mut self, block: &mut Block, level: u8, table_log: Option<u8>) -> Encoded {
+    fn encode(&mut self, block: &mut Block<'_>, level: u8, table_log: Option<u8>) -> Encoded {
         let Block { pipeline, segment_log, .. } = *block;
-        let (raw, payload) = (&block.buffers.raw, &mut block.buffers.payload);
+        let (raw, payload) = (&block.buffers.raw, block.buffers.payload.buffer());
         payload.clear();
         if pipeline != Pipeline::Stored {
             payload.reserve_exact(raw.len() + PAYLOAD_SLACK);
@@ -136,7 +141,7 @@ impl Coder {
 
     fn decode(
         &mut self,
-        block: &mut Block,
+        block: &mut Block<'_>,
         encoded: Encoded,
         raw_size: usize,
     ) -> Result<(), BlockFault> {
@@ -144,10 +149,9 @@ impl Coder {
         let Encoded { kind, table_log } = encoded;
         let (raw, payload) = (&mut block.buffers.raw, &mut block.buffers.payload);
         if kind == BlockKind::Stored {
-            std::mem::swap(payload, raw);
-            return if raw.len() == raw_size { Ok(()) } else { Err(BlockFault::Size) };
+            return store(payload, raw, raw_size);
         }
-        resize_exact(raw, raw_size);
+        let raw = raw.sized(raw_size).ok_or(BlockFault::Size)?;
         match (pipeline.model(), pipeline.coders()) {
             (Some(model), _) if kind == BlockKind::Coded => {
                 self.lz().decode(payload, model, segment_log, raw)
@@ -161,12 +165,12 @@ impl Coder {
 
     /// The stage before the entropy stage: a job for the device. The block is finished where there is nothing for
     /// the device to do.
-    pub fn prepare(
+    pub fn prepare<'a>(
         &mut self,
         id: u64,
-        mut block: Block,
+        mut block: Block<'a>,
         strict: bool,
-    ) -> Result<Job, Box<Finished>> {
+    ) -> Result<Job<'a>, Box<Finished<'a>>> {
         let Block { pipeline, segment_log, .. } = block;
         let Some(model) = pipeline.model() else { return Ok(Job::whole(id, block, strict)) };
         match block.work {
@@ -180,7 +184,8 @@ impl Coder {
                 };
                 let nothing = parts.is_empty();
                 let (raw, payload) = (take(streams), take(&mut block.buffers.coded));
-                let work = accel::Work::Encode { raw: Arc::new(raw), parts, segment_log, payload };
+                let raw = Arc::new(Bytes::Own(raw));
+                let work = accel::Work::Encode { raw, parts, segment_log, payload };
                 let rest = Some(Box::new(Rest { block, model: Model::Assemble(split) }));
                 let job = Job { id, work, class: Class::Later, strict, rest };
                 if nothing { Err(Box::new(self.stand_in(job, Side::Cpu))) } else { Ok(job) }
@@ -194,10 +199,12 @@ impl Coder {
                 if !opened.parts.iter().any(coded) {
                     return Err(Box::new(self.code(id, block)));
                 }
-                resize_exact(&mut block.buffers.raw, raw_size as usize);
+                if block.buffers.raw.sized(raw_size as usize).is_none() {
+                    return Err(self.finish(id, block, Err(BlockFault::Size), Side::Cpu).into());
+                }
                 let payload = take(&mut block.buffers.payload);
                 let (raw, parts) = (take(&mut block.buffers.streams), opened.parts.clone());
-                let payload = Arc::new(payload);
+                let (payload, raw) = (Arc::new(payload), Bytes::Own(raw));
                 let work = accel::Work::Decode { payload, parts, segment_log, raw };
                 let rest = Some(Box::new(Rest { block, model: Model::Rebuild(opened, model) }));
                 Ok(Job { id, work, class: Class::Fused, strict, rest })
@@ -206,13 +213,13 @@ impl Coder {
     }
 
     /// The entropy stage, which the device could not do, and the stage behind it.
-    pub fn stand_in(&mut self, mut job: Job, side: Side) -> Finished {
+    pub fn stand_in<'a>(&mut self, mut job: Job<'a>, side: Side) -> Finished<'a> {
         let outcome = self.code_parts(&mut job.work);
         self.complete(job, outcome, side)
     }
 
     /// The entropy stage.
-    pub fn code_parts(&mut self, work: &mut accel::Work) -> Result<Outcome, BlockFault> {
+    pub fn code_parts(&mut self, work: &mut accel::Work<'_>) -> Result<Outcome, BlockFault> {
         match work {
             accel::Work::Encode { raw, parts, segment_log, payload } => {
                 Ok(Outcome::Encoded(self.encode_parts(raw, parts, *segment_log, payload)))
@@ -254,9 +261,10 @@ impl Coder {
         payload: &[u8],
         parts: &[DecodePart],
         segment_log: u8,
-        raw: &mut Vec<u8>,
+        raw: &mut Bytes<'_>,
     ) -> Result<(), BlockFault> {
-        resize_exact(raw, parts.last().map_or(0, |part| part.range.end));
+        let length = parts.last().map_or(0, |part| part.range.end);
+        let raw = raw.sized(length).ok_or(BlockFault::Size)?;
         parts.iter().try_for_each(|DecodePart { payload: from, range, encoded, coder }| {
             let (payload, raw) = (&payload[from.clone()], &mut raw[range.clone()]);
             let Encoded { kind, table_log } = *encoded;
@@ -265,22 +273,27 @@ impl Coder {
     }
 
     /// The stage behind the entropy stage, and the checksum.
-    pub fn complete(&self, job: Job, outcome: Result<Outcome, BlockFault>, side: Side) -> Finished {
+    pub fn complete<'a>(
+        &self,
+        job: Job<'a>,
+        outcome: Result<Outcome, BlockFault>,
+        side: Side,
+    ) -> Finished<'a> {
         let Job { id, work, rest, .. } = job;
         let Rest { mut block, model } = *rest.expect("the engine's jobs have it");
         let buffers = &mut block.buffers;
         match (work, &model) {
             (accel::Work::Encode { raw, payload, .. }, Model::None) => {
-                (buffers.raw, buffers.payload) = (unshared(raw), payload);
+                (buffers.raw, buffers.payload) = (unshared(raw), Bytes::Own(payload));
             }
             (accel::Work::Decode { raw, payload, .. }, Model::None) => {
                 (buffers.raw, buffers.payload) = (raw, unshared(payload));
             }
             (accel::Work::Encode { raw, payload, .. }, _) => {
-                (buffers.streams, buffers.coded) = (unshared(raw), payload);
+                (buffers.streams, buffers.coded) = (take(unshared(raw).buffer()), payload);
             }
-            (accel::Work::Decode { raw, payload, .. }, _) => {
-                (buffers.streams, buffers.payload) = (raw, unshared(payload));
+            (accel::Work::Decode { mut raw, payload, .. }, _) => {
+                (buffers.streams, buffers.payload) = (take(raw.buffer()), unshared(payload));
             }
         }
         let outcome = outcome.and_then(|outcome| match (model, block.work) {
@@ -289,6 +302,7 @@ impl Coder {
             (Model::Assemble(split), _) => Ok(assemble(&split, outcome.parts(), buffers)),
             (Model::Rebuild(opened, model), _) => {
                 let Buffers { raw, payload, streams, .. } = buffers;
+                let raw = raw.sized(raw.len()).expect("its own length");
                 LzCoder::rebuild(self.simd, &opened, model, payload, streams, raw).map(|()| CODED)
             }
         });
@@ -296,13 +310,13 @@ impl Coder {
     }
 
     /// Adds the checksum.
-    fn finish(
+    fn finish<'a>(
         &self,
         id: u64,
-        block: Block,
+        block: Block<'a>,
         outcome: Result<Encoded, BlockFault>,
         side: Side,
-    ) -> Finished {
+    ) -> Finished<'a> {
         let wanted = match block.work {
             Work::Encode { .. } => true,
             Work::Decode { .. } => self.verifies && outcome.is_ok(),
@@ -313,13 +327,30 @@ impl Coder {
     }
 }
 
-/// The buffer, or a copy of it while somebody else still works on the same block.
-fn unshared(buffer: Arc<Vec<u8>>) -> Vec<u8> {
-    Arc::try_unwrap(buffer).unwrap_or_else(|shared| Vec::clone(&shared))
+/// A stored block: its payload is its bytes.
+fn store<'a>(
+    payload: &mut Bytes<'a>,
+    raw: &mut Bytes<'a>,
+    raw_size: usize,
+) -> Result<(), BlockFault> {
+    if payload.len() != raw_size {
+        return Err(BlockFault::Size);
+    }
+    match (&*payload, &*raw) {
+        (Bytes::Own(_), Bytes::Own(_)) => swap(payload, raw),
+        _ => raw.sized(raw_size).ok_or(BlockFault::Size)?.copy_from_slice(payload),
+    }
+    Ok(())
 }
 
-fn assemble(split: &Split, parts: &[EncodedPart], buffers: &mut Buffers) -> Encoded {
+/// The buffer, or a copy of it while somebody else still works on the same block.
+fn unshared(buffer: Arc<Bytes<'_>>) -> Bytes<'_> {
+    Arc::try_unwrap(buffer).unwrap_or_else(|shared| shared.again())
+}
+
+fn assemble(split: &Split, parts: &[EncodedPart], buffers: &mut Buffers<'_>) -> Encoded {
     let Buffers { raw, payload, streams, coded, .. } = buffers;
+    let payload = payload.buffer();
     payload.clear();
     payload.reserve_exact(raw.len() + PAYLOAD_SLACK);
     LzCoder::assemble(split, raw, streams, parts, coded, payload)

@@ -1,9 +1,10 @@
 //! Where it is decided who does what: shared by the caller, the workers and the submission threads.
 
 use std::{
+    ops::{Deref, DerefMut},
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError,
-        atomic::{AtomicBool, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
     time::Duration,
 };
@@ -16,10 +17,7 @@ use super::{
     station::Station,
     task::BlockTask,
 };
-use crate::{
-    sched::Forage,
-    telemetry::{self, Recorder},
-};
+use crate::{sched::Forage, telemetry::Recorder};
 
 /// A task of each kind, as the policy counts its cost.
 pub(crate) const WHOLE: Kind = Kind(0);
@@ -30,29 +28,70 @@ pub(crate) const LOAD: Kind = Kind(4);
 
 /// See the [module](self).
 #[derive(Default)]
-pub(crate) struct Desk {
+pub(crate) struct Desk<'a> {
     /// Set once, when the devices are open.
-    fleet: OnceLock<Fleet>,
+    fleet: OnceLock<Fleet<'a>>,
     /// The caller submits no more blocks for now.
     draining: AtomicBool,
 }
 
 /// The devices, and how blocks are shared with them.
-pub(crate) struct Fleet {
-    pub stations: Vec<Arc<Station>>,
+pub(crate) struct Fleet<'a> {
+    pub stations: Vec<Arc<Station<'a>>>,
     /// How many workers there are; other threads help them out.
     pub workers: usize,
     policy: Mutex<Policy>,
+    /// When each worker ended its last task, if the policy has not been told yet; else 0.
+    ended: Box<[AtomicU64]>,
+    /// Raw bytes that wait for devices or that they have.
+    held: AtomicU64,
 }
 
-impl Desk {
+/// Who asks a device to do the entropy stage, and what it does if none does.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Asker {
+    /// Queues the block for a worker.
+    Caller,
+    /// A worker, which goes on with the block.
+    Worker(usize),
+}
+
+/// The policy, locked.
+pub(crate) struct Decisions<'f> {
+    policy: MutexGuard<'f, Policy>,
+    held: &'f AtomicU64,
+}
+
+impl Deref for Decisions<'_> {
+    type Target = Policy;
+
+    fn deref(&self) -> &Policy {
+        &self.policy
+    }
+}
+
+impl DerefMut for Decisions<'_> {
+    fn deref_mut(&mut self) -> &mut Policy {
+        &mut self.policy
+    }
+}
+
+impl Drop for Decisions<'_> {
+    fn drop(&mut self) {
+        self.held.store(self.policy.held(), Relaxed);
+    }
+}
+
+impl<'a> Desk<'a> {
     /// Adds the devices, once.
-    pub fn set_fleet(&self, stations: Vec<Arc<Station>>, workers: usize, policy: Policy) {
-        let fleet = Fleet { stations, workers, policy: Mutex::new(policy) };
+    pub fn set_fleet(&self, stations: Vec<Arc<Station<'a>>>, workers: usize, policy: Policy) {
+        let ended = (0..workers).map(|_| AtomicU64::new(0)).collect();
+        let (policy, held) = (Mutex::new(policy), AtomicU64::new(0));
+        let fleet = Fleet { stations, workers, policy, ended, held };
         assert!(self.fleet.set(fleet).is_ok(), "the devices are opened once");
     }
 
-    pub fn fleet(&self) -> Option<&Fleet> {
+    pub fn fleet(&self) -> Option<&Fleet<'a>> {
         self.fleet.get()
     }
 
@@ -65,70 +104,51 @@ impl Desk {
         self.draining.swap(draining, Relaxed)
     }
 
-    /// Hands the entropy stage over, or gives it back to whoever asks: a strict job because every device has failed, any
-    /// other also because the CPU is expected to be sooner, or the device takes no more.
+    /// At the time `now`, hands the entropy stage over, or gives it back to whoever asks: a strict job because every device
+    /// has failed, any other also because the CPU is expected to be sooner, or the device takes no more. The asker then does
+    /// as it said.
     #[allow(clippy::result_large_err, reason = "the job comes back")]
-    pub fn hand_over(&self, job: Job, kind: Kind, recorder: &mut Recorder) -> Result<(), Job> {
+    pub fn hand_over(
+        &self,
+        now: u64,
+        job: Job<'a>,
+        asker: Asker,
+        recorder: &mut Recorder,
+    ) -> Result<(), Job<'a>> {
         let Some(fleet) = self.fleet() else { return Err(job) };
-        let bytes = job.work.raw_bytes() as u64;
-        let mut job = job;
-        loop {
-            let device = {
-                let mut policy = fleet.policy();
-                let now = telemetry::clock();
-                if job.strict {
-                    policy.fastest(now, bytes)
-                } else {
-                    match policy.choose(now, kind, bytes) {
-                        Place::Cpu => None,
-                        Place::Device(device) => Some(device),
+        // The channel's lock is the only one that is taken within, and nothing is within that.
+        let mut policy = fleet.policy();
+        match fleet.send(&mut policy, now, job, asker, recorder) {
+            Ok(station) => {
+                drop(policy);
+                (station.waker)();
+                Ok(())
+            }
+            Err(job) => {
+                let bytes = job.work.raw_bytes() as u64;
+                match asker {
+                    Asker::Caller => policy.queued(WHOLE, bytes),
+                    Asker::Worker(worker) => {
+                        policy.began(worker, now, ENTROPY, bytes, false);
                     }
                 }
-            };
-            let Some(device) = device else { return Err(job) };
-            fleet.policy().offered(device, bytes);
-            let sent = fleet.stations[device].send(job);
-            let outcome = match &sent {
-                Ok(()) => Sent::Accepted,
-                Err(Refused::Full(_)) => Sent::Full,
-                Err(Refused::Disconnected(_)) => Sent::Disconnected,
-            };
-            fleet.policy().sent(device, telemetry::clock(), bytes, outcome);
-            match outcome {
-                Sent::Accepted => {}
-                Sent::Full => recorder.count(|stats| &mut stats.sends_full),
-                Sent::Disconnected => recorder.count(|stats| &mut stats.sends_disconnected),
-            }
-            match sent {
-                Ok(()) => return Ok(()),
-                // Another device may do it; this one has been marked.
-                Err(Refused::Disconnected(back)) if back.strict => {
-                    fleet.policy().failed(device);
-                    job = back;
-                }
-                Err(Refused::Full(back) | Refused::Disconnected(back)) => return Err(back),
+                Err(job)
             }
         }
     }
 
-    /// A worker goes on with the entropy stage of a block after the model's.
-    pub fn goes_on(&self, worker: usize, job: &Job) {
-        if let Some(fleet) = self.fleet() {
-            let bytes = job.work.raw_bytes() as u64;
-            fleet.policy().began(worker, telemetry::clock(), ENTROPY, bytes, false);
-        }
-    }
-
-    /// What a worker that found no task may do: take back what waits for a device, or do as well what a late device has.
-    pub fn forage(&self, recorder: &mut Recorder) -> Forage<BlockTask> {
+    /// What a worker that found no task may do at the time `now`: take back what waits for a device, or do as well what a late device has.
+    pub fn forage(&self, now: u64, recorder: &mut Recorder) -> Forage<BlockTask<'a>> {
         let Some(fleet) = self.fleet() else { return Forage::Sleep(None) };
-        let now = telemetry::clock();
         for station in &fleet.stations {
-            let reclaimed = station.channel.withdraw(|job| {
-                fleet.policy().reclaims(station.index, now, ENTROPY, job.work.raw_bytes() as u64)
-            });
+            let Some(bytes) = station.channel.last_bytes() else { continue };
+            if !fleet.policy().reclaims(station.index, now, ENTROPY, bytes as u64) {
+                continue;
+            }
+            // Another one meanwhile is as good if it is as large.
+            let reclaimed = station.channel.withdraw(|job| job.work.raw_bytes() == bytes);
             if let Some(job) = reclaimed {
-                fleet.policy().withdrawn(station.index, job.work.raw_bytes() as u64);
+                fleet.policy().withdrawn(station.index, bytes as u64);
                 recorder.count(|stats| &mut stats.reclaimed_blocks);
                 return Forage::Task(BlockTask::StandIn(job, Side::Cpu));
             }
@@ -136,7 +156,7 @@ impl Desk {
         self.back_up(fleet, now)
     }
 
-    fn back_up(&self, fleet: &Fleet, now: u64) -> Forage<BlockTask> {
+    fn back_up(&self, fleet: &Fleet<'a>, now: u64) -> Forage<BlockTask<'a>> {
         let draining = self.is_draining();
         let mut soonest: Option<u64> = None;
         for station in &fleet.stations {
@@ -165,10 +185,28 @@ impl Desk {
     }
 }
 
-impl Fleet {
+impl<'a> Fleet<'a> {
+    /// A block that waits for a worker and that the device of this number had better take: `take` finds the first for
+    /// which its argument says so. Blocks usually have so many raw bytes.
+    pub fn spare(
+        &self,
+        device: usize,
+        now: u64,
+        usual: u64,
+        take: impl FnOnce(&dyn Fn(&Job<'_>) -> bool) -> Option<Job<'a>>,
+    ) -> Option<Job<'a>> {
+        // Most of the time it wants none; then the queue is left alone.
+        if !self.policy().wants(device, now, WHOLE, usual) {
+            return None;
+        }
+        take(&|job| {
+            !job.strict && self.policy().pulls(device, now, WHOLE, job.work.raw_bytes() as u64)
+        })
+    }
+
     /// Some of what a late device holds and others may do, oldest first: one task for each worker, as it may yet come. That
     /// goes before anything new, as the window of blocks in flight closes behind it.
-    pub fn rescue(&self, station: &Arc<Station>) -> Vec<BlockTask> {
+    pub fn rescue(&self, station: &Arc<Station<'a>>) -> Vec<BlockTask<'a>> {
         let in_flight = std::iter::from_fn(|| station.back_up(true, |_, _| true))
             .map(|backup| BlockTask::Backup(backup, Arc::clone(station)));
         let waiting = std::iter::from_fn(|| station.channel.next(|job| !job.strict)).map(|job| {
@@ -178,7 +216,67 @@ impl Fleet {
         in_flight.chain(waiting).take(self.workers).collect()
     }
 
-    pub fn policy(&self) -> MutexGuard<'_, Policy> {
-        self.policy.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Sends a job to the device that the policy chooses; its waker is for the caller to call.
+    #[allow(clippy::result_large_err, reason = "the job comes back")]
+    fn send(
+        &self,
+        policy: &mut Policy,
+        now: u64,
+        mut job: Job<'a>,
+        asker: Asker,
+        recorder: &mut Recorder,
+    ) -> Result<&Station<'a>, Job<'a>> {
+        let bytes = job.work.raw_bytes() as u64;
+        let kind = if matches!(asker, Asker::Caller) { WHOLE } else { ENTROPY };
+        loop {
+            let place = match job.strict {
+                true => policy.fastest(now, bytes).map_or(Place::Cpu, Place::Device),
+                false => policy.choose(now, kind, bytes),
+            };
+            let Place::Device(device) = place else { return Err(job) };
+            policy.offered(device, bytes);
+            let sent = self.stations[device].channel.send(job);
+            let outcome = match &sent {
+                Ok(()) => Sent::Accepted,
+                Err(Refused::Full(_)) => Sent::Full,
+                Err(Refused::Disconnected(_)) => Sent::Disconnected,
+            };
+            policy.sent(device, now, bytes, outcome);
+            match outcome {
+                Sent::Accepted => {}
+                Sent::Full => recorder.count(|stats| &mut stats.sends_full),
+                Sent::Disconnected => recorder.count(|stats| &mut stats.sends_disconnected),
+            }
+            match sent {
+                Ok(()) => return Ok(&self.stations[device]),
+                // Another device may do it; this one has been marked.
+                Err(Refused::Disconnected(back)) if back.strict => {
+                    policy.failed(device);
+                    job = back;
+                }
+                Err(Refused::Full(back) | Refused::Disconnected(back)) => return Err(back),
+            }
+        }
+    }
+
+    /// A worker has ended a task. The policy hears of it before it decides anything.
+    pub fn ended(&self, worker: usize, now: u64) {
+        self.ended[worker].store(now.max(1), Relaxed);
+    }
+
+    /// Raw bytes that wait for devices or that they have.
+    pub fn held(&self) -> u64 {
+        self.held.load(Relaxed)
+    }
+
+    /// The policy, which knows of all tasks that have ended.
+    pub fn policy(&self) -> Decisions<'_> {
+        let mut policy = self.policy.lock().unwrap_or_else(PoisonError::into_inner);
+        for (worker, ended) in self.ended.iter().enumerate() {
+            if ended.load(Relaxed) != 0 {
+                policy.ended(worker, ended.swap(0, Relaxed));
+            }
+        }
+        Decisions { policy, held: &self.held }
     }
 }

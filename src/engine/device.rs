@@ -12,14 +12,13 @@ use std::{
         atomic::{AtomicBool, Ordering::Relaxed},
         mpsc,
     },
-    thread::{self, JoinHandle},
     time::Duration,
 };
 
 use super::{
     accel::{Accelerator, Arrival, Job, Load, Unload, Waker},
     block::{Finished, Side},
-    desk::{Desk, Fleet, WHOLE},
+    desk::{Desk, Fleet},
     policy::{
         Policy,
         memory::{self, Workload},
@@ -29,7 +28,7 @@ use super::{
     task::BlockTask,
 };
 use crate::{
-    sched::{Outcome, Scheduler, panic_message},
+    sched::{Handle, Outcome, Scheduler, Spawner, panic_message},
     telemetry::{self, BatchSpan, Kind, Recorder, Row, Run},
 };
 
@@ -37,30 +36,31 @@ use crate::{
 const LATE_POLL: Duration = Duration::from_millis(1);
 
 /// A submission thread. Dropping it drops what has not been submitted and ends the thread.
-pub(super) struct Device {
+pub(super) struct Device<'a> {
     stop: Arc<AtomicBool>,
     waker: Waker,
-    thread: Option<JoinHandle<()>>,
+    thread: Option<Handle<'a>>,
 }
 
 /// What a submission thread shares with the rest of the engine.
 #[derive(Clone)]
-pub(super) struct Surroundings {
-    pub desk: Arc<Desk>,
+pub(super) struct Surroundings<'a> {
+    pub desk: Arc<Desk<'a>>,
     /// The most raw bytes of a block.
     pub block_size: u32,
     /// Whether devices and CPU share the entropy stage.
     pub shared: bool,
-    pub workers: Arc<Scheduler<BlockTask>>,
-    pub done: mpsc::Sender<Outcome<Finished>>,
+    pub workers: Arc<Scheduler<'a, BlockTask<'a>>>,
+    pub done: mpsc::Sender<Outcome<Finished<'a>>>,
     pub run: Run,
+    pub spawner: Spawner<'a>,
 }
 
-impl Device {
+impl<'a> Device<'a> {
     pub fn start(
         mut accelerator: Box<dyn Accelerator>,
-        station: Arc<Station>,
-        surroundings: Surroundings,
+        station: Arc<Station<'a>>,
+        surroundings: Surroundings<'a>,
     ) -> io::Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
         let waker = accelerator.waker();
@@ -76,41 +76,44 @@ impl Device {
             stop: Arc::clone(&stop),
         };
         let name = format!("ranvil-device-{}", thread.hands.station.index);
-        let thread = thread::Builder::new().name(name).spawn(move || {
-            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| thread.run())) {
-                thread.hands.report(panic_message(panic));
-                thread.hands.hand_back();
-            }
-        })?;
+        let spawner = thread.hands.surroundings.spawner.clone();
+        let thread =
+            spawner.spawn(name, move || match catch_unwind(AssertUnwindSafe(|| thread.run())) {
+                Ok(()) => thread.submission.park(),
+                Err(panic) => {
+                    thread.hands.report(panic_message(panic));
+                    thread.hands.hand_back();
+                }
+            })?;
         Ok(Self { stop, waker, thread: Some(thread) })
     }
 }
 
 /// Keeps what has been measured for the next run.
-pub(super) fn remember(workload: Workload, desk: &Desk) {
+pub(super) fn remember(workload: Workload, desk: &Desk<'_>) {
     if let Some(fleet) = desk.fleet() {
-        let names: Vec<_> = fleet.stations.iter().map(|station| station.name.as_str()).collect();
-        memory::remember(workload, &names, fleet.policy().priors());
+        let uuids: Vec<_> = fleet.stations.iter().map(|station| station.uuid).collect();
+        memory::remember(workload, &uuids, fleet.policy().priors());
     }
 }
 
-impl Drop for Device {
+impl Drop for Device<'_> {
     fn drop(&mut self) {
         self.stop.store(true, Relaxed);
         (self.waker)();
         if let Some(thread) = self.thread.take() {
-            let _ = thread.join(); // It catches its panics.
+            thread.join();
         }
     }
 }
 
-struct Thread {
-    submission: Submission,
-    hands: Hands,
+struct Thread<'a> {
+    submission: Submission<'a>,
+    hands: Hands<'a>,
     stop: Arc<AtomicBool>,
 }
 
-impl Thread {
+impl<'a> Thread<'a> {
     fn run(&mut self) {
         let desk = Arc::clone(&self.hands.surroundings.desk);
         let fleet = desk.fleet().expect("devices are started with the fleet");
@@ -136,7 +139,7 @@ impl Thread {
     }
 
     /// Gives the workers what the device is late with. Returns how long to wait until it may be.
-    fn rescue(&self, fleet: &Fleet) -> Option<Duration> {
+    fn rescue(&self, fleet: &Fleet<'a>) -> Option<Duration> {
         if !self.hands.surroundings.shared {
             return None;
         }
@@ -157,21 +160,21 @@ impl Thread {
 }
 
 /// Turns what a submission wants into tasks for the workers.
-struct Hands {
-    station: Arc<Station>,
-    surroundings: Surroundings,
+struct Hands<'a> {
+    station: Arc<Station<'a>>,
+    surroundings: Surroundings<'a>,
     log: RefCell<Log>,
 }
 
 /// What the thread records.
 struct Log {
     recorder: Recorder,
-    /// The batches under way, by their slots.
-    batches: Vec<(usize, BatchSpan)>,
+    /// The batches under way, by their numbers.
+    batches: Vec<(u64, BatchSpan)>,
 }
 
-impl Hands {
-    fn urgent(&self, task: BlockTask) {
+impl<'a> Hands<'a> {
+    fn urgent(&self, task: BlockTask<'a>) {
         self.surroundings.workers.spawn_urgent(task);
     }
 
@@ -191,16 +194,16 @@ impl Hands {
     }
 }
 
-impl Crew for Hands {
-    fn load(&self, job: Job, load: Load, loading: Arc<Loading>) {
+impl<'a> Crew<'a> for Hands<'a> {
+    fn load(&self, job: Job<'a>, load: Load, loading: Arc<Loading>) {
         self.urgent(BlockTask::Load(job, load, loading, Arc::clone(&self.station)));
     }
 
-    fn complete(&self, job: Job, unload: Unload) {
+    fn complete(&self, job: Job<'a>, unload: Unload) {
         self.urgent(BlockTask::Complete(job, unload, Arc::clone(&self.station)));
     }
 
-    fn stand_in(&self, job: Job, failed: bool) {
+    fn stand_in(&self, job: Job<'a>, failed: bool) {
         let side = if failed { Side::Retried } else { Side::Cpu };
         self.surroundings.workers.spawn(BlockTask::StandIn(job, side));
     }
@@ -215,15 +218,21 @@ impl Crew for Hands {
         (0..helpers).for_each(|_| workers.wake());
     }
 
-    fn planned(&self, slot: usize, blocks: usize) {
+    fn planned(&self, batch: u64, blocks: usize) {
         let Log { recorder, batches } = &mut *self.log.borrow_mut();
-        batches.push((slot, recorder.batch(&self.station.name, blocks)));
+        batches.push((batch, recorder.batch(&self.station.name, blocks)));
+        recorder.lap_batch(Kind::Handoff, "form", batch);
     }
 
-    fn arrived(&self, arrival: &Arrival) {
+    fn submitted(&self, batch: u64) {
+        self.log.borrow_mut().recorder.lap_batch(Kind::Handoff, "start", batch);
+    }
+
+    fn arrived(&self, batch: u64, arrival: &Arrival) {
         let Log { recorder, batches } = &mut *self.log.borrow_mut();
-        batches.retain(|(slot, _)| *slot != arrival.slot);
-        recorder.arrived(self.station.index, &arrival.spans);
+        batches.retain(|(number, _)| *number != batch);
+        recorder.arrived(self.station.index, batch, &arrival.spans);
+        recorder.lap(Kind::Handoff);
     }
 
     fn failed(&self) {
@@ -232,47 +241,42 @@ impl Crew for Hands {
         recorder.count(|stats| &mut stats.device_failures);
     }
 
-    fn spare(&self, accept: &dyn Fn(&Job) -> bool) -> Option<Job> {
+    fn spare(&self, accept: &dyn Fn(&Job<'_>) -> bool) -> Option<Job<'a>> {
         let Surroundings { desk, workers, .. } = &self.surroundings;
         let fleet = desk.fleet()?;
-        // Most of the time it wants none; then the queue is left alone.
-        let usual = u64::from(self.surroundings.block_size);
-        let wants = || fleet.policy().wants(self.station.index, telemetry::clock(), WHOLE, usual);
-        if !self.surroundings.shared || workers.queued() == 0 || !wants() {
+        if !self.surroundings.shared || workers.queued() == 0 {
             return None;
         }
-        let task = workers.take_queued(|task| match task {
-            BlockTask::Either(job) if accept(job) => {
-                let bytes = job.work.raw_bytes() as u64;
-                fleet.policy().pulls(self.station.index, telemetry::clock(), WHOLE, bytes)
+        let usual = u64::from(self.surroundings.block_size);
+        fleet.spare(self.station.index, telemetry::clock(), usual, |pulls| {
+            let fits =
+                |task: &_| matches!(task, BlockTask::Either(job) if accept(job) && pulls(job));
+            match workers.take_queued(fits)? {
+                BlockTask::Either(job) => Some(job),
+                _ => unreachable!("nothing else was accepted"),
             }
-            _ => false,
-        });
-        match task? {
-            BlockTask::Either(job) => Some(job),
-            _ => unreachable!("nothing else was accepted"),
-        }
+        })
     }
 }
 
 /// Makes the fleet of devices that are open, and starts their threads.
-pub(super) fn start_fleet(
+pub(super) fn start_fleet<'a>(
     accelerators: Vec<Box<dyn Accelerator>>,
     workload: Workload,
-    surroundings: &Surroundings,
-) -> io::Result<Vec<Device>> {
+    surroundings: &Surroundings<'a>,
+) -> io::Result<Vec<Device<'a>>> {
     let stations: Vec<_> = accelerators
         .iter()
         .enumerate()
         .map(|(index, accelerator)| Arc::new(Station::new(index, accelerator.as_ref())))
         .collect();
-    let names: Vec<_> = stations.iter().map(|station| station.name.as_str()).collect();
-    let (devices, cpu) = memory::recall(workload, &names);
+    let uuids: Vec<_> = stations.iter().map(|station| station.uuid).collect();
+    let (devices, cpu) = memory::recall(workload, &uuids);
     let workers = surroundings.workers.threads();
     let policy = Policy::new(workers, &devices, &cpu);
     surroundings.desk.set_fleet(stations.clone(), workers, policy);
     let pairs = accelerators.into_iter().zip(stations.iter().cloned());
-    let started: io::Result<Vec<Device>> = pairs
+    let started: io::Result<Vec<Device<'a>>> = pairs
         .map(|(accelerator, station)| Device::start(accelerator, station, surroundings.clone()))
         .collect();
     if started.is_err() {

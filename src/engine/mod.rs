@@ -20,6 +20,7 @@
 pub(crate) mod accel;
 mod block;
 mod budget;
+mod bytes;
 mod channel;
 mod coder;
 mod desk;
@@ -32,6 +33,7 @@ mod sim;
 mod station;
 mod submission;
 mod task;
+pub mod testing;
 #[cfg(test)]
 pub(crate) mod tests;
 
@@ -48,7 +50,7 @@ use std::{
 use self::{
     accel::{Accelerator, Job},
     budget::{Demand, Plan, Staging},
-    desk::{Desk, MODEL, WHOLE},
+    desk::{Asker, Desk, MODEL},
     device::{Device, Surroundings, remember, start_fleet},
     order::Reorder,
     policy::memory::Workload,
@@ -58,6 +60,7 @@ use self::{
 pub(crate) use self::{
     block::{Block, Buffers, Finished, Side, Work},
     budget::scratch,
+    bytes::Bytes,
     coder::{Coder, Rest},
     route::Route,
 };
@@ -65,8 +68,8 @@ use crate::{
     Assignment, Options, Pipeline,
     error::{DeviceError, Error, Result},
     format::BlockKind,
-    sched::{self, Scheduler, panic_message},
-    telemetry::{Kind, Recorder, Row, Run},
+    sched::{self, Scheduler, Spawner, panic_message},
+    telemetry::{self, Kind, Recorder, Row, Run},
 };
 
 /// Threads beyond this number are of no use to anybody, and each takes memory before it starts.
@@ -98,20 +101,20 @@ impl Config {
 }
 
 /// See the [module](self).
-pub(crate) struct Engine {
+pub(crate) struct Engine<'a> {
     options: Options,
     config: Config,
     plan: Plan,
     /// Sets of buffers that exist, and those of them that nobody uses.
     sets: usize,
-    spare: Vec<Buffers>,
+    spare: Vec<Buffers<'a>>,
     /// Blocks submitted so far: the next one's number.
     submitted: u64,
     /// A block that came when no other was in flight and no thread runs, as long as it is alone.
-    lone: Option<(u64, Block)>,
+    lone: Option<(u64, Block<'a>)>,
     /// For that block; dropped when threads are started.
     coder: Option<Coder>,
-    order: Reorder,
+    order: Reorder<'a>,
     route: Route,
     /// A device that will be added when it is open.
     opening: Option<Opening>,
@@ -120,7 +123,8 @@ pub(crate) struct Engine {
     /// Bytes of the memory limit that the caller counts on.
     kept: u64,
     began: Instant,
-    pool: Option<Pool>,
+    pool: Option<Pool<'a>>,
+    spawner: Spawner<'a>,
     run: Run,
     /// For the caller's thread.
     recorder: Recorder,
@@ -129,35 +133,48 @@ pub(crate) struct Engine {
 }
 
 /// The threads, from the second block on.
-struct Pool {
+struct Pool<'a> {
     /// First of all to be dropped: their threads hold the others.
-    devices: Vec<Device>,
-    surroundings: Surroundings,
-    done: Receiver<sched::Outcome<Finished>>,
+    devices: Vec<Device<'a>>,
+    surroundings: Surroundings<'a>,
+    done: Receiver<sched::Outcome<Finished<'a>>>,
     workload: Workload,
 }
 
-impl Engine {
+#[cfg(test)]
+impl Engine<'static> {
     /// An engine that follows `route`, in a run of its own.
     ///
     /// # Errors
     /// An impossible option or memory limit.
     pub fn new(options: &Options, route: Route, config: Config) -> Result<Self> {
         let what = if config.level.is_some() { "compress" } else { "decompress" };
-        Self::in_run(&Run::begin(options.telemetry.as_ref(), what), options, route, config)
+        let run = Run::begin(options.telemetry.as_ref(), what);
+        Self::in_run(&run, options, route, config, Spawner::free())
     }
+}
 
-    /// The same, as a part of a run.
+impl<'a> Engine<'a> {
+    /// An engine that follows `route`, as a part of a run, with threads from `spawner`.
     ///
     /// # Errors
     /// An impossible option or memory limit.
-    pub fn in_run(run: &Run, options: &Options, mut route: Route, config: Config) -> Result<Self> {
+    pub fn in_run(
+        run: &Run,
+        options: &Options,
+        mut route: Route,
+        config: Config,
+        spawner: Spawner<'a>,
+    ) -> Result<Self> {
         let coder = Some(Coder::new(options.simd, config.verifies)?);
         let assignment = route.entropy(config.pipeline)?;
         let devices = std::mem::replace(&mut route.devices, Devices::None);
         let unused_devices = assignment == Assignment::Cpu && matches!(devices, Devices::Open(_));
         let devices = match devices {
-            _ if config.is_stored() || assignment == Assignment::Cpu => Vec::new(),
+            devices if config.is_stored() || assignment == Assignment::Cpu => {
+                devices.park();
+                Vec::new()
+            }
             Devices::None => Vec::new(),
             Devices::Later => {
                 route.devices = Devices::Later;
@@ -184,6 +201,7 @@ impl Engine {
             kept: config.reserve,
             began: Instant::now(),
             pool: None,
+            spawner,
             run: run.clone(),
             recorder: run.recorder(Row::Caller),
             bytes: 0,
@@ -228,7 +246,7 @@ impl Engine {
     }
 
     /// Buffers for a block; `None` while as many are in use as the memory limit allows.
-    pub fn acquire(&mut self) -> Option<Buffers> {
+    pub fn acquire(&mut self) -> Option<Buffers<'a>> {
         self.spare.pop().or_else(|| {
             (self.sets < self.window()).then(|| {
                 self.sets += 1;
@@ -243,13 +261,13 @@ impl Engine {
         let fleet = self.pool.as_ref().and_then(|pool| pool.surroundings.desk.fleet());
         let Some(fleet) = fleet else { return self.plan.sets };
         let block_size = u64::from(self.config.block_size);
-        let held = fleet.policy().held().div_ceil(block_size) as usize;
+        let held = fleet.held().div_ceil(block_size) as usize;
         let usual = (2 * self.plan.workers).max((WINDOW / block_size) as usize);
         self.plan.sets.min(1 + usual + 2 * held)
     }
 
     /// Takes back the buffers of [`acquire`](Self::acquire).
-    pub fn release(&mut self, buffers: Buffers) {
+    pub fn release(&mut self, buffers: Buffers<'a>) {
         if self.sets > self.plan.sets {
             self.sets -= 1; // A device's staging has taken the place.
             self.bytes -= buffers.found as u64;
@@ -326,7 +344,7 @@ impl Engine {
         Ok(())
     }
 
-    fn pool(&mut self) -> &mut Pool {
+    fn pool(&mut self) -> &mut Pool<'a> {
         self.pool.get_or_insert_with(|| {
             self.coder = None;
             let (sender, done) = mpsc::channel();
@@ -338,22 +356,36 @@ impl Engine {
                 desk: Arc::clone(&own),
             };
             let own = Arc::clone(&desk);
-            let forage = move |_, recorder: &mut Recorder| own.forage(recorder);
+            let forage = move |_, recorder: &mut Recorder| own.forage(telemetry::clock(), recorder);
             let run = self.run.clone();
-            let workers = Scheduler::new(self.plan.workers, worker, forage, &run, sender.clone());
+            let workers = Scheduler::new(
+                self.spawner.clone(),
+                self.plan.workers,
+                worker,
+                forage,
+                &run,
+                sender.clone(),
+            );
             let workers = Arc::new(workers);
             let block_size = self.config.block_size;
             let entropy = self.route.entropy(self.config.pipeline);
             let shared = entropy.is_ok_and(|side| side == Assignment::Auto);
-            let surroundings =
-                Surroundings { desk, block_size, shared, workers, done: sender, run };
+            let surroundings = Surroundings {
+                desk,
+                block_size,
+                shared,
+                workers,
+                done: sender,
+                run,
+                spawner: self.spawner.clone(),
+            };
             let workload = Workload { pipeline: self.config.pipeline, level: self.config.level };
             Pool { devices: Vec::new(), surroundings, done, workload }
         })
     }
 
     /// Starts work on a block. Its buffers are from [`acquire`](Self::acquire).
-    pub fn submit(&mut self, mut block: Block) {
+    pub fn submit(&mut self, mut block: Block<'a>) {
         self.recorder.begin();
         self.recorder.submitted();
         self.measure(&mut block.buffers);
@@ -374,7 +406,7 @@ impl Engine {
     }
 
     /// Looks how large buffers have become.
-    fn measure(&mut self, buffers: &mut Buffers) {
+    fn measure(&mut self, buffers: &mut Buffers<'_>) {
         if !self.run.is_on() {
             return;
         }
@@ -385,7 +417,7 @@ impl Engine {
     }
 
     /// A block has been through all its stages.
-    fn arrive(&mut self, mut block: Finished) {
+    fn arrive(&mut self, mut block: Finished<'a>) {
         self.measure(&mut block.buffers);
         block.count(&mut self.recorder);
         self.order.insert(block);
@@ -399,7 +431,7 @@ impl Engine {
             && let Some(fleet) = surroundings.desk.fleet()
             && !surroundings.desk.set_draining(true)
         {
-            let held = fleet.policy().held().div_ceil(u64::from(self.config.block_size));
+            let held = fleet.held().div_ceil(u64::from(self.config.block_size));
             let helpers = held.min(self.plan.workers as u64);
             (0..helpers).for_each(|_| surroundings.workers.nudge());
         }
@@ -410,7 +442,7 @@ impl Engine {
     ///
     /// # Errors
     /// [`Error::Cancelled`]; [`Error::Internal`] if a task panicked.
-    pub fn next(&mut self, wait: bool) -> Result<Option<Finished>> {
+    pub fn next(&mut self, wait: bool) -> Result<Option<Finished<'a>>> {
         loop {
             self.check_cancelled()?;
             if let Some(block) = self.order.pop() {
@@ -442,7 +474,7 @@ impl Engine {
         }
     }
 
-    fn receive(&self, wait: bool) -> Option<sched::Outcome<Finished>> {
+    fn receive(&self, wait: bool) -> Option<sched::Outcome<Finished<'a>>> {
         let pool = self.pool.as_ref()?;
         let gone = || sched::Outcome::Panicked("the workers are gone".to_owned());
         match pool.done.try_recv() {
@@ -469,15 +501,15 @@ impl Engine {
     }
 }
 
-impl Drop for Pool {
+impl Drop for Pool<'_> {
     fn drop(&mut self) {
         remember(self.workload, &self.surroundings.desk);
     }
 }
 
-impl Pool {
+impl<'a> Pool<'a> {
     /// Routes a block. Only coded ones are worth a way to a device and back.
-    fn place(&self, id: u64, block: Block, assignment: Assignment, recorder: &mut Recorder) {
+    fn place(&self, id: u64, block: Block<'a>, assignment: Assignment, recorder: &mut Recorder) {
         let Surroundings { desk, workers, .. } = &self.surroundings;
         desk.set_draining(false);
         let trivial = match block.work {
@@ -487,22 +519,23 @@ impl Pool {
         let strict = assignment == Assignment::Gpu;
         let raw_size = block.raw_size() as u64;
         let fleet = desk.fleet().filter(|_| !trivial && assignment != Assignment::Cpu);
-        let (task, kind) = match fleet {
-            None => (BlockTask::All(id, block), WHOLE),
+        let (task, announced) = match fleet {
+            None => (BlockTask::All(id, block), None),
             Some(_) if block.pipeline.model().is_some() => {
-                (BlockTask::Prepare(id, block, strict), MODEL)
+                (BlockTask::Prepare(id, block, strict), fleet)
             }
             Some(_) => {
-                let sent = desk.hand_over(Job::whole(id, block, strict), WHOLE, recorder);
+                let job = Job::whole(id, block, strict);
+                let sent = desk.hand_over(telemetry::clock(), job, Asker::Caller, recorder);
                 recorder.lap(Kind::Handoff);
                 match sent {
                     Ok(()) => return,
-                    Err(job) => (BlockTask::Either(job), WHOLE),
+                    Err(job) => (BlockTask::Either(job), None),
                 }
             }
         };
-        if let Some(fleet) = fleet {
-            fleet.policy().queued(kind, raw_size);
+        if let Some(fleet) = announced {
+            fleet.policy().queued(MODEL, raw_size);
         }
         workers.spawn(task);
         recorder.lap(Kind::Admin);

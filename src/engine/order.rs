@@ -6,21 +6,21 @@ use super::block::Finished;
 
 /// Blocks that wait for an earlier one. It is never longer than there are blocks in flight.
 #[derive(Default)]
-pub(super) struct Reorder {
+pub(super) struct Reorder<'a> {
     /// The number of the block that is due.
     due: u64,
     /// The due block and its successors, where they have finished.
-    waiting: VecDeque<Option<Finished>>,
+    waiting: VecDeque<Option<Finished<'a>>>,
 }
 
-impl Reorder {
+impl<'a> Reorder<'a> {
     /// The number of the block that is due: as many have been taken.
     pub fn due(&self) -> u64 {
         self.due
     }
 
     /// Adds a block, which must not be one that was taken or added before.
-    pub fn insert(&mut self, block: Finished) {
+    pub fn insert(&mut self, block: Finished<'a>) {
         let place = (block.id - self.due) as usize;
         if self.waiting.len() <= place {
             self.waiting.resize_with(place + 1, || None);
@@ -30,7 +30,7 @@ impl Reorder {
     }
 
     /// Takes the block that is due, if it has finished.
-    pub fn pop(&mut self) -> Option<Finished> {
+    pub fn pop(&mut self) -> Option<Finished<'a>> {
         let block = self.waiting.front_mut()?.take()?;
         self.waiting.pop_front();
         self.due += 1;

@@ -32,6 +32,15 @@ pub(crate) enum Devices {
     Open(Vec<Box<dyn Accelerator>>),
 }
 
+impl Devices {
+    /// Gives up those that are open, as nothing is for them.
+    pub fn park(self) {
+        if let Self::Open(devices) = self {
+            devices.into_iter().for_each(Accelerator::park);
+        }
+    }
+}
+
 impl Route {
     /// CPU workers only.
     #[cfg(test)]
@@ -39,8 +48,7 @@ impl Route {
         Self { devices: Devices::None, stages: [None; 2], entropy: Assignment::Cpu }
     }
 
-    /// These devices, and the entropy stage as said.
-    #[cfg(test)]
+    /// These devices, and the entropy stage as said; for tests.
     pub fn open(devices: Vec<Box<dyn Accelerator>>, entropy: Assignment) -> Self {
         Self { devices: Devices::Open(devices), stages: [None; 2], entropy }
     }
@@ -169,6 +177,10 @@ impl Drop for Opening {
     fn drop(&mut self) {
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
+        }
+        // It was ready too late for this engine.
+        if let Ok(Some(device)) = self.result.try_recv() {
+            device.park();
         }
     }
 }

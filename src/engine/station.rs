@@ -10,40 +10,41 @@ use std::{
 
 use super::{
     accel::{Accelerator, BatchLimit, Job, Load, Waker, Work},
-    block::Block,
-    channel::{Channel, Refused},
+    bytes::Bytes,
+    channel::Channel,
 };
 use crate::telemetry::Piece;
 
 /// See the [module](self).
-pub(crate) struct Station {
+pub(crate) struct Station<'a> {
     /// Its place in the list of devices.
     pub index: usize,
     pub name: String,
+    pub uuid: [u8; 16],
     pub limit: BatchLimit,
-    pub channel: Channel,
+    pub channel: Channel<'a>,
     pub waker: Waker,
-    flights: Mutex<Flights>,
+    flights: Mutex<Flights<'a>>,
 }
 
 /// Jobs whose input the device has. Whoever takes one out finishes it.
-struct Flights {
-    jobs: HashMap<u64, Flight>,
+struct Flights<'a> {
+    jobs: HashMap<u64, Flight<'a>>,
     /// The device has failed: what comes now is the CPU's.
     grounded: bool,
 }
 
-struct Flight {
-    job: Job,
+struct Flight<'a> {
+    job: Job<'a>,
     batch: u64,
     /// A worker does it as well.
     backed_up: bool,
 }
 
 /// What a backup needs of a job: the rest stays, for the device may be first.
-pub(crate) struct Backup {
+pub(crate) struct Backup<'a> {
     pub id: u64,
-    pub work: Work,
+    pub work: Work<'a>,
     pub piece: Piece,
 }
 
@@ -54,12 +55,13 @@ pub(crate) struct Loading {
     left: AtomicUsize,
 }
 
-impl Station {
+impl<'a> Station<'a> {
     pub fn new(index: usize, accelerator: &dyn Accelerator) -> Self {
         let limit = accelerator.batch_limit();
         Self {
             index,
             name: accelerator.name().to_owned(),
+            uuid: accelerator.uuid(),
             limit,
             channel: Channel::new(limit),
             waker: accelerator.waker(),
@@ -67,20 +69,12 @@ impl Station {
         }
     }
 
-    /// Hands a job over; see [`Channel::send`].
-    #[allow(clippy::result_large_err, reason = "the job comes back")]
-    pub fn send(&self, job: Job) -> Result<(), Refused> {
-        self.channel.send(job)?;
-        (self.waker)();
-        Ok(())
-    }
-
-    fn flights(&self) -> MutexGuard<'_, Flights> {
+    fn flights(&self) -> MutexGuard<'_, Flights<'a>> {
         self.flights.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Copies a job's input to the device's slot. The job comes back if the device has failed meanwhile.
-    pub fn load(&self, job: Job, load: Load, loading: &Loading) -> Option<Job> {
+    pub fn load(&self, job: Job<'a>, load: Load, loading: &Loading) -> Option<Job<'a>> {
         load(&job.work);
         let mut flights = self.flights();
         let back = if flights.grounded {
@@ -103,12 +97,12 @@ impl Station {
     }
 
     /// Takes a job out, if nobody has yet.
-    pub fn claim(&self, id: u64) -> Option<Job> {
+    pub fn claim(&self, id: u64) -> Option<Job<'a>> {
         self.flights().jobs.remove(&id).map(|flight| flight.job)
     }
 
     /// The device has failed: all jobs, and none will be added.
-    pub fn ground(&self) -> Vec<Job> {
+    pub fn ground(&self) -> Vec<Job<'a>> {
         let mut flights = self.flights();
         flights.grounded = true;
         flights.jobs.drain().map(|(_, flight)| flight.job).collect()
@@ -116,22 +110,26 @@ impl Station {
 
     /// Looks for a job in flight that nobody backs up; `decide` sees its batch and raw bytes. That is the one that would
     /// arrive last, or if the device is `late` the oldest, for which the caller waits soonest.
-    pub fn back_up(&self, late: bool, decide: impl FnOnce(u64, usize) -> bool) -> Option<Backup> {
+    pub fn back_up(
+        &self,
+        late: bool,
+        decide: impl FnOnce(u64, usize) -> bool,
+    ) -> Option<Backup<'a>> {
         let mut flights = self.flights();
         let open =
             flights.jobs.values_mut().filter(|flight| !flight.backed_up && !flight.job.strict);
-        let age = |flight: &&mut Flight| (flight.batch, flight.job.id);
+        let age = |flight: &&mut Flight<'_>| (flight.batch, flight.job.id);
         let flight = if late { open.min_by_key(age) } else { open.max_by_key(age) }?;
         let work = &flight.job.work;
         decide(flight.batch, work.raw_bytes()).then(|| {
             flight.backed_up = true;
-            let piece = flight.job.piece("backup", Block::entropy_stage);
+            let piece = flight.job.piece("backup", |block| block.entropy_stage());
             Backup { id: flight.job.id, work: flight.job.work.again(), piece }
         })
     }
 }
 
-impl Work {
+impl Work<'_> {
     /// The same input with no output.
     pub fn again(&self) -> Self {
         match self {
@@ -145,8 +143,21 @@ impl Work {
                 payload: Arc::clone(payload),
                 parts: parts.clone(),
                 segment_log: *segment_log,
-                raw: Vec::new(),
+                raw: Bytes::default(),
             },
+        }
+    }
+}
+
+impl<'a> Work<'a> {
+    /// Takes the output of the same work elsewhere; false if it has no place for it.
+    pub fn accept(&mut self, other: Self) -> bool {
+        match (self, other) {
+            (Self::Decode { raw, .. }, Self::Decode { raw: from, .. }) => raw.accept(from),
+            (work, other) => {
+                *work = other;
+                true
+            }
         }
     }
 }

@@ -15,29 +15,31 @@ use crate::error::DeviceError;
 const FILL: usize = 4;
 
 /// Whoever runs the tasks that a submission makes.
-pub(crate) trait Crew {
+pub(crate) trait Crew<'a> {
     /// Copy a job's input to the device.
-    fn load(&self, job: Job, load: Load, loading: Arc<Loading>);
+    fn load(&self, job: Job<'a>, load: Load, loading: Arc<Loading>);
     /// Take the results of a job and go on with the block.
-    fn complete(&self, job: Job, unload: Unload);
+    fn complete(&self, job: Job<'a>, unload: Unload);
     /// Do what the device will not: it `failed` on the job, or was never given it.
-    fn stand_in(&self, job: Job, failed: bool);
+    fn stand_in(&self, job: Job<'a>, failed: bool);
     /// A block that waits for a worker and is acceptable, if the device is to take it from there.
-    fn spare(&self, accept: &dyn Fn(&Job) -> bool) -> Option<Job>;
+    fn spare(&self, accept: &dyn Fn(&Job<'_>) -> bool) -> Option<Job<'a>>;
     /// The device has begun a batch that the CPU may back up.
     fn started(&self) {}
-    /// A slot has been given a batch of so many blocks.
-    fn planned(&self, _slot: usize, _blocks: usize) {}
-    /// A batch has arrived.
-    fn arrived(&self, _arrival: &Arrival) {}
+    /// A slot has been given the batch of this number, of so many blocks.
+    fn planned(&self, _batch: u64, _blocks: usize) {}
+    /// The batch of this number went to the device.
+    fn submitted(&self, _batch: u64) {}
+    /// It has arrived.
+    fn arrived(&self, _batch: u64, _arrival: &Arrival) {}
     /// The device has failed.
     fn failed(&self) {}
 }
 
 /// See the [module](self).
-pub(crate) struct Submission {
+pub(crate) struct Submission<'a> {
     pub accelerator: Box<dyn Accelerator>,
-    station: Arc<Station>,
+    station: Arc<Station<'a>>,
     batches: Vec<Batch>,
     /// The next batch's number.
     next: u64,
@@ -55,9 +57,16 @@ struct Batch {
     started: bool,
 }
 
-impl Submission {
-    pub fn new(accelerator: Box<dyn Accelerator>, station: Arc<Station>) -> Self {
+impl<'a> Submission<'a> {
+    pub fn new(accelerator: Box<dyn Accelerator>, station: Arc<Station<'a>>) -> Self {
         Self { accelerator, station, batches: Vec::new(), next: 0, lost: false }
+    }
+
+    /// Gives the device up, for another engine to use unless it has failed.
+    pub fn park(self) {
+        if !self.lost {
+            self.accelerator.park();
+        }
     }
 
     /// Whether the device has failed: there will be nothing more to do.
@@ -66,7 +75,7 @@ impl Submission {
     }
 
     /// Does everything that can be done at the time `now`. False if that was nothing.
-    pub fn step(&mut self, now: u64, fleet: &Fleet, crew: &dyn Crew) -> bool {
+    pub fn step(&mut self, now: u64, fleet: &Fleet<'a>, crew: &dyn Crew<'a>) -> bool {
         if self.lost {
             return false;
         }
@@ -76,7 +85,12 @@ impl Submission {
         })
     }
 
-    fn try_step(&mut self, now: u64, fleet: &Fleet, crew: &dyn Crew) -> Result<bool, DeviceError> {
+    fn try_step(
+        &mut self,
+        now: u64,
+        fleet: &Fleet<'a>,
+        crew: &dyn Crew<'a>,
+    ) -> Result<bool, DeviceError> {
         let arrivals = self.accelerator.finished()?;
         let mut busy = !arrivals.is_empty();
         for arrival in arrivals {
@@ -87,6 +101,7 @@ impl Submission {
                 self.accelerator.start(batch.slot)?;
                 fleet.policy().loaded(self.station.index, batch.number, now);
                 (batch.started, busy) = (true, true);
+                crew.submitted(batch.number);
                 if batch.shared {
                     crew.started();
                 }
@@ -113,10 +128,10 @@ impl Submission {
     /// Gives a batch that begins with `first` a slot.
     fn begin(
         &mut self,
-        first: Job,
+        first: Job<'a>,
         now: u64,
-        fleet: &Fleet,
-        crew: &dyn Crew,
+        fleet: &Fleet<'a>,
+        crew: &dyn Crew<'a>,
     ) -> Result<(), DeviceError> {
         let limit = self.station.limit;
         let (parts, raw_bytes) = (first.work.parts(), first.work.raw_bytes());
@@ -134,11 +149,11 @@ impl Submission {
                 return Err(error);
             }
         };
-        crew.planned(planned.slot, batch.len());
         let number = self.next;
         self.next += 1;
         fleet.policy().started(self.station.index, number, now, raw_bytes as u64);
         let loading = Arc::new(Loading::new(number, batch.len()));
+        crew.planned(number, batch.len());
         self.batches.push(Batch {
             number,
             slot: planned.slot,
@@ -154,12 +169,12 @@ impl Submission {
     }
 
     /// What goes with a job into a batch, and their raw bytes.
-    fn gather(&self, first: Job, crew: &dyn Crew) -> (Vec<Job>, usize) {
+    fn gather(&self, first: Job<'a>, crew: &dyn Crew<'a>) -> (Vec<Job<'a>>, usize) {
         let limit = self.station.limit;
         let (mut parts, mut raw_bytes) = (first.work.parts(), first.work.raw_bytes());
         let mut batch = vec![first];
         loop {
-            let fits = |job: &Job| {
+            let fits = |job: &Job<'_>| {
                 parts + job.work.parts() <= limit.parts
                     && raw_bytes + job.work.raw_bytes() <= limit.raw_bytes
                     && batch[0].work.may_share_batch(&job.work)
@@ -172,10 +187,10 @@ impl Submission {
         }
     }
 
-    fn arrive(&mut self, arrival: Arrival, now: u64, fleet: &Fleet, crew: &dyn Crew) {
-        crew.arrived(&arrival);
+    fn arrive(&mut self, arrival: Arrival, now: u64, fleet: &Fleet<'a>, crew: &dyn Crew<'a>) {
         let place = self.batches.iter().position(|batch| batch.slot == arrival.slot);
         let batch = self.batches.remove(place.expect("only what was started arrives"));
+        crew.arrived(batch.number, &arrival);
         fleet.policy().arrived(self.station.index, batch.number, now);
         assert_eq!(batch.jobs.len(), arrival.unloads.len(), "the device kept blocks");
         for (id, unload) in batch.jobs.into_iter().zip(arrival.unloads) {
@@ -187,7 +202,7 @@ impl Submission {
     }
 
     /// Has the CPU do what the device could not. Nothing comes back to the device from there.
-    pub fn fail(&mut self, error: &DeviceError, fleet: &Fleet, crew: &dyn Crew) {
+    pub fn fail(&mut self, error: &DeviceError, fleet: &Fleet<'a>, crew: &dyn Crew<'a>) {
         self.lost = true;
         fleet.policy().failed(self.station.index);
         crew.failed();

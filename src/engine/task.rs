@@ -1,12 +1,12 @@
 //! What a worker does with a block.
 
-use std::sync::Arc;
+use std::{sync::Arc, thread};
 
 use super::{
     accel::{Job, Load, Outcome, Unload, Work},
     block::{self, Block, Finished, Side},
     coder::Coder,
-    desk::{BEHIND, Desk, ENTROPY, LOAD, MODEL, WHOLE},
+    desk::{Asker, BEHIND, Desk, ENTROPY, Fleet, LOAD, MODEL, WHOLE},
     policy::Kind,
     station::{Backup, Loading, Station},
 };
@@ -17,34 +17,34 @@ use crate::{
 };
 
 /// A block, numbered, by the stage that comes next. With a device it goes from a worker to the device and back to a worker.
-pub(crate) enum BlockTask {
+pub(crate) enum BlockTask<'a> {
     /// All of it is to be done here.
-    All(u64, Block),
+    All(u64, Block<'a>),
     /// The same, unless a device takes it first.
-    Either(Job),
+    Either(Job<'a>),
     /// The model is to make streams of it, or to open its payload, for a device, which alone may do the entropy stage if
     /// so the flag says.
-    Prepare(u64, Block, bool),
+    Prepare(u64, Block<'a>, bool),
     /// Its input is to be copied to a device.
-    Load(Job, Load, Arc<Loading>, Arc<Station>),
+    Load(Job<'a>, Load, Arc<Loading>, Arc<Station<'a>>),
     /// The entropy stage is not for the device after all, or the device has failed: it is to be done here, and what
     /// comes behind it.
-    StandIn(Job, Side),
+    StandIn(Job<'a>, Side),
     /// A device is late with the entropy stage, which is to be done here as well.
-    Backup(Backup, Arc<Station>),
+    Backup(Backup<'a>, Arc<Station<'a>>),
     /// A device has done the entropy stage: what comes behind it is to be done here.
-    Complete(Job, Unload, Arc<Station>),
+    Complete(Job<'a>, Unload, Arc<Station<'a>>),
 }
 
 /// What a worker keeps from block to block.
-pub(crate) struct Worker {
+pub(crate) struct Worker<'a> {
     pub coder: Coder,
-    pub desk: Arc<Desk>,
+    pub desk: Arc<Desk<'a>>,
 }
 
-impl Task for BlockTask {
-    type Scratch = Worker;
-    type Output = Finished;
+impl<'a> Task for BlockTask<'a> {
+    type Scratch = Worker<'a>;
+    type Output = Finished<'a>;
 
     fn number(&self) -> Option<u64> {
         Some(match self {
@@ -55,7 +55,12 @@ impl Task for BlockTask {
         })
     }
 
-    fn run(self, worker: usize, scratch: &mut Worker, recorder: &mut Recorder) -> Option<Finished> {
+    fn run(
+        self,
+        worker: usize,
+        scratch: &mut Worker<'a>,
+        recorder: &mut Recorder,
+    ) -> Option<Finished<'a>> {
         let Worker { coder, desk } = scratch;
         let fleet = desk.fleet().filter(|fleet| worker < fleet.workers);
         let Some(fleet) = fleet else { return self.perform(worker, coder, desk, recorder) };
@@ -68,13 +73,29 @@ impl Task for BlockTask {
             return self.perform(worker, coder, desk, recorder);
         };
         fleet.policy().began(worker, telemetry::clock(), kind, bytes, queued);
-        let finished = self.perform(worker, coder, desk, recorder);
-        fleet.policy().ended(worker, telemetry::clock());
-        finished
+        let _ends = Ends { fleet, worker };
+        self.perform(worker, coder, desk, recorder)
     }
 }
 
-impl BlockTask {
+/// Tells the policy that a worker's task has ended, however that came.
+struct Ends<'f, 'a> {
+    fleet: &'f Fleet<'a>,
+    worker: usize,
+}
+
+impl Drop for Ends<'_, '_> {
+    fn drop(&mut self) {
+        let Self { fleet, worker } = *self;
+        if thread::panicking() {
+            fleet.policy().abandoned(worker);
+        } else {
+            fleet.ended(worker, telemetry::clock());
+        }
+    }
+}
+
+impl<'a> BlockTask<'a> {
     /// The kind of its cost, raw bytes, and whether it was announced when it was queued.
     fn cost(&self) -> Option<(Kind, u64, bool)> {
         Some(match self {
@@ -93,9 +114,9 @@ impl BlockTask {
         self,
         worker: usize,
         coder: &mut Coder,
-        desk: &Desk,
+        desk: &Desk<'a>,
         recorder: &mut Recorder,
-    ) -> Option<Finished> {
+    ) -> Option<Finished<'a>> {
         match self {
             Self::All(id, block) => Some(code(id, block, coder, recorder)),
             Self::Either(job) => Some(stand_in(job, Side::Cpu, coder, recorder)),
@@ -110,12 +131,10 @@ impl BlockTask {
                     Ok(job) => job,
                     Err(finished) => return Some(*finished),
                 };
-                let sent = desk.hand_over(job, ENTROPY, recorder);
+                let asker = Asker::Worker(worker);
+                let sent = desk.hand_over(telemetry::clock(), job, asker, recorder);
                 recorder.lap(Phase::Handoff);
-                sent.err().map(|job| {
-                    desk.goes_on(worker, &job);
-                    stand_in(job, Side::Cpu, coder, recorder)
-                })
+                sent.err().map(|job| stand_in(job, Side::Cpu, coder, recorder))
             }
             Self::Load(job, load, loading, station) => {
                 let piece = job.piece("load", |_| &[]);
@@ -133,7 +152,12 @@ impl BlockTask {
 }
 
 /// All stages of a block.
-pub(super) fn code(id: u64, block: Block, coder: &mut Coder, recorder: &mut Recorder) -> Finished {
+pub(super) fn code<'a>(
+    id: u64,
+    block: Block<'a>,
+    coder: &mut Coder,
+    recorder: &mut Recorder,
+) -> Finished<'a> {
     let name = match block.work {
         block::Work::Encode { .. } => "encode",
         block::Work::Decode { .. } => "decode",
@@ -142,17 +166,22 @@ pub(super) fn code(id: u64, block: Block, coder: &mut Coder, recorder: &mut Reco
     recorder.piece(Phase::Compute, piece, || coder.code(id, block))
 }
 
-fn stand_in(job: Job, side: Side, coder: &mut Coder, recorder: &mut Recorder) -> Finished {
+fn stand_in<'a>(
+    job: Job<'a>,
+    side: Side,
+    coder: &mut Coder,
+    recorder: &mut Recorder,
+) -> Finished<'a> {
     recorder.piece(Phase::Compute, job.standing_in(), || coder.stand_in(job, side))
 }
 
-fn complete(
-    mut job: Job,
+fn complete<'a>(
+    mut job: Job<'a>,
     unload: Unload,
-    station: &Station,
+    station: &Station<'_>,
     coder: &mut Coder,
     recorder: &mut Recorder,
-) -> Finished {
+) -> Finished<'a> {
     let outcome = recorder.piece(Phase::Handoff, job.piece("unload", |_| &[]), || {
         let outcome = unload(&mut job.work);
         (station.waker)(); // A slot may be free now.
@@ -164,17 +193,17 @@ fn complete(
             log::warn!("{} could not encode a block ({fault})", station.name);
             stand_in(job, Side::Retried, coder, recorder)
         }
-        (_, outcome) => finish(job, outcome, Side::Device, coder, recorder),
+        (_, outcome) => finish(job, outcome, Side::Device(station.index), coder, recorder),
     }
 }
 
 /// The entropy stage on a copy of its output; `None` if the device is faster after all.
-fn back_up(
-    mut backup: Backup,
-    station: &Station,
+fn back_up<'a>(
+    mut backup: Backup<'a>,
+    station: &Station<'a>,
     coder: &mut Coder,
     recorder: &mut Recorder,
-) -> Option<Finished> {
+) -> Option<Finished<'a>> {
     if !station.holds(backup.id) {
         return None;
     }
@@ -182,18 +211,18 @@ fn back_up(
     let outcome =
         recorder.piece(Phase::Compute, backup.piece, || coder.code_parts(&mut backup.work));
     let mut job = station.claim(backup.id)?;
-    job.work = backup.work;
+    let outcome = if job.work.accept(backup.work) { outcome } else { Err(BlockFault::Size) };
     Some(finish(job, outcome, Side::Cpu, coder, recorder))
 }
 
 /// What comes behind the entropy stage.
-fn finish(
-    job: Job,
+fn finish<'a>(
+    job: Job<'a>,
     outcome: Result<Outcome, BlockFault>,
     side: Side,
     coder: &Coder,
     recorder: &mut Recorder,
-) -> Finished {
-    let piece = job.piece("finish", Block::rebuilding);
+) -> Finished<'a> {
+    let piece = job.piece("finish", |block| block.rebuilding());
     recorder.piece(Phase::Compute, piece, || coder.complete(job, outcome, side))
 }

@@ -2,7 +2,7 @@
 
 use std::sync::{atomic::Ordering::Relaxed, mpsc};
 
-use super::{Forage, Outcome, Scheduler, Task};
+use super::{Forage, Outcome, Scheduler, Spawner, Task};
 use crate::telemetry::{Kind, Recorder, Row, Run};
 
 /// Tasks that wait at a time.
@@ -25,7 +25,7 @@ pub fn spawn_and_retire(tasks: u64) {
     let (sender, done) = mpsc::channel();
     let run = Run::begin(None, "count");
     let sleep = |_, _: &mut Recorder| Forage::Sleep(None);
-    let scheduler = Scheduler::<Nothing>::new(1, |_| (), sleep, &run, sender);
+    let scheduler = Scheduler::<Nothing>::new(Spawner::free(), 1, |_| (), sleep, &run, sender);
     let mut crew = scheduler.crew.lock().expect("nobody has panicked");
     let local = crew.dormant.pop().expect("one worker");
     drop(crew);

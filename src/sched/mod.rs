@@ -12,6 +12,7 @@
 
 mod count;
 mod sleep;
+mod spawn;
 mod sync;
 #[cfg(test)]
 mod tests;
@@ -25,7 +26,7 @@ use std::{
         atomic::{AtomicBool, Ordering::Relaxed},
         mpsc::Sender,
     },
-    thread::{self, JoinHandle},
+    thread,
     time::Duration,
 };
 
@@ -33,17 +34,18 @@ use crossbeam_deque::{Injector, Steal, Stealer, Worker};
 
 pub use self::count::spawn_and_retire;
 use self::sleep::Sleep;
+pub(crate) use self::spawn::{Handle, Spawner};
 use crate::telemetry::{Kind, Recorder, Row, Run};
 
 /// Tasks that a worker takes from the injector at once: few, so that blocks finish roughly in order.
 const TAKE: usize = 2;
 
 /// A unit of work.
-pub(crate) trait Task: Send + Sized + 'static {
+pub(crate) trait Task: Send + Sized {
     /// What a worker keeps from task to task.
     type Scratch;
     /// What a task yields.
-    type Output: Send + 'static;
+    type Output: Send;
 
     /// What it works on, for the message of a panic.
     fn number(&self) -> Option<u64> {
@@ -79,41 +81,43 @@ pub(crate) enum Forage<T> {
 
 /// Runs tasks on up to a given number of threads. Dropping it drops the tasks that have not begun and waits for
 /// those that have.
-pub(crate) struct Scheduler<T: Task> {
-    shared: Arc<Shared<T>>,
-    crew: Mutex<Crew<T>>,
+pub(crate) struct Scheduler<'a, T: Task> {
+    shared: Arc<Shared<'a, T>>,
+    spawner: Spawner<'a>,
+    crew: Mutex<Crew<'a, T>>,
     /// Whether nobody is left to be hired, and somebody works: what the crew says, without its lock.
     complete: AtomicBool,
 }
 
-struct Shared<T: Task> {
+struct Shared<'a, T: Task> {
     urgent: Injector<T>,
     injector: Injector<T>,
     /// Tasks that [`Scheduler::take_queued`] did not accept: they were ahead of those in the injector.
     passed_over: Injector<T>,
     stealers: Vec<Stealer<T>>,
     sleep: Sleep,
-    new_scratch: Box<dyn Fn(usize) -> T::Scratch + Send + Sync>,
-    forage: Box<ForageFn<T>>,
+    new_scratch: Box<dyn Fn(usize) -> T::Scratch + Send + Sync + 'a>,
+    forage: Box<ForageFn<'a, T>>,
     run: Run,
     done: Sender<Outcome<T::Output>>,
 }
 
-type ForageFn<T> = dyn Fn(usize, &mut Recorder) -> Forage<T> + Send + Sync;
+type ForageFn<'a, T> = dyn Fn(usize, &mut Recorder) -> Forage<T> + Send + Sync + 'a;
 
 /// The threads, and the deques of those not started yet.
-struct Crew<T: Task> {
+struct Crew<'a, T: Task> {
     dormant: Vec<Worker<T>>,
-    threads: Vec<JoinHandle<()>>,
+    threads: Vec<Handle<'a>>,
 }
 
-impl<T: Task> Scheduler<T> {
+impl<'a, T: Task + 'a> Scheduler<'a, T> {
     /// A scheduler that starts at most `threads` threads, none of them yet. `new_scratch` and `forage` are given the
     /// worker's index.
     pub fn new(
+        spawner: Spawner<'a>,
         threads: usize,
-        new_scratch: impl Fn(usize) -> T::Scratch + Send + Sync + 'static,
-        forage: impl Fn(usize, &mut Recorder) -> Forage<T> + Send + Sync + 'static,
+        new_scratch: impl Fn(usize) -> T::Scratch + Send + Sync + 'a,
+        forage: impl Fn(usize, &mut Recorder) -> Forage<T> + Send + Sync + 'a,
         run: &Run,
         done: Sender<Outcome<T::Output>>,
     ) -> Self {
@@ -131,6 +135,7 @@ impl<T: Task> Scheduler<T> {
         };
         Self {
             shared: Arc::new(shared),
+            spawner,
             crew: Mutex::new(Crew { dormant, threads: Vec::new() }),
             complete: AtomicBool::new(false),
         }
@@ -216,9 +221,8 @@ impl<T: Task> Scheduler<T> {
         if let Some(local) = crew.dormant.pop() {
             let index = crew.dormant.len();
             let shared = Arc::clone(&self.shared);
-            let thread = thread::Builder::new()
-                .name(format!("ranvil-{index}"))
-                .spawn(move || shared.work(index, &local));
+            let name = format!("ranvil-{index}");
+            let thread = self.spawner.spawn(name, move || shared.work(index, &local));
             match thread {
                 Ok(thread) => crew.threads.push(thread),
                 Err(error) => {
@@ -233,21 +237,20 @@ impl<T: Task> Scheduler<T> {
     }
 }
 
-impl<T: Task> Drop for Scheduler<T> {
+impl<T: Task> Drop for Scheduler<'_, T> {
     fn drop(&mut self) {
         self.shared.sleep.stop();
         let crew = self.crew.get_mut().unwrap_or_else(PoisonError::into_inner);
         for thread in crew.threads.drain(..) {
             // A task may have held the last reference to the scheduler.
-            if thread.thread().id() != thread::current().id() {
-                // Its panic, if a destructor panicked after all, has been printed and harms nobody else.
-                let _ = thread.join();
+            if thread.id() != thread::current().id() {
+                thread.join();
             }
         }
     }
 }
 
-impl<T: Task> Shared<T> {
+impl<T: Task> Shared<'_, T> {
     fn work(&self, index: usize, local: &Worker<T>) {
         let mut scratch = None;
         let mut recorder = self.run.recorder(Row::Worker(index));

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use super::{Forage, Outcome, Scheduler, Task};
+use super::{Forage, Outcome, Scheduler, Spawner, Task};
 use crate::telemetry::{Recorder, Row, Run};
 
 enum Job {
@@ -48,10 +48,10 @@ impl Task for Job {
 
 type Output = (u64, ThreadId, u64);
 
-fn scheduler(threads: usize) -> (Scheduler<Job>, Receiver<Outcome<Output>>) {
+fn scheduler(threads: usize) -> (Scheduler<'static, Job>, Receiver<Outcome<Output>>) {
     let (sender, receiver) = mpsc::channel();
     let forage = |_, _: &mut Recorder| Forage::Sleep(None);
-    (Scheduler::new(threads, |_| 0, forage, &run(), sender), receiver)
+    (Scheduler::new(Spawner::free(), threads, |_| 0, forage, &run(), sender), receiver)
 }
 
 fn run() -> Run {
@@ -195,10 +195,10 @@ impl Task for Call {
 fn callers(
     threads: usize,
     forage: impl Fn(usize) -> Forage<Call> + Send + Sync + 'static,
-) -> (Scheduler<Call>, Receiver<Outcome<usize>>) {
+) -> (Scheduler<'static, Call>, Receiver<Outcome<usize>>) {
     let (sender, receiver) = mpsc::channel();
     let forage = move |worker, _: &mut Recorder| forage(worker);
-    (Scheduler::new(threads, |worker| worker, forage, &run(), sender), receiver)
+    (Scheduler::new(Spawner::free(), threads, |worker| worker, forage, &run(), sender), receiver)
 }
 
 fn finished(outcome: Outcome<usize>) -> usize {
@@ -209,7 +209,7 @@ fn finished(outcome: Outcome<usize>) -> usize {
 }
 
 /// Occupies the only worker until the sender that is returned is dropped.
-fn occupy(scheduler: &Scheduler<Call>) -> mpsc::Sender<()> {
+fn occupy(scheduler: &Scheduler<'static, Call>) -> mpsc::Sender<()> {
     let (release, released) = mpsc::channel();
     let (began, begun) = mpsc::channel();
     scheduler.spawn(Call::new(move || {
@@ -347,7 +347,7 @@ fn a_panic_in_the_foraging_is_reported_and_the_worker_goes_on() {
 
 #[test]
 fn tasks_spawn_tasks_and_the_last_one_ends_the_scheduler() {
-    fn grow(scheduler: Arc<Scheduler<Call>>, depth: u32) -> Call {
+    fn grow(scheduler: Arc<Scheduler<'static, Call>>, depth: u32) -> Call {
         Call::new(move || {
             for i in 0..if depth == 0 { 0 } else { 2 } {
                 let task = grow(Arc::clone(&scheduler), depth - 1);

@@ -1,6 +1,7 @@
 //! The `Write` and `Read` adapters. Only the caller's thread touches the inner writer or reader, which therefore
 //! need not be `Send`; the adapters are if it is.
 
+mod encoder;
 mod input;
 mod output;
 mod reader;
@@ -8,6 +9,7 @@ mod reader;
 mod tests;
 mod writer;
 
+pub(crate) use encoder::Encoder;
 pub(crate) use input::{Input, Start};
 pub use reader::Decompressor;
 pub use writer::Compressor;

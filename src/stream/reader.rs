@@ -12,6 +12,7 @@ use crate::{
     engine::{Block, Buffers, Config, Engine, Finished, Route, Side, Work},
     error::{BlockFault, Error, Result},
     format::{FrameHeader, FrameReader, RECORD_HEADER_SIZE},
+    sched::Spawner,
     stream::{Failure, Input, Start},
     telemetry::{Kind, Piece, Run},
 };
@@ -45,14 +46,14 @@ pub struct Decompressor<R> {
     route: Option<Route>,
     run: Run,
     /// Made for the first frame, and anew for one that it does not [fit](Engine::fits).
-    engine: Option<Engine>,
+    engine: Option<Engine<'static>>,
     state: State,
     /// The blocks in flight.
     pending: VecDeque<Pending>,
     /// A block that was shorter than its frame's block size is in flight.
     short: bool,
     /// The block being returned, and how much of it has been.
-    current: Option<(Buffers, usize)>,
+    current: Option<(Buffers<'static>, usize)>,
     /// Raw bytes of all blocks whose headers have been read.
     announced: u64,
     progress: Progress,
@@ -135,7 +136,7 @@ impl<R: Read> Decompressor<R> {
                 let block_size = frame.header().block_size();
                 let pipeline = Pipeline::try_from(frame.header().pipeline)?;
                 self.engine.as_ref().map_or(Ok(()), |engine| engine.accepts(pipeline))?;
-                let fits = |engine: &Engine| engine.fits(block_size, pipeline);
+                let fits = |engine: &Engine<'_>| engine.fits(block_size, pipeline);
                 if !self.engine.as_ref().is_some_and(fits) {
                     if in_flight > 0 {
                         return Ok(false);
@@ -189,7 +190,7 @@ impl<R: Read> Decompressor<R> {
             verifies: self.options.verify,
             reserve: 0,
         };
-        let mut engine = Engine::in_run(&self.run, &self.options, route, config)?;
+        let mut engine = Engine::in_run(&self.run, &self.options, route, config, Spawner::free())?;
         engine.expect_content(frame.header().content_size.unwrap_or(0), 0)?;
         self.engine = Some(engine);
         Ok(())
@@ -213,7 +214,7 @@ impl<R: Read> Decompressor<R> {
         let short = block.raw_size < frame.header().block_size();
         let limit = self.options.output_limit;
         self.announced = add_within(self.announced, u64::from(block.raw_size), limit)?;
-        self.input.read_payload(&mut buffers.payload, &block, number, offset)?;
+        self.input.read_payload(buffers.payload.buffer(), &block, number, offset)?;
         let bytes = u64::from(block.coded_size);
         let piece = Piece { name: "read", stages: &[], block: number, bytes };
         engine.recorder().lap_piece(Kind::Other, piece);
@@ -261,7 +262,7 @@ impl<R: Read> Decompressor<R> {
         }
     }
 
-    fn accept(&mut self, block: Finished) -> Result<()> {
+    fn accept(&mut self, block: Finished<'static>) -> Result<()> {
         let Pending { number, offset, end, crc } =
             self.pending.pop_front().expect("every block in flight is pending");
         let verdict = match block.outcome {
@@ -272,7 +273,7 @@ impl<R: Read> Decompressor<R> {
         self.progress.blocks += 1;
         self.progress.raw_bytes += block.buffers.raw.len() as u64;
         self.progress.coded_bytes = end;
-        self.progress.device_blocks += u64::from(block.side == Side::Device);
+        self.progress.device_blocks += u64::from(matches!(block.side, Side::Device(_)));
         self.progress.retried_blocks += u64::from(block.side == Side::Retried);
         self.current = Some((block.buffers, 0));
         if let Some(report) = &self.options.progress {
@@ -284,7 +285,7 @@ impl<R: Read> Decompressor<R> {
     /// The rest of the current block, or the next one; empty at the end.
     pub(crate) fn chunk(&mut self) -> Result<&[u8]> {
         self.failure.check()?;
-        let exhausted = |(buffers, at): &(Buffers, usize)| *at == buffers.raw.len();
+        let exhausted = |(buffers, at): &(Buffers<'_>, usize)| *at == buffers.raw.len();
         if self.current.as_ref().is_none_or(exhausted) {
             let result = self.next_block();
             self.failure.note(result)?;

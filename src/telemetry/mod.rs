@@ -198,7 +198,6 @@ pub(crate) struct Piece {
 
 /// Makes `calls` rounds of the calls that a block makes, of a recorder of a run that nobody asks about. An instruction
 /// count with two numbers of rounds shows what telemetry costs while it is off.
-#[doc(hidden)]
 pub fn record_nothing(calls: u64) {
     let run = Run::begin(None, "nothing");
     let mut recorder = run.recorder(Row::Caller);

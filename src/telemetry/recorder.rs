@@ -124,6 +124,16 @@ impl Recorder {
         }
     }
 
+    /// A device has done the entropy stage of a block.
+    #[inline]
+    pub fn device_block(&mut self, device: usize, raw_bytes: usize) {
+        if let Some(local) = &mut self.local {
+            let devices = &mut local.sums.stats.devices;
+            devices.resize(devices.len().max(device + 1), SideStats::default());
+            devices[device] += SideStats { blocks: 1, raw_bytes: raw_bytes as u64 };
+        }
+    }
+
     /// Counts something.
     #[inline]
     pub fn count(&mut self, counter: impl FnOnce(&mut SchedulerStats) -> &mut u64) {
@@ -147,11 +157,20 @@ impl Recorder {
         self.span.batch(device, blocks)
     }
 
-    /// A batch has arrived.
+    /// Ends a phase that was something done about a batch of this number, and begins the next.
     #[inline]
-    pub fn arrived(&mut self, device: usize, spans: &[Span]) {
+    pub fn lap_batch(&mut self, kind: Kind, name: &'static str, number: u64) {
         if let Some(local) = &mut self.local {
-            local.arrived(device, spans);
+            let begin = local.lap(kind);
+            local.event(local.row, name, begin..local.mark, What::Batch(number));
+        }
+    }
+
+    /// A batch of this number has arrived.
+    #[inline]
+    pub fn arrived(&mut self, device: usize, number: u64, spans: &[Span]) {
+        if let Some(local) = &mut self.local {
+            local.arrived(device, number, spans);
         }
     }
 }
@@ -183,8 +202,7 @@ impl Local {
         }
     }
 
-    fn arrived(&mut self, device: usize, spans: &[Span]) {
-        let number = self.sums.stats.gpu_batches;
+    fn arrived(&mut self, device: usize, number: u64, spans: &[Span]) {
         self.sums.stats.gpu_batches += 1;
         // However badly the clocks agree: a device works for a run within the run.
         let (first, last) = (self.run.begun, clock());
@@ -357,7 +375,8 @@ mod tests {
         recorder.count(|_| panic!("nobody counts"));
         recorder.block(0, 1, |_| panic!("nobody counts"));
         let span = Span { name: "copy", queue: Queue::Upload, begin: 0, end: 1 };
-        recorder.arrived(0, &[span]);
+        recorder.arrived(0, 0, &[span]);
+        recorder.lap_batch(Kind::Handoff, "form", 0);
         assert!(recorder.local.is_none());
     }
 }

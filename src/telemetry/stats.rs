@@ -43,6 +43,10 @@ pub struct SchedulerStats {
     /// whose result was used, when it is handed to the caller; a block with an error is not counted. Blocks of the
     /// pipeline `stored` count as one stage on the CPU; so do, for all stages, stored blocks that are decoded.
     pub stages: [StageStats; 2],
+    /// What each device did of the entropy stage, in the order in which the run's devices were named; shorter where the last of
+    /// them did nothing. The sum is that of the stage's [`gpu`](StageStats::gpu). Of several runs, those of the same place are
+    /// added up.
+    pub devices: Vec<SideStats>,
     /// Blocks for `auto` that workers took back from what waited for a device.
     pub reclaimed_blocks: u64,
     /// Blocks that a worker began to code as well, because their device was late or nothing else was left to do.
@@ -97,6 +101,7 @@ impl SchedulerStats {
             sends_full: 0,
             sends_disconnected: 0,
             stages: [STAGE; 2],
+            devices: Vec::new(),
             reclaimed_blocks: 0,
             hedged_blocks: 0,
             device_failures: 0,
@@ -138,6 +143,11 @@ impl AddAssign<&Self> for SchedulerStats {
             stage.cpu += other.cpu;
             stage.gpu += other.gpu;
             stage.retried += other.retried;
+        }
+        let places = self.devices.len().max(other.devices.len());
+        self.devices.resize(places, SideStats::default());
+        for (device, other) in self.devices.iter_mut().zip(&other.devices) {
+            *device += *other;
         }
         self.reclaimed_blocks += other.reclaimed_blocks;
         self.hedged_blocks += other.hedged_blocks;
@@ -216,6 +226,7 @@ mod tests {
             sends_full: 9,
             sends_disconnected: 10,
             stages: [stage; 2],
+            devices: vec![side],
             reclaimed_blocks: 11,
             hedged_blocks: 12,
             device_failures: 13,
@@ -236,6 +247,7 @@ mod tests {
             sends_full: 18,
             sends_disconnected: 20,
             stages: [StageStats { cpu: doubled, gpu: doubled, retried: doubled }; 2],
+            devices: vec![doubled, side],
             reclaimed_blocks: 22,
             hedged_blocks: 24,
             device_failures: 26,
@@ -243,7 +255,8 @@ mod tests {
             gpu_batches: 30,
             peak_memory: 20,
         };
-        let other = SchedulerStats { peak_memory: 20, ..one.clone() };
+        let devices = vec![side, side];
+        let other = SchedulerStats { peak_memory: 20, devices, ..one.clone() };
         assert_eq!([one.clone(), other.clone()].iter().sum::<SchedulerStats>(), expected);
         assert_eq!([one, other].into_iter().sum::<SchedulerStats>(), expected);
     }

@@ -155,6 +155,7 @@ fn a_trace_has_a_row_for_each_worker_and_queue() {
     let span = |name, queue, begin, end| Span { name, queue, begin, end };
     submission.arrived(
         1,
+        8,
         &[
             span("copy", Queue::Upload, 0, now - 400),
             span("kernel", Queue::Compute, now - 500, now - 200),
@@ -190,6 +191,22 @@ fn a_trace_has_a_row_for_each_worker_and_queue() {
     assert_eq!(stats.gpu_batches, 1);
     // All of them overlap or meet but the last, which ends now.
     assert!(stats.gpu_busy >= Duration::from_nanos(350) && stats.gpu_busy <= stats.total);
+}
+
+#[test]
+fn two_devices_of_one_name_have_rows_of_their_own() {
+    let telemetry = Telemetry::with_trace(100);
+    let run = Run::begin(Some(&telemetry), "compress");
+    for (index, name) in ["same", "other", "same"].into_iter().enumerate() {
+        run.name_device(index, name);
+        run.recorder(Row::Submission(index)).lap_batch(Kind::Handoff, "form", 3);
+    }
+    drop(run);
+    let trace = parse(&telemetry);
+    let rows = rows(&trace);
+    let names: Vec<&str> = rows.keys().map(|(_, row)| row.as_str()).collect();
+    assert_eq!(names, ["other: submission", "same [0]: submission", "same [2]: submission"]);
+    assert!(rows.values().all(|events| events.len() == 1 && events[0]["args"]["batch"] == 3));
 }
 
 #[test]

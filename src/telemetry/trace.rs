@@ -145,7 +145,13 @@ impl<W: io::Write> List<W> {
 
 impl Row {
     fn name(self, devices: &BTreeMap<usize, String>) -> String {
-        let device = |index| devices.get(&index).map_or("device", String::as_str);
+        let device = |index| {
+            let name = devices.get(&index).map_or("device", String::as_str);
+            match devices.values().filter(|other| *other == name).count() {
+                0 | 1 => name.to_owned(),
+                _ => format!("{name} [{index}]"),
+            }
+        };
         match self {
             Self::Caller => "caller".to_owned(),
             Self::Worker(index) => format!("worker {index}"),

@@ -1,6 +1,9 @@
 //! An open device: its queues and what the kernels may use on it.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering::Relaxed},
+};
 
 use ash::{ext, khr, vk};
 
@@ -12,6 +15,10 @@ use super::{
     quirks::Workarounds,
 };
 use crate::{device::DeviceInfo, error::DeviceError};
+
+/// How many devices this process has opened, and how many of them it has closed again.
+static OPENED: AtomicUsize = AtomicUsize::new(0);
+static CLOSED: AtomicUsize = AtomicUsize::new(0);
 
 /// How a device is opened.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -139,6 +146,7 @@ impl Device {
         let executables = (options.inspect_pipelines && offer.executable_properties)
             .then(|| khr::pipeline_executable_properties::Device::new(&instance.raw, &raw));
         let clock = DeviceClock::new(&instance, physical, &raw, &offer);
+        OPENED.fetch_add(1, Relaxed);
         log::debug!("opened {} with subgroups of {subgroup:?}, transfer {transfer:?}", info.name);
         Ok(Arc::new(Self {
             raw,
@@ -154,6 +162,13 @@ impl Device {
             physical,
             instance,
         }))
+    }
+
+    /// How many devices this process has opened, and how many of them are open.
+    pub fn counts() -> (usize, usize) {
+        let closed = CLOSED.load(Relaxed);
+        let opened = OPENED.load(Relaxed);
+        (opened, opened - closed)
     }
 
     /// Where the validation layer's messages arrive, if it is on.
@@ -181,9 +196,12 @@ impl Device {
     }
 
     /// Waits until the device does nothing. Not for the hot path.
-    pub fn wait_idle(&self) {
-        // SAFETY: the caller's thread is the only one that submits. A lost device is idle as well.
-        let _ = unsafe { self.raw.device_wait_idle() };
+    ///
+    /// # Errors
+    /// The device is lost, and does nothing either.
+    pub fn wait_idle(&self) -> Result<(), DeviceError> {
+        // SAFETY: the caller's thread is the only one that submits.
+        unsafe { self.raw.device_wait_idle() }.named("vkDeviceWaitIdle")
     }
 }
 
@@ -192,6 +210,7 @@ impl Drop for Device {
         // SAFETY: everything created from the device holds it in an `Arc`, so it is gone by now; what submits work
         // has waited for it.
         unsafe { self.raw.destroy_device(None) };
+        CLOSED.fetch_add(1, Relaxed);
     }
 }
 

@@ -76,7 +76,7 @@ pub(super) fn entry() -> Result<&'static ash::Entry, DeviceError> {
         .map_err(|text| DeviceError::NoLoader(text.clone()))
 }
 
-fn validation_wanted() -> bool {
+pub(super) fn validation_wanted() -> bool {
     std::env::var_os("RANVIL_VALIDATION").is_some_and(|value| value == "1")
 }
 

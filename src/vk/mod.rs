@@ -2,7 +2,7 @@
 //!
 //! `instance` loads Vulkan, `select` lists and chooses devices, `device` opens one, `quirks` knows what is wrong
 //! with it. `memory`, `pipeline`, `encoder`, `submit` and `timing` execute recordings; `accel` moves batches of
-//! blocks through them. Everything owns what it creates and destroys it when dropped; what it was created from is
+//! blocks through them; `parking` keeps devices open from run to run. Everything owns what it creates and destroys it when dropped; what it was created from is
 //! kept alive by an `Arc`.
 #![allow(unsafe_code)]
 
@@ -15,6 +15,7 @@ mod encoder;
 mod inspect;
 mod instance;
 mod memory;
+mod parking;
 mod pipeline;
 mod probe;
 mod quirks;
@@ -30,6 +31,7 @@ use std::sync::Arc;
 use ash::vk;
 
 pub(crate) use self::accel::VulkanAccelerator;
+pub use self::parking::release_devices;
 use self::{
     device::{Device, OpenOptions},
     instance::Instance,
@@ -49,7 +51,7 @@ pub fn devices() -> Result<Vec<DeviceInfo>, DeviceError> {
     Ok(probe::enumerate(&instance)?.into_iter().map(|found| found.info).collect())
 }
 
-/// Opens the device that the selector means, for coding blocks. Staging takes at most `budget` bytes of host memory,
+/// Opens the device that the selector means, for coding blocks, or takes one up that was [parked](parking). Staging takes at most `budget` bytes of host memory,
 /// or what one block of 1 MiB needs if that is more: [`staging_bytes`](crate::engine::accel::Accelerator::staging_bytes)
 /// tells. [`DeviceSelector::Auto`] is the best hardware device.
 ///
@@ -60,7 +62,15 @@ pub(crate) fn open(
     budget: u64,
 ) -> Result<VulkanAccelerator, DeviceError> {
     let options = OpenOptions::from_env()?;
-    VulkanAccelerator::new(open_device(selector, options)?, budget)
+    let key = parking::Key { selector: selector.clone(), options };
+    if !instance::validation_wanted()
+        && let Some(mut parked) = parking::take(&key)
+        && parked.unpark(budget)
+    {
+        return Ok(parked);
+    }
+    let device = open_device(selector, options)?;
+    Ok(VulkanAccelerator::new(device, budget)?.opened_by(key))
 }
 
 /// Opens the device that the selector means.

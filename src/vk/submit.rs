@@ -109,6 +109,18 @@ impl Slot {
         Ok(())
     }
 
+    /// Bytes of its buffers that the host sees.
+    pub fn host_bytes(&self) -> u64 {
+        let seen = self.buffers.iter().filter(|buffer| buffer.role != Role::Device);
+        seen.map(|buffer| buffer.host().size).sum()
+    }
+
+    /// Gives its buffers back. The slot is idle.
+    pub fn release(&mut self) {
+        self.assert_settled();
+        self.buffers.clear();
+    }
+
     /// Whether the next runs tell their [`spans`](Self::spans). The slot is idle.
     pub fn measure(&mut self, spans: bool) -> Result<(), DeviceError> {
         self.assert_settled();
@@ -376,7 +388,7 @@ impl Drop for Slot {
         let device = Arc::clone(self.device());
         // After a failure work may still be in flight; waiting for none costs nothing.
         if !matches!(self.finished(), Ok(true)) {
-            device.wait_idle();
+            let _ = device.wait_idle(); // A lost one is idle as well.
         }
         self.stopwatch = None;
         self.descriptors.destroy(&device);

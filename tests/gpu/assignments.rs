@@ -2,9 +2,16 @@
 
 use std::io::Read;
 
-use ranvil::{Assignment, DeviceSelector, Error, Options, Pipeline, SchedulerStats, Telemetry};
+use ranvil::{
+    Assignment, DeviceSelector, Error, Options, Pipeline, SchedulerStats, Telemetry,
+    testing::{Gpu, assume_cpu, forget_rates},
+};
 
-use crate::{common::FILES, selector};
+use crate::{
+    BUDGET,
+    common::{ALICE, FILES},
+    selector,
+};
 
 /// Small, so that a few real files make a stream of many batches.
 const BLOCK_SIZE: usize = 1 << 14;
@@ -37,7 +44,66 @@ pub fn interchangeable() {
             expect(pipeline, choice, &stats, blocks);
         }
     }
+    auto_goes_by_what_is_known();
+    a_full_channel();
     refused();
+}
+
+/// What `Auto` does depends on speeds: so the device's are measured, and it is told that the CPU is far faster or slower.
+fn auto_goes_by_what_is_known() {
+    use Assignment::{Auto, Cpu, Gpu};
+    let raw: Vec<u8> = FILES.iter().flat_map(|(_, bytes)| bytes.iter().copied()).collect();
+    let blocks = raw.len().div_ceil(BLOCK_SIZE) as u64;
+    let device = |stages| (vec![selector()], stages);
+    for (pipeline, strict) in [(Pipeline::Rans, [Gpu, Cpu]), (Pipeline::Lzseqr, [Cpu, Gpu])] {
+        let entropy = usize::from(pipeline.model().is_some());
+        let (coded, _) = compress(pipeline, &device([Cpu, Cpu]), &raw);
+        let run = |level: Option<u8>, stages| match level {
+            Some(_) => compress(pipeline, &device(stages), &raw).1,
+            None => decompress(pipeline, &device(stages), &coded).1,
+        };
+        for (cpu, level) in [(1e-4, Some(3)), (1e-4, None), (1e6, Some(3)), (1e6, None)] {
+            forget_rates();
+            run(level, strict);
+            assume_cpu(pipeline, level, cpu);
+            let stats = run(level, [Auto; 2]);
+            // What an idle worker took back, or did as well, had been given to the device.
+            let given =
+                stats.stages[entropy].gpu.blocks + stats.reclaimed_blocks + stats.hedged_blocks;
+            let what = format!("{pipeline}, level {level:?}, {cpu} ns/B: {stats:?}");
+            if cpu < 1.0 {
+                assert!(given < blocks / 3, "{given} of {blocks}, {what}");
+            } else {
+                assert!(given > blocks / 2, "{given} of {blocks}, {what}");
+            }
+        }
+    }
+    forget_rates();
+}
+
+/// A device that is slower than the caller submits has no room at some time: the CPU does those blocks.
+fn a_full_channel() {
+    const BLOCKS: usize = 6000;
+    let raw: Vec<u8> =
+        (0..BLOCKS).flat_map(|block| &ALICE[23 * block..][..4096]).copied().collect();
+    let telemetry = Telemetry::new();
+    let options = Options::new().pipeline(Pipeline::Rans).threads(2).block_size(4096).unwrap();
+    let options = options.device(selector()).memory_limit(64 << 20);
+    forget_rates();
+    options.compress(&raw[..raw.len() / 8]).unwrap(); // Its speed is measured.
+    let options = options.stage0(Assignment::Auto);
+    assume_cpu(Pipeline::Rans, Some(3), 1e6);
+    let coded = options.clone().telemetry(telemetry.clone()).compress(&raw).unwrap();
+    forget_rates();
+    assert!(coded == options.device(DeviceSelector::Cpu).compress(&raw).unwrap(), "other bytes");
+    let stats = telemetry.last_run().unwrap();
+    let stage = &stats.stages[0];
+    assert_eq!(stage.cpu.blocks + stage.gpu.blocks, BLOCKS as u64, "{stats:?}");
+    let given = stage.gpu.blocks + stats.reclaimed_blocks + stats.hedged_blocks;
+    assert!(given > 100, "{given} of {BLOCKS} went to the device: {stats:?}");
+    // Hardware may be fast enough.
+    let software = Gpu::open(&selector(), BUDGET).unwrap().info().software;
+    assert!(!software || stats.sends_full > 0, "{stats:?}");
 }
 
 fn options(pipeline: Pipeline, (devices, [stage0, stage1]): &Choice) -> (Options, Telemetry) {
@@ -74,8 +140,12 @@ fn expect(pipeline: Pipeline, choice: &Choice, stats: &SchedulerStats, blocks: u
     }
     let strict = choice.1[entropy] == Assignment::Gpu;
     assert!(!strict || (stats.gpu_batches > 0 && !stats.gpu_busy.is_zero()), "{stats:?}");
-    let sum: u64 = stats.stages[entropy].cpu.raw_bytes + stats.stages[entropy].gpu.raw_bytes;
-    assert!(sum > 0, "{stats:?}");
+    let by_devices: Vec<u64> = stats.devices.iter().map(|device| device.blocks).collect();
+    assert_eq!(by_devices.iter().sum::<u64>(), stats.stages[entropy].gpu.blocks, "{stats:?}");
+    if strict {
+        assert_eq!(by_devices.len(), choice.0.len(), "{stats:?}");
+        assert!(by_devices.iter().all(|&blocks| blocks > 0), "each has its share: {stats:?}");
+    }
 }
 
 /// Nothing is quietly replaced.

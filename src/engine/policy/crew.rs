@@ -70,6 +70,13 @@ impl Crew {
         }
     }
 
+    /// The task ends as if it had not been: nothing is learnt from it.
+    pub fn abandon(&mut self, worker: usize) {
+        if self.running.get_mut(worker).and_then(Option::take).is_some() {
+            self.idle += 1;
+        }
+    }
+
     /// Whether blocks wait that no idle worker is about to begin, if so many `more` were queued.
     pub fn has_waiting(&self, more: u64) -> bool {
         self.queued.iter().map(|queued| queued.tasks).sum::<u64>() + more > self.idle as u64

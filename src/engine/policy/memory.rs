@@ -20,10 +20,13 @@ pub(crate) struct Workload {
     pub level: Option<u8>,
 }
 
+/// A device's: its name may be that of another as well.
+type Uuid = [u8; 16];
+
 #[derive(Default)]
 struct Known {
     cpu: HashMap<Workload, CpuPrior>,
-    devices: HashMap<(String, Workload), DevicePrior>,
+    devices: HashMap<(Uuid, Workload), DevicePrior>,
 }
 
 static KNOWN: LazyLock<Mutex<Known>> = LazyLock::new(Mutex::default);
@@ -32,26 +35,31 @@ fn known() -> MutexGuard<'static, Known> {
     KNOWN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// What is known of the CPU and of devices by their identities, in that order.
-pub(crate) fn recall(workload: Workload, devices: &[&str]) -> (Vec<DevicePrior>, CpuPrior) {
+/// What is known of devices and of the CPU, in that order.
+pub(crate) fn recall(workload: Workload, devices: &[Uuid]) -> (Vec<DevicePrior>, CpuPrior) {
     let known = known();
-    let device = |name: &&str| known.devices.get(&((*name).to_owned(), workload)).copied();
-    let devices = devices.iter().map(|name| device(name).unwrap_or_default()).collect();
+    let device = |uuid: &Uuid| known.devices.get(&(*uuid, workload)).copied();
+    let devices = devices.iter().map(|uuid| device(uuid).unwrap_or_default()).collect();
     (devices, known.cpu.get(&workload).copied().unwrap_or_default())
 }
 
 /// Keeps what a run has measured: [`Policy::priors`](super::Policy::priors).
-pub(crate) fn remember(workload: Workload, devices: &[&str], priors: (Vec<DevicePrior>, CpuPrior)) {
+pub(crate) fn remember(workload: Workload, devices: &[Uuid], priors: (Vec<DevicePrior>, CpuPrior)) {
     let mut known = known();
     if known.devices.len() + known.cpu.len() >= MOST {
         *known = Known::default();
     }
-    for (name, prior) in devices.iter().zip(priors.0) {
-        known.devices.insert(((*name).to_owned(), workload), prior);
+    for (uuid, prior) in devices.iter().zip(priors.0) {
+        known.devices.insert((*uuid, workload), prior);
     }
     if priors.1 != CpuPrior::default() {
         known.cpu.insert(workload, priors.1);
     }
+}
+
+/// Forgets everything.
+pub(crate) fn forget() {
+    *known() = Known::default();
 }
 
 #[cfg(test)]
@@ -63,9 +71,10 @@ mod tests {
         let workload = Workload { pipeline: Pipeline::Fse, level: Some(250) };
         let mut measured = DevicePrior::default();
         measured.learn(true, 1000, 5000);
-        remember(workload, &["one", "two"], (vec![measured; 2], CpuPrior::default()));
-        assert_eq!(recall(workload, &["two", "three"]).0, [measured, DevicePrior::default()]);
+        let [one, two, three] = [1, 2, 3].map(|number| [number; 16]);
+        remember(workload, &[one, two], (vec![measured; 2], CpuPrior::default()));
+        assert_eq!(recall(workload, &[two, three]).0, [measured, DevicePrior::default()]);
         let other = Workload { level: None, ..workload };
-        assert_eq!(recall(other, &["two"]).0, [DevicePrior::default()]);
+        assert_eq!(recall(other, &[two]).0, [DevicePrior::default()]);
     }
 }

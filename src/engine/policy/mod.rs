@@ -119,6 +119,11 @@ impl Policy {
         self.crew.end(worker, now);
     }
 
+    /// A worker's task has panicked: how long it took says nothing.
+    pub fn abandoned(&mut self, worker: usize) {
+        self.crew.abandon(worker);
+    }
+
     // What happens at the devices.
 
     /// A block is about to be sent to a device's channel, whose thread may start it at once.
@@ -224,12 +229,15 @@ impl Policy {
         let working = || self.devices.iter().enumerate().filter(|(_, device)| !device.failed);
         let probe = working().find(|(_, device)| device.wants_probe());
         let known = working()
-            .filter_map(|(number, device)| Some((number, device.finish(now, bytes)?)))
-            .min_by(|a, b| a.1.total_cmp(&b.1));
+            .filter_map(|(number, device)| {
+                Some((number, device.finish(now, bytes)?, device.held()))
+            })
+            // Where a block costs nothing beside its batch, all have the same to do.
+            .min_by(|a, b| a.1.total_cmp(&b.1).then(a.2.cmp(&b.2)));
         let unknown = working().min_by_key(|(_, device)| device.held());
         probe
             .map(|(number, _)| number)
-            .or(known.map(|(number, _)| number))
+            .or(known.map(|(number, ..)| number))
             .or(unknown.map(|(number, _)| number))
     }
 

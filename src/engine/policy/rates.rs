@@ -46,6 +46,17 @@ pub(crate) struct CpuPrior {
 }
 
 impl CpuPrior {
+    /// As if blocks had taken so many nanoseconds for a byte, for so long that what a short run measures changes
+    /// little; for tests.
+    pub fn assumed(ns_per_byte: f64) -> Self {
+        const BYTES: f64 = 1e12;
+        let mut prior = Self::default();
+        for kind in [super::WHOLE, super::MODEL, super::ENTROPY] {
+            prior.rates[kind.index()] = Rate { ns: ns_per_byte * BYTES, bytes: BYTES };
+        }
+        prior
+    }
+
     /// As the beginning of another run's measurements.
     pub(super) fn aged(self) -> Self {
         Self { rates: self.rates.map(Rate::aged) }

@@ -197,3 +197,34 @@ fn calls_in_any_order_do_not_panic() {
         policy.priors();
     }
 }
+
+#[test]
+fn nothing_is_learnt_from_a_task_that_panicked() {
+    let mut policy = warm(1, &[]);
+    let before = policy.priors().1;
+    policy.began(0, NOW, WHOLE, BLOCK, false);
+    policy.abandoned(0);
+    policy.began(0, 1000 * NOW, WHOLE, BLOCK, false);
+    assert_eq!(policy.priors().1, before);
+    policy.ended(0, 1000 * NOW + COST);
+    assert_eq!(policy.crew.cost(WHOLE, BLOCK), Some(COST as f64));
+}
+
+#[test]
+fn strict_blocks_are_spread_where_only_batches_cost() {
+    let mut constant = DevicePrior::default();
+    for blocks in [1, 8, 2, 16, 4] {
+        constant.learn(false, blocks * BLOCK, 1_000_000);
+        constant.learn(true, blocks * BLOCK, 1_000_000);
+    }
+    let mut policy = warm(2, &[constant; 3]);
+    let places: Vec<_> = (0..6)
+        .map(|_| {
+            let device = policy.fastest(NOW, BLOCK).unwrap();
+            policy.offered(device, BLOCK);
+            policy.sent(device, NOW, BLOCK, Sent::Accepted);
+            device
+        })
+        .collect();
+    assert_eq!(places, [0, 1, 2, 0, 1, 2]);
+}

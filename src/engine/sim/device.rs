@@ -115,6 +115,10 @@ impl Accelerator for SimDevice {
         "simulated"
     }
 
+    fn uuid(&self) -> [u8; 16] {
+        [0; 16]
+    }
+
     fn batch_limit(&self) -> BatchLimit {
         BatchLimit { parts: self.card.batch, raw_bytes: usize::MAX }
     }
@@ -139,7 +143,7 @@ impl Accelerator for SimDevice {
 
     fn measure(&mut self, _spans: bool) {}
 
-    fn plan(&mut self, works: &[&Work]) -> Result<Planned, DeviceError> {
+    fn plan(&mut self, works: &[&Work<'_>]) -> Result<Planned, DeviceError> {
         if self.card.trouble == Trouble::OutOfMemory {
             let result = "VK_ERROR_OUT_OF_DEVICE_MEMORY".to_owned();
             return Err(DeviceError::Vulkan { call: "vkAllocateMemory", result });
@@ -151,7 +155,7 @@ impl Accelerator for SimDevice {
         slot.bytes = works.iter().map(|work| work.raw_bytes() as u64).sum();
         slot.jobs = works.len();
         slot.planned = true;
-        let loads = works.iter().map(|_| Box::new(|_: &Work| {}) as _).collect();
+        let loads = works.iter().map(|_| Box::new(|_: &Work<'_>| {}) as _).collect();
         Ok(Planned { slot: number, loads })
     }
 
@@ -185,7 +189,7 @@ impl Accelerator for SimDevice {
                 slot.unloading = Arc::downgrade(&unloading);
                 let unload = || {
                     let unloading = Arc::clone(&unloading);
-                    Box::new(move |_: &mut Work| {
+                    Box::new(move |_: &mut Work<'_>| {
                         drop(unloading);
                         Ok(Outcome::Decoded)
                     }) as _
@@ -201,4 +205,6 @@ impl Accelerator for SimDevice {
     fn wait(&mut self, _most: Option<Duration>) -> Result<(), DeviceError> {
         unreachable!("the simulation does not wait")
     }
+
+    fn park(self: Box<Self>) {}
 }

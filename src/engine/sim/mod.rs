@@ -1,4 +1,4 @@
-//! The engine in virtual time: the policy, the channel and the submission state machine that it uses, between simulated
+//! The engine in virtual time: the policy, the desk, the channel and the submission state machine that it uses, between simulated
 //! workers, devices and a caller.
 //!
 //! What is simulated is what the threads do: a caller who submits in order as far as the window of blocks in flight

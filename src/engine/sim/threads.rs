@@ -14,26 +14,27 @@ use crate::{
     block::{Coder, EncodePart},
     engine::{
         accel::{Accelerator, Class, Job, Load, Unload, Work},
-        channel::Refused,
-        desk::{BEHIND, Desk, ENTROPY, Fleet, LOAD, MODEL, WHOLE},
-        policy::{Hedge, Kind, Place, Policy, Sent},
+        desk::{Asker, BEHIND, Desk, ENTROPY, Fleet, LOAD, MODEL, WHOLE},
+        policy::{Kind, Policy},
         station::{Backup, Loading, Station},
         submission::{Crew, Submission},
         task::BlockTask,
     },
+    sched::Forage,
+    telemetry::{Recorder, Row, Run, Telemetry},
 };
 
 /// A task of a thread.
 enum Task {
     /// All of a block, unless a device takes it first.
-    Whole(Job),
+    Whole(Job<'static>),
     /// The model's stage; the entropy stage is open.
-    Model(Job),
-    Load(Job, Load, Arc<Loading>, usize),
-    Complete(Job, Unload, usize),
+    Model(Job<'static>),
+    Load(Job<'static>, Load, Arc<Loading>, usize),
+    Complete(Job<'static>, Unload, usize),
     /// What a device does not do after all.
-    StandIn(Job),
-    Backup(Backup, usize),
+    StandIn(Job<'static>),
+    Backup(Backup<'static>, usize),
 }
 
 /// What waits for a thread.
@@ -48,9 +49,9 @@ pub(super) struct World<'a> {
     setup: &'a Setup,
     clock: Arc<AtomicU64>,
     events: Events,
-    desk: Desk,
+    desk: Desk<'static>,
     devices: Vec<SimDevice>,
-    submissions: Vec<Submission>,
+    submissions: Vec<Submission<'static>>,
     queues: Queues,
     /// What each runs: the workers, and behind them the submission threads.
     threads: Vec<Option<Task>>,
@@ -61,6 +62,10 @@ pub(super) struct World<'a> {
     delivered: u64,
     asks_at: Alarm,
     report: Report,
+    /// What the desk counts.
+    telemetry: Telemetry,
+    run: Run,
+    recorder: Recorder,
 }
 
 impl<'a> World<'a> {
@@ -69,12 +74,15 @@ impl<'a> World<'a> {
         priors.resize(devices.len(), Default::default());
         let station = |(index, device)| Arc::new(Station::new(index, device as &dyn Accelerator));
         let stations: Vec<_> = devices.iter().enumerate().map(station).collect();
-        let submission = |(device, station): (&SimDevice, &Arc<Station>)| {
+        let submission = |(device, station): (&SimDevice, &Arc<Station<'static>>)| {
             Submission::new(Box::new(device.clone()), Arc::clone(station))
         };
         let submissions = devices.iter().zip(&stations).map(submission).collect();
         let desk = Desk::default();
         desk.set_fleet(stations, setup.workers, Policy::new(setup.workers, &priors, &cpu));
+        let telemetry = Telemetry::new();
+        let run = Run::begin(Some(&telemetry), "simulation");
+        let recorder = run.recorder(Row::Caller);
         let report = Report {
             makespan: 0,
             cpu: 0,
@@ -100,6 +108,9 @@ impl<'a> World<'a> {
             delivered: 0,
             asks_at: Alarm::default(),
             report,
+            telemetry,
+            run,
+            recorder,
         }
     }
 
@@ -121,6 +132,9 @@ impl<'a> World<'a> {
         self.report.retried = self.queues.retried.get();
         let priors = self.fleet().policy().priors();
         self.report.priors = priors;
+        drop((self.recorder, self.run));
+        let stats = self.telemetry.last_run().expect("it has ended");
+        (self.report.full, self.report.reclaimed) = (stats.sends_full, stats.reclaimed_blocks);
         self.report
     }
 
@@ -128,7 +142,7 @@ impl<'a> World<'a> {
         self.clock.load(Relaxed)
     }
 
-    fn fleet(&self) -> &Fleet {
+    fn fleet(&self) -> &Fleet<'static> {
         self.desk.fleet().expect("it was set")
     }
 
@@ -147,7 +161,8 @@ impl<'a> World<'a> {
         for device in 0..self.submissions.len() {
             if self.threads[self.setup.workers + device].is_none() {
                 let (fleet, now) = (self.desk.fleet().expect("it was set"), self.now());
-                let hands = Hands { queues: &self.queues, device, fleet, now };
+                let usual = self.setup.block;
+                let hands = Hands { queues: &self.queues, device, fleet, now, usual };
                 busy |= self.submissions[device].step(now, fleet, &hands);
                 busy |= self.rescue(device);
             }
@@ -186,17 +201,10 @@ impl<'a> World<'a> {
         let rescued = fleet.rescue(&fleet.stations[device]);
         let busy = !rescued.is_empty();
         for task in rescued {
-            let task = match task {
-                BlockTask::Backup(backup, station) => {
-                    self.report.hedged += 1;
-                    Task::Backup(backup, station.index)
-                }
-                BlockTask::StandIn(job, _) => {
-                    self.report.reclaimed += 1;
-                    Task::StandIn(job)
-                }
-                _ => unreachable!("nothing else is rescued"),
-            };
+            if let BlockTask::StandIn(..) = task {
+                self.recorder.count(|stats| &mut stats.reclaimed_blocks);
+            }
+            let task = self.task(task);
             self.queues.urgent.borrow_mut().push_back(task);
         }
         busy
@@ -216,20 +224,20 @@ impl<'a> World<'a> {
         self.events.add(self.ready, Event::Look);
         let job = self.job(self.submitted);
         self.submitted += 1;
-        let (task, kind) = if self.setup.costs.model > 0 {
-            (Task::Model(job), MODEL)
+        let task = if self.setup.costs.model > 0 {
+            self.fleet().policy().queued(MODEL, self.setup.block);
+            Task::Model(job)
         } else {
-            match self.hand_over(job, WHOLE) {
+            match self.hand_over(job, Asker::Caller) {
                 None => return true,
-                Some(job) => (Task::Whole(job), WHOLE),
+                Some(job) => Task::Whole(job),
             }
         };
-        self.fleet().policy().queued(kind, self.setup.block);
         self.queues.tasks.borrow_mut().push_back(task);
         true
     }
 
-    fn job(&self, id: u64) -> Job {
+    fn job(&self, id: u64) -> Job<'static> {
         let range = 0..self.setup.block as usize;
         let part = EncodePart { range, coder: Coder::Rans, table_log: None };
         let work = Work::Encode {
@@ -241,27 +249,10 @@ impl<'a> World<'a> {
         Job { id, work, class: Class::First, strict: self.setup.split.is_some(), rest: None }
     }
 
-    /// [`Desk::hand_over`] in virtual time.
-    fn hand_over(&mut self, job: Job, kind: Kind) -> Option<Job> {
-        let now = self.now();
-        let place = match self.setup.split {
-            None => self.fleet().policy().choose(now, kind, self.setup.block),
-            Some(count) if job.id < count => Place::Device(0),
-            Some(_) => Place::Cpu,
-        };
-        let Place::Device(device) = place else { return Some(job) };
-        self.fleet().policy().offered(device, self.setup.block);
-        let sent = self.fleet().stations[device].channel.send(job);
-        let outcome = match &sent {
-            Ok(()) => Sent::Accepted,
-            Err(Refused::Full(_)) => Sent::Full,
-            Err(Refused::Disconnected(_)) => Sent::Disconnected,
-        };
-        self.report.full += u64::from(outcome == Sent::Full);
-        self.fleet().policy().sent(device, now, self.setup.block, outcome);
-        match sent {
-            Ok(()) => None,
-            Err(Refused::Full(job) | Refused::Disconnected(job)) => Some(job),
+    fn hand_over(&mut self, job: Job<'static>, asker: Asker) -> Option<Job<'static>> {
+        match self.setup.split {
+            Some(count) if job.id >= count => Some(job),
+            _ => self.desk.hand_over(self.now(), job, asker, &mut self.recorder).err(),
         }
     }
 
@@ -280,39 +271,29 @@ impl<'a> World<'a> {
         }
     }
 
-    /// [`Desk::forage`] in virtual time.
     fn forage(&mut self) -> Option<Task> {
-        let (now, bytes) = (self.now(), self.setup.block);
-        for device in 0..self.devices.len() {
-            let fleet = self.fleet();
-            let reclaims = |_: &Job| fleet.policy().reclaims(device, now, ENTROPY, bytes);
-            if let Some(job) = fleet.stations[device].channel.withdraw(reclaims) {
-                fleet.policy().withdrawn(device, bytes);
-                self.report.reclaimed += 1;
-                return Some(Task::StandIn(job));
+        let now = self.now();
+        match self.desk.forage(now, &mut self.recorder) {
+            Forage::Task(task) => Some(self.task(task)),
+            Forage::Sleep(most) => {
+                if let Some(most) = most {
+                    self.asks_at.ask(now + most.as_nanos() as u64, &mut self.events);
+                }
+                None
             }
         }
-        (0..self.devices.len()).find_map(|device| self.back_up(device))
     }
 
-    fn back_up(&mut self, device: usize) -> Option<Task> {
-        let (now, draining, mut ask_at) = (self.now(), self.desk.is_draining(), None);
-        let fleet = self.desk.fleet().expect("it was set");
-        let backup = fleet.stations[device].back_up(false, |batch, bytes| {
-            match fleet.policy().hedges(device, batch, now, ENTROPY, bytes as u64, draining) {
-                Hedge::Now => return true,
-                Hedge::At(time) => ask_at = Some(time.max(now + 1)),
-                Hedge::Never => {}
+    /// What the engine makes a worker do for a device.
+    fn task(&mut self, task: BlockTask<'static>) -> Task {
+        match task {
+            BlockTask::Backup(backup, station) => {
+                self.report.hedged += 1;
+                Task::Backup(backup, station.index)
             }
-            false
-        });
-        if let Some(time) = ask_at {
-            self.asks_at.ask(time, &mut self.events);
+            BlockTask::StandIn(job, _) => Task::StandIn(job),
+            _ => unreachable!("nothing else is taken from a device"),
         }
-        backup.map(|backup| {
-            self.report.hedged += 1;
-            Task::Backup(backup, device)
-        })
     }
 
     fn begin(&mut self, thread: usize, task: Task, queued: bool) {
@@ -350,9 +331,9 @@ impl<'a> World<'a> {
         match task {
             Task::Whole(job) | Task::StandIn(job) => self.finish_on_cpu(job.id),
             Task::Model(job) => {
-                if let Some(job) = self.hand_over(job, ENTROPY) {
+                if let Some(job) = self.hand_over(job, Asker::Worker(thread)) {
                     let cost = self.setup.vary(self.setup.costs.entropy, job.id);
-                    self.occupy(thread, Task::StandIn(job), Some(ENTROPY), cost, false);
+                    self.occupy(thread, Task::StandIn(job), None, cost, false); // It has been told.
                 }
             }
             Task::Load(job, load, loading, device) => {
@@ -404,38 +385,35 @@ impl Alarm {
 struct Hands<'a> {
     queues: &'a Queues,
     device: usize,
-    fleet: &'a Fleet,
+    fleet: &'a Fleet<'static>,
     now: u64,
+    /// Raw bytes of a block.
+    usual: u64,
 }
 
-impl Crew for Hands<'_> {
-    fn load(&self, job: Job, load: Load, loading: Arc<Loading>) {
+impl Crew<'static> for Hands<'_> {
+    fn load(&self, job: Job<'static>, load: Load, loading: Arc<Loading>) {
         self.queues.urgent.borrow_mut().push_back(Task::Load(job, load, loading, self.device));
     }
 
-    fn complete(&self, job: Job, unload: Unload) {
+    fn complete(&self, job: Job<'static>, unload: Unload) {
         self.queues.urgent.borrow_mut().push_back(Task::Complete(job, unload, self.device));
     }
 
-    fn stand_in(&self, job: Job, failed: bool) {
+    fn stand_in(&self, job: Job<'static>, failed: bool) {
         self.queues.retried.update(|retried| retried + u64::from(failed));
         self.queues.tasks.borrow_mut().push_back(Task::StandIn(job));
     }
 
-    fn spare(&self, accept: &dyn Fn(&Job) -> bool) -> Option<Job> {
+    fn spare(&self, accept: &dyn Fn(&Job<'_>) -> bool) -> Option<Job<'static>> {
         let mut tasks = self.queues.tasks.borrow_mut();
-        let place = tasks.iter().position(|task| matches!(task, Task::Whole(_)))?;
-        let Some(Task::Whole(job)) = tasks.get(place) else { unreachable!("it was found") };
-        let bytes = job.work.raw_bytes() as u64;
-        if job.strict
-            || !accept(job)
-            || !self.fleet.policy().pulls(self.device, self.now, WHOLE, bytes)
-        {
-            return None;
-        }
-        match tasks.remove(place) {
-            Some(Task::Whole(job)) => Some(job),
-            _ => unreachable!("it was found"),
-        }
+        self.fleet.spare(self.device, self.now, self.usual, |pulls| {
+            let fits = |task: &Task| matches!(task, Task::Whole(job) if accept(job) && pulls(job));
+            let place = tasks.iter().position(fits)?;
+            match tasks.remove(place) {
+                Some(Task::Whole(job)) => Some(job),
+                _ => unreachable!("nothing else was accepted"),
+            }
+        })
     }
 }

@@ -4,7 +4,7 @@ use std::{
     collections::VecDeque,
     sync::{
         Arc, Condvar, Mutex, PoisonError,
-        atomic::{AtomicUsize, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
         mpsc,
     },
     time::{Duration, Instant},
@@ -13,7 +13,7 @@ use std::{
 use crate::{
     BlockFault, DeviceError, Simd,
     engine::{
-        Coder,
+        Bytes, Coder,
         accel::{Accelerator, Arrival, BatchLimit, Load, Planned, Unload, Waker, Work},
     },
     format::BlockKind,
@@ -42,6 +42,8 @@ pub(crate) enum Trouble {
     Slow(u64),
     /// Never finishes anything.
     Stall,
+    /// Finishes nothing until it is [released](Seen::released).
+    Hold,
 }
 
 /// What a [`Fake`] has seen.
@@ -50,11 +52,14 @@ pub(crate) struct Seen {
     pub batches: AtomicUsize,
     pub jobs: AtomicUsize,
     pub most_in_flight: AtomicUsize,
+    pub released: AtomicBool,
+    /// How often an engine gave it up for another to use.
+    pub parked: AtomicUsize,
 }
 
 pub(crate) struct Fake {
     /// No two have the same, as a later run remembers how fast a device was.
-    name: String,
+    uuid: u128,
     coder: Coder,
     trouble: Trouble,
     batch: usize,
@@ -71,7 +76,7 @@ pub(crate) struct Fake {
 struct Batch {
     slot: usize,
     /// The input as it was loaded.
-    jobs: Vec<mpsc::Receiver<Work>>,
+    jobs: Vec<mpsc::Receiver<Work<'static>>>,
     due: Instant,
 }
 
@@ -80,7 +85,7 @@ impl Fake {
         let seen = Arc::new(Seen::default());
         static COUNT: AtomicUsize = AtomicUsize::new(0);
         let fake = Self {
-            name: format!("fake {}", COUNT.fetch_add(1, Relaxed)),
+            uuid: COUNT.fetch_add(1, Relaxed) as u128,
             coder: Coder::new(Simd::Scalar, true).unwrap(),
             trouble,
             batch,
@@ -95,7 +100,7 @@ impl Fake {
         (fake, seen)
     }
 
-    fn code(&mut self, slot: usize, loaded: &mpsc::Receiver<Work>) -> Unload {
+    fn code(&mut self, slot: usize, loaded: &mpsc::Receiver<Work<'static>>) -> Unload {
         let mut work = loaded.try_recv().expect("a batch is started when everything is loaded");
         if let Work::Decode { parts, .. } = &work {
             let coded = parts.iter().any(|part| part.encoded.kind == BlockKind::Coded);
@@ -114,16 +119,36 @@ impl Fake {
     }
 }
 
+impl Work<'_> {
+    /// The same on a copy of the input, like a device's.
+    fn copy(&self) -> Work<'static> {
+        let copy = |bytes: &[u8]| Arc::new(Bytes::Own(bytes.to_vec()));
+        match self {
+            Self::Encode { raw, parts, segment_log, .. } => Work::Encode {
+                raw: copy(raw),
+                parts: parts.clone(),
+                segment_log: *segment_log,
+                payload: Vec::new(),
+            },
+            Self::Decode { payload, parts, segment_log, .. } => Work::Decode {
+                payload: copy(payload),
+                parts: parts.clone(),
+                segment_log: *segment_log,
+                raw: Bytes::default(),
+            },
+        }
+    }
+}
+
 /// Copies the output.
-fn unload(from: Work, to: &mut Work) {
+fn unload<'a>(from: Work<'a>, to: &mut Work<'a>) {
     match (from, to) {
         (Work::Encode { payload: from, .. }, Work::Encode { payload, .. }) => {
             payload.clear();
             payload.extend_from_slice(&from);
         }
         (Work::Decode { raw: from, .. }, Work::Decode { raw, .. }) => {
-            raw.clear();
-            raw.extend_from_slice(&from);
+            assert!(raw.accept(from), "it has a place for them");
         }
         _ => panic!("that is another job"),
     }
@@ -131,7 +156,11 @@ fn unload(from: Work, to: &mut Work) {
 
 impl Accelerator for Fake {
     fn name(&self) -> &str {
-        &self.name
+        "fake"
+    }
+
+    fn uuid(&self) -> [u8; 16] {
+        self.uuid.to_le_bytes()
     }
 
     fn batch_limit(&self) -> BatchLimit {
@@ -164,7 +193,7 @@ impl Accelerator for Fake {
 
     fn measure(&mut self, _spans: bool) {}
 
-    fn plan(&mut self, works: &[&Work]) -> Result<Planned, DeviceError> {
+    fn plan(&mut self, works: &[&Work<'_>]) -> Result<Planned, DeviceError> {
         let parts: usize = works.iter().map(|work| work.parts()).sum();
         assert!(!works.is_empty() && parts <= self.batch && self.idle_slots() > 0);
         let number = self.seen.batches.fetch_add(1, Relaxed);
@@ -185,7 +214,7 @@ impl Accelerator for Fake {
                 let trouble = self.trouble;
                 let load: Load = Box::new(move |work| {
                     assert!(trouble != Trouble::PanicInLoad, "no copy of this");
-                    let _ = sender.send(work.again()); // The device may be gone.
+                    let _ = sender.send(work.copy()); // The device may be gone.
                 });
                 (load, loaded)
             })
@@ -217,6 +246,7 @@ impl Accelerator for Fake {
         while self.in_flight.front().is_some_and(|batch| batch.due <= now) {
             match self.trouble {
                 Trouble::Stall => break,
+                Trouble::Hold if !self.seen.released.load(Relaxed) => break,
                 Trouble::Panic => panic!("the driver said no"),
                 Trouble::LoseAt(at) if at == self.finished => return Err(DeviceError::Lost),
                 _ => {}
@@ -237,7 +267,10 @@ impl Accelerator for Fake {
         let (woken, condition) = &*self.bell;
         let mut woken = woken.lock().unwrap_or_else(PoisonError::into_inner);
         let due = self.in_flight.front().filter(|_| self.trouble != Trouble::Stall);
-        let due = due.map(|batch| batch.due.saturating_duration_since(Instant::now()));
+        let due = due.map(|batch| match self.trouble {
+            Trouble::Hold => Duration::from_millis(1),
+            _ => batch.due.saturating_duration_since(Instant::now()),
+        });
         let most = [due, most].into_iter().flatten().min();
         if !*woken {
             let most = most.unwrap_or(Duration::from_secs(3600));
@@ -246,5 +279,9 @@ impl Accelerator for Fake {
         }
         *woken = false;
         Ok(())
+    }
+
+    fn park(self: Box<Self>) {
+        self.seen.parked.fetch_add(1, Relaxed);
     }
 }

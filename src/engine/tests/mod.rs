@@ -6,8 +6,14 @@ mod telemetry;
 use std::{sync::atomic::Ordering::Relaxed, thread, time::Duration};
 
 pub(crate) use self::fake::{Fake, Trouble};
-use super::*;
-use crate::{Simd, block::Encoded};
+use super::{
+    policy::{
+        CpuPrior, DevicePrior,
+        memory::{self, Workload},
+    },
+    *,
+};
+use crate::{Simd, Telemetry, block::Encoded};
 
 const CONFIG: Config = Config {
     block_size: 4096,
@@ -29,9 +35,9 @@ fn raw(number: u64) -> Vec<u8> {
 /// The payload of that block at level 3, from one worker that does all stages.
 fn payload(pipeline: Pipeline, number: u64) -> Vec<u8> {
     let mut coder = Coder::new(Simd::Scalar, true).unwrap();
-    let buffers = Buffers { raw: raw(number), ..Buffers::default() };
+    let buffers = Buffers { raw: Bytes::Own(raw(number)), ..Buffers::default() };
     let work = Work::Encode { level: 3, table_log: None };
-    coder.code(0, Block { buffers, pipeline, segment_log: 12, work }).buffers.payload
+    coder.code(0, Block { buffers, pipeline, segment_log: 12, work }).buffers.payload.to_vec()
 }
 
 /// A route to one device, and nowhere else.
@@ -53,27 +59,26 @@ fn shared(fakes: Vec<Fake>) -> Route {
     Route::open(boxed(fakes), Assignment::Auto)
 }
 
-fn submit(engine: &mut Engine, number: u64) {
+fn submit(engine: &mut Engine<'_>, number: u64) {
     let mut buffers = engine.acquire().expect("buffers are free");
-    buffers.raw.clear();
-    buffers.raw.extend(raw(number));
+    buffers.raw = Bytes::Own(raw(number));
     let pipeline = engine.config.pipeline;
     let work = Work::Encode { level: 3, table_log: None };
     engine.submit(Block { buffers, pipeline, segment_log: 12, work });
 }
 
-fn take(engine: &mut Engine, number: u64) -> Side {
+fn take(engine: &mut Engine<'_>, number: u64) -> Side {
     let block = engine.next(true).unwrap().expect("a block is in flight");
     assert_eq!((block.id, block.crc), (number, crc32c::crc32c(&raw(number))));
-    assert!(block.buffers.raw == raw(number));
-    assert!(block.buffers.payload == payload(engine.config.pipeline, number));
+    assert!(block.buffers.raw[..] == raw(number));
+    assert!(block.buffers.payload[..] == payload(engine.config.pipeline, number));
     assert_eq!(block.outcome.unwrap().kind, BlockKind::Coded);
     engine.release(block.buffers);
     block.side
 }
 
 /// Runs as many blocks through as the engine has buffers for, again and again. Who coded how many?
-fn run(engine: &mut Engine, blocks: u64) -> [u64; 3] {
+fn run(engine: &mut Engine<'_>, blocks: u64) -> [u64; 3] {
     let mut sides = [0; 3];
     let (mut submitted, mut taken) = (0, 0);
     while taken < blocks {
@@ -81,7 +86,12 @@ fn run(engine: &mut Engine, blocks: u64) -> [u64; 3] {
             submit(engine, submitted);
             submitted += 1;
         }
-        sides[take(engine, taken) as usize] += 1;
+        let side = match take(engine, taken) {
+            Side::Cpu => 0,
+            Side::Device(_) => 1,
+            Side::Retried => 2,
+        };
+        sides[side] += 1;
         taken += 1;
     }
     assert!(engine.next(true).unwrap().is_none());
@@ -157,7 +167,7 @@ fn a_device_codes_the_parts_of_blocks_with_a_model() {
             let mut engine = Engine::new(&options(), device, config).unwrap();
             for number in 0..40 {
                 let mut buffers = engine.acquire().unwrap();
-                buffers.payload = payload(pipeline, number);
+                buffers.payload = Bytes::Own(payload(pipeline, number));
                 let encoded = Encoded { kind: BlockKind::Coded, table_log: 0 };
                 let work = Work::Decode { encoded, raw_size: 4096 };
                 engine.submit(Block { buffers, pipeline, segment_log: 12, work });
@@ -171,10 +181,10 @@ fn a_device_codes_the_parts_of_blocks_with_a_model() {
     }
 }
 
-fn take_decoded(engine: &mut Engine, number: u64) {
+fn take_decoded(engine: &mut Engine<'_>, number: u64) {
     let block = engine.next(true).unwrap().expect("a block is in flight");
     block.outcome.unwrap();
-    assert!(block.buffers.raw == raw(number), "block {number}");
+    assert!(block.buffers.raw[..] == raw(number), "block {number}");
     assert_eq!(block.crc, crc32c::crc32c(&raw(number)));
     engine.release(block.buffers);
 }
@@ -260,9 +270,37 @@ fn beside_the_cpu_a_device_gets_what_it_has_room_for() {
     assert!(device <= given && given > 0 && cpu > 0, "{cpu} on the CPU, {device} of {given} there");
 }
 
-/// Each channel takes two blocks: the others are refused, and lost is none of them.
+/// The device takes two blocks and its channel two more, until it is allowed to finish them: all others are refused, and
+/// lost is none of them.
 #[test]
-fn a_full_channel_sends_a_shared_block_to_the_cpu_and_keeps_a_strict_one() {
+fn a_full_channel_sends_a_shared_block_to_the_cpu() {
+    // No other test of this process shares what is believed of this pipeline.
+    let config = Config { pipeline: Pipeline::Huff, ..CONFIG };
+    let workload = Workload { pipeline: config.pipeline, level: config.level };
+    let (fake, seen) = Fake::new(Trouble::Hold, 2, 1);
+    // It takes 1000 seconds for a block, and a worker longer: nobody takes anything back from it.
+    let mut slow = DevicePrior::default();
+    slow.learn(true, 4096, 1_000_000_000_000);
+    memory::remember(workload, &[fake.uuid()], (vec![slow], CpuPrior::assumed(1e12)));
+
+    let telemetry = Telemetry::new();
+    let options = options().telemetry(telemetry.clone());
+    let mut engine = Engine::new(&options, shared(vec![fake]), config).unwrap();
+    let sets = engine.plan.sets as u64;
+    assert!(sets > 4);
+    (0..sets).for_each(|number| submit(&mut engine, number));
+    seen.released.store(true, Relaxed);
+    for number in 0..sets {
+        take(&mut engine, number);
+    }
+    drop(engine);
+    let stats = telemetry.last_run().unwrap();
+    assert!(stats.sends_full > 0, "{stats:?}");
+    assert_eq!(stats.stages[0].cpu.blocks + stats.stages[0].gpu.blocks, sets, "{stats:?}");
+}
+
+#[test]
+fn a_channel_that_never_empties_holds_up_no_shared_block_and_keeps_strict_ones() {
     let (fake, _) = Fake::new(Trouble::Stall, 2, 1);
     let mut engine = Engine::new(&options(), shared(vec![fake]), CONFIG).unwrap();
     let sets = engine.plan.sets as u64;
@@ -277,7 +315,7 @@ fn a_full_channel_sends_a_shared_block_to_the_cpu_and_keeps_a_strict_one() {
     let sets = engine.plan.sets as u64;
     (0..sets).for_each(|number| submit(&mut engine, number));
     for number in 0..sets {
-        assert_eq!(take(&mut engine, number), Side::Device, "whatever waits there");
+        assert_eq!(take(&mut engine, number), Side::Device(0), "whatever waits there");
     }
 }
 
@@ -344,6 +382,35 @@ fn a_stalled_device_and_64_workers_stay_within_the_buffers() {
         (0..blocks).for_each(|number| assert_eq!(take(&mut engine, first + number), Side::Cpu));
         assert_eq!(engine.sets, engine.plan.sets);
     }
+}
+
+#[test]
+fn a_device_is_given_up_for_another_engine_unless_it_failed() {
+    for (trouble, parked) in [
+        (Trouble::None, 1),
+        (Trouble::Slow(1), 1),
+        (Trouble::Fault, 1),
+        (Trouble::RefusePlan(1), 0),
+        (Trouble::RefuseStart(1), 0),
+        (Trouble::LoseAt(1), 0),
+    ] {
+        let (fake, seen) = Fake::new(trouble, 2, 2);
+        let mut engine = Engine::new(&options(), strict(fake), CONFIG).unwrap();
+        run(&mut engine, 20);
+        assert_eq!(seen.parked.load(Relaxed), 0, "{trouble:?}: it is in use");
+        drop(engine);
+        assert_eq!(seen.parked.load(Relaxed), parked, "{trouble:?}");
+    }
+    let (fake, seen) = Fake::new(Trouble::Panic, 2, 2);
+    let mut engine = Engine::new(&options(), strict(fake), CONFIG).unwrap();
+    submit(&mut engine, 0);
+    assert!(engine.next(true).is_err());
+    drop(engine);
+    assert_eq!(seen.parked.load(Relaxed), 0, "it panicked");
+    let (fake, seen) = Fake::new(Trouble::None, 2, 2);
+    let config = Config { pipeline: Pipeline::Stored, ..CONFIG };
+    drop(Engine::new(&options(), strict(fake), config).unwrap());
+    assert_eq!(seen.parked.load(Relaxed), 1, "there was nothing for it");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! What an engine records of devices that work, are slow, or fail.
 
 use super::*;
-use crate::{SchedulerStats, Telemetry};
+use crate::{SchedulerStats, SideStats, Telemetry};
 
 /// Runs `blocks` blocks through an engine and drops it.
 fn stats_of(route: Route, config: Config, blocks: u64) -> SchedulerStats {
@@ -26,6 +26,9 @@ fn check(stats: &SchedulerStats, blocks: u64, model: bool) {
         assert_eq!(sides.iter().map(|side| side.blocks).sum::<u64>(), expected, "{stats:?}");
         assert!(sides.iter().all(|side| side.raw_bytes == 4096 * side.blocks));
     }
+    let mut by_devices = SideStats::default();
+    stats.devices.iter().for_each(|device| by_devices += *device);
+    assert_eq!(by_devices, stats.stages[stages - 1].gpu, "{stats:?}");
     // The caller, two workers and at most two submission threads.
     let most = 5 * stats.total;
     let parts = [stats.stage_compute, stats.queue_wait, stats.queue_admin, stats.gpu_handoff];
@@ -47,6 +50,16 @@ fn a_device_that_works_is_the_side_of_every_block() {
         assert!(!stats.gpu_handoff.is_zero() && stats.overhead() > 0.0);
         assert_eq!((stats.device_failures, stats.hedged_blocks, stats.reclaimed_blocks), (0, 0, 0));
     }
+}
+
+#[test]
+fn each_of_several_devices_has_its_own_count() {
+    let (first, one) = Fake::new(Trouble::Slow(2), 2, 2);
+    let (second, two) = Fake::new(Trouble::Slow(2), 2, 2);
+    let stats = stats_of(strict_list(vec![first, second]), CONFIG, 100);
+    let found: Vec<_> = stats.devices.iter().map(|device| device.blocks as usize).collect();
+    assert_eq!(found, [&one, &two].map(|seen| seen.jobs.load(Relaxed)));
+    assert!(found.iter().all(|&blocks| blocks > 10), "equal devices share: {found:?}");
 }
 
 #[test]
@@ -80,7 +93,8 @@ fn engines_of_one_run_are_one_run() {
     let options = options().telemetry(telemetry.clone());
     let whole = Run::begin(Some(&telemetry), "test");
     for _ in 0..3 {
-        let mut engine = Engine::in_run(&whole, &options, Route::cpu(), CONFIG).unwrap();
+        let mut engine =
+            Engine::in_run(&whole, &options, Route::cpu(), CONFIG, Spawner::free()).unwrap();
         run(&mut engine, 20);
     }
     assert_eq!(telemetry.total().runs, 0);

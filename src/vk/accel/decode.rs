@@ -26,7 +26,7 @@ impl DecodeBatch {
     pub fn plan(
         slot: &mut Slot,
         limit: BatchLimit,
-        works: &[&Work],
+        works: &[&Work<'_>],
         lease: &Lease,
     ) -> Result<(Self, Vec<Load>), DeviceError> {
         let mut blocks: Vec<CodedBlock> = Vec::new();
@@ -98,7 +98,7 @@ struct Parts<'a> {
 }
 
 impl<'a> Parts<'a> {
-    fn of(work: &'a Work) -> Self {
+    fn of(work: &'a Work<'_>) -> Self {
         let Work::Decode { payload, parts, segment_log, .. } = work else {
             unreachable!("all jobs of a batch go the same direction");
         };
@@ -120,7 +120,7 @@ fn coded_block(part: &DecodePart, segment_log: u8) -> Option<CodedBlock> {
 }
 
 /// Copies the payloads of a job's coded parts to the slot.
-fn fill(mut share: Share, work: &Work) {
+fn fill(mut share: Share, work: &Work<'_>) {
     let Parts { payload, parts, segment_log } = Parts::of(work);
     let coded = parts.iter().filter(|part| coded_block(part, segment_log).is_some());
     for (number, part) in coded.enumerate() {
@@ -129,29 +129,28 @@ fn fill(mut share: Share, work: &Work) {
 }
 
 /// Copies a job's bytes out of the slot, with the status words and the bytes of its coded parts.
-fn read(status: &[u32], share: Option<Share>, work: &mut Work) -> Result<Outcome, BlockFault> {
+fn read(status: &[u32], share: Option<Share>, work: &mut Work<'_>) -> Result<Outcome, BlockFault> {
     let Work::Decode { payload, parts, segment_log, raw } = work else {
         unreachable!("all jobs of a batch go the same direction");
     };
-    raw.clear();
-    raw.reserve_exact(parts.last().map_or(0, |part| part.range.end));
+    let length = parts.last().map_or(0, |part| part.range.end);
+    let raw = raw.sized(length).ok_or(BlockFault::Size)?;
     let mut coded = status.iter().zip(share.iter().flat_map(Share::parts));
     for part in parts {
-        debug_assert_eq!(part.range.start, raw.len(), "parts lie end to end");
-        let payload = &payload[part.payload.clone()];
+        let (payload, raw) = (&payload[part.payload.clone()], &mut raw[part.range.clone()]);
         match (coded_block(part, *segment_log), part.encoded.kind) {
             (Some(_), _) => match coded.next() {
-                Some((0, bytes)) => raw.extend_from_slice(bytes),
+                Some((0, bytes)) => raw.copy_from_slice(bytes),
                 fault => {
                     let fault = fault.and_then(|(&word, _)| BlockFault::from_status(word));
                     return Err(fault.unwrap_or(BlockFault::Stream));
                 }
             },
             (None, BlockKind::Stored) if payload.len() == part.range.len() => {
-                raw.extend_from_slice(payload);
+                raw.copy_from_slice(payload);
             }
             (None, BlockKind::Single) if payload.len() == 1 => {
-                raw.resize(raw.len() + part.range.len(), payload[0]);
+                raw.fill(payload[0]);
             }
             _ => return Err(BlockFault::Size),
         }

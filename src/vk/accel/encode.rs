@@ -36,7 +36,7 @@ impl EncodeBatch {
     pub fn plan(
         slot: &mut Slot,
         limit: BatchLimit,
-        works: &[&Work],
+        works: &[&Work<'_>],
         lease: &Lease,
     ) -> Result<(Self, Vec<Load>), DeviceError> {
         let mut blocks: Vec<RawBlock> = Vec::new();
@@ -135,7 +135,7 @@ fn parts_of<'a>(
 }
 
 /// Copies the bytes of a job's parts to the slot.
-fn fill(mut share: Share, work: &Work) {
+fn fill(mut share: Share, work: &Work<'_>) {
     let Work::Encode { raw, parts, .. } = work else { wrong_way() };
     for (number, (raw, _)) in parts_of(raw, parts).enumerate() {
         share.part_mut(number).copy_from_slice(raw);
@@ -143,7 +143,7 @@ fn fill(mut share: Share, work: &Work) {
 }
 
 /// Copies a job's payloads out of the slot.
-fn read(results: &[PartResult], share: Option<Share>, work: &mut Work) -> Outcome {
+fn read(results: &[PartResult], share: Option<Share>, work: &mut Work<'_>) -> Outcome {
     let Work::Encode { raw, parts, payload, .. } = work else { wrong_way() };
     payload.clear();
     payload.reserve(results.iter().map(|(_, range)| range.len()).sum());

@@ -14,12 +14,13 @@ use std::{
     time::Duration,
 };
 
-use self::{decode::DecodeBatch, encode::EncodeBatch, share::Lease};
+use self::{decode::DecodeBatch, encode::EncodeBatch, limit::Ring, share::Lease};
 use super::{
     device::Device,
     doorbell::{Doorbell, Target},
     instance::Messages,
     memory::Memory,
+    parking,
     pipeline::Pipelines,
     submit::Slot,
 };
@@ -33,6 +34,8 @@ pub(crate) use self::limit::Shape;
 /// A Vulkan device that encodes and decodes blocks.
 pub(crate) struct VulkanAccelerator {
     name: String,
+    /// What another run may ask for it by.
+    key: Option<parking::Key>,
     limit: BatchLimit,
     staging_bytes: u64,
     /// Dropped before what their work uses.
@@ -83,6 +86,14 @@ impl RingSlot {
         Ok(Self { slot: Slot::new(memory)?, lease: Lease::default(), stage: Stage::Idle })
     }
 
+    /// Gives its memory back if the host sees more than so many bytes of it.
+    fn keep_within(&mut self, bytes: u64) {
+        self.stage = Stage::Idle;
+        if self.slot.host_bytes() > bytes {
+            self.slot.release();
+        }
+    }
+
     fn is_idle(&self) -> bool {
         let copying = Arc::strong_count(&self.lease) > 1 || !self.slot.is_sole();
         match &self.stage {
@@ -94,7 +105,7 @@ impl RingSlot {
     }
 
     /// Plans a batch in this slot, which is idle.
-    fn plan(&mut self, limit: BatchLimit, works: &[&Work]) -> Result<Vec<Load>, DeviceError> {
+    fn plan(&mut self, limit: BatchLimit, works: &[&Work<'_>]) -> Result<Vec<Load>, DeviceError> {
         self.stage = Stage::Idle;
         self.lease = Lease::default();
         let Self { slot, lease, .. } = self;
@@ -169,6 +180,7 @@ impl VulkanAccelerator {
         let slots = (0..ring.slots).map(|_| RingSlot::new(&memory));
         Ok(Self {
             name: device.info.name.clone(),
+            key: None,
             limit: ring.limit,
             staging_bytes: ring.staging_bytes,
             ring: slots.collect::<Result<_, DeviceError>>()?,
@@ -179,6 +191,39 @@ impl VulkanAccelerator {
             pipelines: Pipelines::new(device),
             memory,
         })
+    }
+
+    /// The same, to be [parked](Accelerator::park) by this key.
+    pub fn opened_by(self, key: parking::Key) -> Self {
+        Self { key: Some(key), ..self }
+    }
+
+    /// Prepares a parked device for another run, whose staging may take `budget` bytes. False if it cannot be used any more.
+    pub fn unpark(&mut self, budget: u64) -> bool {
+        let ring = limit::ring(self.device(), Shape::of(self.device()), budget);
+        self.device().wait_idle().is_ok() && self.set_ring(&ring).is_ok()
+    }
+
+    /// Gives the ring this shape. The slots are idle; those that have more memory than is their share give it back.
+    fn set_ring(&mut self, ring: &Ring) -> Result<(), DeviceError> {
+        self.ring.truncate(ring.slots);
+        let share = ring.staging_bytes / ring.slots as u64;
+        self.ring.iter_mut().for_each(|slot| slot.keep_within(share));
+        while self.ring.len() < ring.slots {
+            self.ring.push(RingSlot::new(&self.memory)?);
+        }
+        (self.limit, self.staging_bytes) = (ring.limit, ring.staging_bytes);
+        Ok(())
+    }
+
+    /// Has what is in flight arrive, for nobody. Whether the device is then fit for another run.
+    fn settle(&mut self) -> bool {
+        while !self.in_flight.is_empty() {
+            if self.wait(None).and_then(|()| self.finished()).is_err() {
+                return false;
+            }
+        }
+        self.failed.is_none() && self.idle_slots() == self.slots()
     }
 
     pub fn device(&self) -> &Arc<Device> {
@@ -229,6 +274,10 @@ impl Accelerator for VulkanAccelerator {
         &self.name
     }
 
+    fn uuid(&self) -> [u8; 16] {
+        self.device().info.uuid
+    }
+
     fn batch_limit(&self) -> BatchLimit {
         self.limit
     }
@@ -248,8 +297,7 @@ impl Accelerator for VulkanAccelerator {
     fn shrink(&mut self, staging: u64) {
         let ring = limit::ring(self.device(), Shape::of(self.device()), staging);
         if ring.staging_bytes < self.staging_bytes {
-            self.ring.truncate(ring.slots);
-            (self.limit, self.staging_bytes) = (ring.limit, ring.staging_bytes);
+            self.failed = self.set_ring(&ring).err();
         }
     }
 
@@ -262,7 +310,7 @@ impl Accelerator for VulkanAccelerator {
         self.measured = spans;
     }
 
-    fn plan(&mut self, works: &[&Work]) -> Result<Planned, DeviceError> {
+    fn plan(&mut self, works: &[&Work<'_>]) -> Result<Planned, DeviceError> {
         self.attempt(|this| {
             let index = this.ring.iter().position(RingSlot::is_idle);
             let index = index.expect("called where there is an idle slot");
@@ -300,5 +348,17 @@ impl Accelerator for VulkanAccelerator {
             }
             this.doorbell.wait(&targets, most)
         })
+    }
+
+    /// Waits for what is in flight, as dropping it does.
+    fn park(mut self: Box<Self>) {
+        if self.device().messages().is_some() {
+            return; // With validation on, everything is destroyed, so that nothing can be forgotten.
+        }
+        if self.settle()
+            && let Some(key) = self.key.clone()
+        {
+            parking::add(key, *self);
+        }
     }
 }

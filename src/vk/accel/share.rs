@@ -19,7 +19,7 @@ use crate::{
 pub(super) type Lease = Arc<AtomicUsize>;
 
 /// A load that does `copy`.
-pub(super) fn load(lease: &Lease, copy: impl FnOnce(&Work) + Send + 'static) -> Load {
+pub(super) fn load(lease: &Lease, copy: impl FnOnce(&Work<'_>) + Send + 'static) -> Load {
     let lease = Arc::clone(lease);
     Box::new(move |work| {
         copy(work);
@@ -31,7 +31,7 @@ pub(super) fn load(lease: &Lease, copy: impl FnOnce(&Work) + Send + 'static) -> 
 /// An unload that does `copy`.
 pub(super) fn unload(
     lease: &Lease,
-    copy: impl FnOnce(&mut Work) -> Result<Outcome, BlockFault> + Send + 'static,
+    copy: impl FnOnce(&mut Work<'_>) -> Result<Outcome, BlockFault> + Send + 'static,
 ) -> Unload {
     let lease = Arc::clone(lease);
     Box::new(move |work| {

@@ -14,6 +14,7 @@ use super::{
     accel::{Shape, VulkanAccelerator},
     device::{Device, OpenOptions},
     instance::Messages,
+    parking,
     submit::{Part, Slot},
     timing::Timestamps,
 };
@@ -45,6 +46,12 @@ pub fn validation_messages() -> Vec<String> {
     Messages::first()
 }
 
+/// How many devices this process has opened, how many of them are open, and how many of those are parked.
+pub fn device_counts() -> (usize, usize, usize) {
+    let (opened, open) = Device::counts();
+    (opened, open, parking::count())
+}
+
 impl Gpu {
     /// Opens a device with a staging ring of at most so many bytes, `RANVIL_KERNEL_FORM` and `RANVIL_VALIDATION`
     /// considered.
@@ -73,6 +80,13 @@ impl Gpu {
 
     fn new(accelerator: VulkanAccelerator) -> Result<Self, DeviceError> {
         Ok(Self { slot: Slot::new(accelerator.memory())?, accelerator })
+    }
+
+    /// Gives the device up as an engine does.
+    pub fn park(self) {
+        let Self { slot, accelerator } = self;
+        drop(slot);
+        Box::new(accelerator).park();
     }
 
     fn device(&self) -> &Device {

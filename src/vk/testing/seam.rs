@@ -33,9 +33,10 @@ impl Gpu {
             assert_eq!(accelerator.idle_slots(), idle);
         }
         let mut arrived = arrivals(accelerator, slots);
+        arrived.sort_unstable_by_key(|arrival| arrival.slot);
         assert_eq!(accelerator.idle_slots(), 0, "nothing has been unloaded");
         for (number, Arrival { slot, mut unloads, .. }) in arrived.drain(..).enumerate() {
-            assert_eq!(slot, number, "the oldest arrives first");
+            assert_eq!(slot, number, "each slot's batch arrives once");
             let last = unloads.pop().expect("one for each block");
             for (index, (unload, work)) in unloads.into_iter().zip(&mut works).enumerate() {
                 if index % 2 == 0 {
@@ -151,6 +152,30 @@ impl Gpu {
         );
     }
 
+    /// A device is not parked that has failed, or whose memory somebody still reads or writes; what it has in flight is
+    /// waited for. Returns whether each was parked: one that works, one with an unload left, one that failed.
+    pub fn parks(open: impl Fn() -> Self, blocks: &[&[u8]], params: BlockParams) -> [bool; 3] {
+        let parks = |gpu: Self| {
+            crate::release_devices();
+            gpu.park();
+            super::device_counts().2 == 1
+        };
+        let works = works(blocks, params);
+        let mut begin = |gpu: &mut Self| {
+            let planned = plan(&mut gpu.accelerator, &works);
+            load_and_start(&mut gpu.accelerator, planned, &works);
+        };
+        let (mut working, mut unloading, mut failing) = (open(), open(), open());
+        [&mut working, &mut unloading, &mut failing].into_iter().for_each(&mut begin);
+        let arrived = arrivals(&mut unloading.accelerator, 1);
+        let Planned { slot, .. } = plan(&mut failing.accelerator, &works);
+        assert!(failing.accelerator.start(slot).is_err(), "it has not been loaded");
+        let parked = [parks(working), parks(unloading), parks(failing)];
+        drop(arrived);
+        crate::release_devices();
+        parked
+    }
+
     /// Loads, unloads and wakers outlive the accelerator, on any thread, whether it has failed or not.
     pub fn all_may_outlive_it(self, fails: bool, blocks: &[&[u8]], params: BlockParams) {
         let Self { mut accelerator, .. } = self;
@@ -191,11 +216,11 @@ impl Gpu {
     }
 }
 
-fn works(blocks: &[&[u8]], params: BlockParams) -> Vec<Work> {
+fn works(blocks: &[&[u8]], params: BlockParams) -> Vec<Work<'static>> {
     blocks.iter().map(|raw| encode_work(raw, params)).collect()
 }
 
-fn works_again(works: &[Work]) -> Vec<Work> {
+fn works_again(works: &[Work<'static>]) -> Vec<Work<'static>> {
     let again = works.iter().map(|work| match work {
         Work::Encode { raw, parts, segment_log, .. } => Work::Encode {
             raw: Arc::clone(raw),
@@ -208,23 +233,24 @@ fn works_again(works: &[Work]) -> Vec<Work> {
     again.collect()
 }
 
-fn refs(works: &[Work]) -> Vec<&Work> {
+fn refs<'a>(works: &'a [Work<'static>]) -> Vec<&'a Work<'static>> {
     works.iter().collect()
 }
 
-fn payload(work: &Work) -> Vec<u8> {
+fn payload(work: &Work<'_>) -> Vec<u8> {
     match work {
-        Work::Encode { payload, .. } | Work::Decode { raw: payload, .. } => payload.clone(),
+        Work::Encode { payload, .. } => payload.clone(),
+        Work::Decode { raw, .. } => raw.to_vec(),
     }
 }
 
-fn plan(accelerator: &mut VulkanAccelerator, works: &[Work]) -> Planned {
+fn plan(accelerator: &mut VulkanAccelerator, works: &[Work<'static>]) -> Planned {
     let planned = accelerator.plan(&refs(works)).unwrap();
     assert_eq!(planned.loads.len(), works.len(), "a load for each block");
     planned
 }
 
-fn load_and_start(accelerator: &mut VulkanAccelerator, planned: Planned, works: &[Work]) {
+fn load_and_start(accelerator: &mut VulkanAccelerator, planned: Planned, works: &[Work<'_>]) {
     planned.loads.into_iter().zip(works).for_each(|(load, work)| load(work));
     accelerator.start(planned.slot).unwrap();
 }
@@ -247,13 +273,16 @@ fn arrivals_of_all(accelerator: &mut VulkanAccelerator) {
     }
 }
 
-fn unload_all(arrived: Arrival, works: &mut [Work]) -> Vec<(Outcome, Vec<u8>)> {
+fn unload_all(arrived: Arrival, works: &mut [Work<'static>]) -> Vec<(Outcome, Vec<u8>)> {
     let unloaded = arrived.unloads.into_iter().zip(works);
     unloaded.map(|(unload, work)| (unload(work).unwrap(), payload(work))).collect()
 }
 
 /// One batch there and back.
-fn round(accelerator: &mut VulkanAccelerator, works: &mut [Work]) -> Vec<(Outcome, Vec<u8>)> {
+fn round(
+    accelerator: &mut VulkanAccelerator,
+    works: &mut [Work<'static>],
+) -> Vec<(Outcome, Vec<u8>)> {
     let planned = plan(accelerator, works);
     load_and_start(accelerator, planned, works);
     unload_all(arrivals(accelerator, 1).remove(0), works)

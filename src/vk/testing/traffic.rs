@@ -13,13 +13,16 @@ use std::{
 use super::CodedBlock;
 use crate::{
     block::{BlockParams, DecodePart, EncodePart, Encoded},
-    engine::accel::{Accelerator, Arrival, Load, Outcome, Span, Unload, Waker, Work},
+    engine::{
+        Bytes,
+        accel::{Accelerator, Arrival, Load, Outcome, Span, Unload, Waker, Work},
+    },
     error::{BlockFault, DeviceError},
 };
 
 /// Blocks to be coded, with room for what becomes of them. It can be sent again and again.
 pub struct Traffic {
-    works: Vec<Work>,
+    works: Vec<Work<'static>>,
     outcomes: Vec<Option<Result<Outcome, BlockFault>>>,
 }
 
@@ -34,7 +37,7 @@ impl Traffic {
         Self::new(blocks.iter().map(decode_work).collect())
     }
 
-    fn new(works: Vec<Work>) -> Self {
+    fn new(works: Vec<Work<'static>>) -> Self {
         let outcomes = works.iter().map(|_| None).collect();
         Self { works, outcomes }
     }
@@ -65,13 +68,18 @@ impl Traffic {
     }
 }
 
-pub(super) fn encode_work(raw: &[u8], params: BlockParams) -> Work {
+pub(super) fn encode_work(raw: &[u8], params: BlockParams) -> Work<'static> {
     let BlockParams { coder, segment_log, table_log } = params;
     let parts = vec![EncodePart { range: 0..raw.len(), coder, table_log }];
-    Work::Encode { raw: Arc::new(raw.to_vec()), parts, segment_log, payload: Vec::new() }
+    Work::Encode {
+        raw: Arc::new(Bytes::Own(raw.to_vec())),
+        parts,
+        segment_log,
+        payload: Vec::new(),
+    }
 }
 
-pub(super) fn decode_work(block: &CodedBlock) -> Work {
+pub(super) fn decode_work(block: &CodedBlock) -> Work<'static> {
     Work::Decode {
         parts: vec![DecodePart {
             payload: 0..block.payload.len(),
@@ -79,8 +87,8 @@ pub(super) fn decode_work(block: &CodedBlock) -> Work {
             encoded: Encoded { kind: block.kind, table_log: block.table_log },
             coder: block.coder,
         }],
-        payload: Arc::new(block.payload.clone()),
-        raw: vec![0xEE; 3],
+        payload: Arc::new(Bytes::Own(block.payload.clone())),
+        raw: Bytes::Own(vec![0xEE; 3]),
         segment_log: block.segment_log,
     }
 }
@@ -99,7 +107,7 @@ pub struct Trip {
 struct Task {
     number: usize,
     slot: usize,
-    work: Work,
+    work: Work<'static>,
     copy: Copy,
 }
 
@@ -112,7 +120,7 @@ enum Copy {
 struct Copied {
     number: usize,
     slot: usize,
-    work: Work,
+    work: Work<'static>,
     /// Of an unload.
     outcome: Option<Result<Outcome, BlockFault>>,
 }
@@ -172,7 +180,7 @@ fn copy_all(queue: &Mutex<Receiver<Task>>, reports: &Sender<Copied>, waker: &Wak
 struct Batch {
     numbers: std::ops::Range<usize>,
     loading: usize,
-    works: Vec<Option<Work>>,
+    works: Vec<Option<Work<'static>>>,
 }
 
 /// The submission thread.
@@ -225,7 +233,7 @@ impl Dispatch<'_> {
             end += 1;
         }
         let numbers = self.next..end;
-        let works: Vec<&Work> = self.traffic.works[numbers.clone()].iter().collect();
+        let works: Vec<&Work<'_>> = self.traffic.works[numbers.clone()].iter().collect();
         let planned = self.accelerator.plan(&works)?;
         self.batch_of.insert(planned.slot, self.batches.len());
         let works = numbers.clone().map(|_| None).collect();
@@ -269,6 +277,11 @@ impl Dispatch<'_> {
 }
 
 /// Stands where a work was.
-fn nothing() -> Work {
-    Work::Decode { payload: Arc::default(), parts: Vec::new(), segment_log: 0, raw: Vec::new() }
+fn nothing() -> Work<'static> {
+    Work::Decode {
+        payload: Arc::default(),
+        parts: Vec::new(),
+        segment_log: 0,
+        raw: Bytes::default(),
+    }
 }

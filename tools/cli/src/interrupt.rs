@@ -4,7 +4,7 @@ use std::{
     fs, io,
     path::PathBuf,
     process,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc},
     thread,
     time::Duration,
 };
@@ -18,13 +18,20 @@ use crate::report::INTERRUPTED;
 /// How long the work may take to notice the cancellation. A read from a silent pipe never does.
 const GRACE: Duration = Duration::from_millis(500);
 
+/// How long the last step may take: it may write to a pipe that nobody reads.
+const LAST_STEP: Duration = Duration::from_secs(5);
+
 /// Shared by the handler and the run.
 #[derive(Clone, Default)]
 pub struct Interrupt {
     token: CancelToken,
     /// The temporary files that exist now. While they are locked, the handler does not end the process.
     unfinished: Arc<Mutex<Vec<PathBuf>>>,
+    /// What is to be done before the handler ends the process.
+    last: Arc<Mutex<Option<LastStep>>>,
 }
+
+type LastStep = Box<dyn FnOnce() + Send>;
 
 /// A temporary file that the handler removes, until this is dropped.
 pub struct Unfinished {
@@ -68,6 +75,15 @@ impl Interrupt {
         Ok((file, Unfinished { interrupt: self.clone(), path }))
     }
 
+    /// Has the handler do this before it ends a process that does not end by itself.
+    pub fn before_exit(&self, step: impl FnOnce() + Send + 'static) {
+        *self.last() = Some(Box::new(step));
+    }
+
+    fn last(&self) -> MutexGuard<'_, Option<LastStep>> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn unfinished(&self) -> MutexGuard<'_, Vec<PathBuf>> {
         self.unfinished.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -81,6 +97,14 @@ impl Interrupt {
     fn on_signal(&self) {
         self.token.cancel();
         thread::sleep(GRACE);
+        if let Some(step) = self.last().take() {
+            let (done, wait) = mpsc::channel();
+            thread::spawn(move || {
+                step();
+                let _ = done.send(()); // The process may be over.
+            });
+            let _ = wait.recv_timeout(LAST_STEP);
+        }
         let unfinished = self.unfinished();
         for path in unfinished.iter() {
             let _ = fs::remove_file(path);

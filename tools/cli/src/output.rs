@@ -236,6 +236,21 @@ fn is_block_device(_: &Metadata) -> bool {
     false
 }
 
+/// Whether a path names what standard output is, as `/dev/stdout` does.
+#[cfg(unix)]
+pub fn is_stdout(path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let Ok(Target::Stdout(stdout)) = Target::stdout() else { return false };
+    let file = |metadata: io::Result<Metadata>| metadata.ok().map(|of| (of.dev(), of.ino()));
+    let named = file(fs::metadata(path));
+    named.is_some() && named == file(stdout.metadata())
+}
+
+#[cfg(not(unix))]
+pub fn is_stdout(_: &Path) -> bool {
+    false
+}
+
 pub fn same_file(a: &Path, b: &Path) -> bool {
     matches!((fs::canonicalize(a), fs::canonicalize(b)), (Ok(a), Ok(b)) if a == b)
 }

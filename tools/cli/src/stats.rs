@@ -54,6 +54,11 @@ pub fn scheduler_line(stats: &SchedulerStats) -> String {
                 .field(&format!("stage{number}_{side}_bytes"), raw_bytes);
         }
     }
+    for (number, SideStats { blocks, raw_bytes, .. }) in stats.devices.iter().enumerate() {
+        line = line
+            .field(&format!("device{number}_blocks"), blocks)
+            .field(&format!("device{number}_bytes"), raw_bytes);
+    }
     line.field("reclaimed_blocks", stats.reclaimed_blocks)
         .field("hedged_blocks", stats.hedged_blocks)
         .field("device_failures", stats.device_failures)

@@ -4,6 +4,7 @@ use std::{
     fs::{self, Metadata},
     io::{self, BufWriter, Write},
     path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use anyhow::{Result, bail};
@@ -14,7 +15,7 @@ use crate::{
     flags,
     input::identity,
     interrupt::Interrupt,
-    output::{Target, same_file},
+    output::{Target, is_stdout, same_file},
     report::{self, Status},
     stats::scheduler_line,
 };
@@ -25,6 +26,13 @@ const MAX_EVENTS: usize = 1 << 20;
 /// Collects what the flags ask for.
 pub struct Watch {
     telemetry: Option<Telemetry>,
+    /// Gone once it has been told.
+    report: Arc<Mutex<Option<Report>>>,
+}
+
+/// What is told in the end, by the run or by the handler of Ctrl-C, where the run does not come to its end.
+struct Report {
+    telemetry: Telemetry,
     trace: Option<Trace>,
     prints_stats: bool,
 }
@@ -55,12 +63,17 @@ impl Watch {
             Trace::open(path, overwrite, interrupt)
         });
         let trace = trace.transpose()?;
-        let telemetry = match (&trace, flags.print_scheduler_stats) {
+        let prints_stats = flags.print_scheduler_stats;
+        let telemetry = match (&trace, prints_stats) {
             (Some(_), _) => Some(Telemetry::with_trace(MAX_EVENTS)),
             (None, true) => Some(Telemetry::new()),
             (None, false) => None,
         };
-        Ok(Self { telemetry, trace, prints_stats: flags.print_scheduler_stats })
+        let report = telemetry.clone().map(|telemetry| Report { telemetry, trace, prints_stats });
+        let report = Arc::new(Mutex::new(report));
+        let last = Arc::clone(&report);
+        interrupt.before_exit(move || drop(tell(&last)));
+        Ok(Self { telemetry, report })
     }
 
     /// What the options get; `None` if nothing is to be told.
@@ -79,20 +92,26 @@ impl Watch {
     /// Prints the statistics and writes the trace of a run that ended so. A trace that cannot be written is reported and
     /// makes it a failure.
     pub fn end(self, status: Status) -> Status {
-        let Some(telemetry) = self.telemetry else { return status };
-        if self.prints_stats {
-            report::say(&scheduler_line(&telemetry.total()));
-        }
-        match self.trace.map(|trace| trace.write(&telemetry)) {
-            Some(Err(error)) => status.max(Status::of(&error).report("", &error)),
-            _ => status,
+        match tell(&self.report) {
+            Ok(()) => status,
+            Err(error) => status.max(Status::of(&error).report("", &error)),
         }
     }
 }
 
+/// Tells it, unless that has been done; whoever comes second waits for the first.
+fn tell(report: &Mutex<Option<Report>>) -> Result<()> {
+    let mut report = report.lock().unwrap_or_else(PoisonError::into_inner);
+    let Some(Report { telemetry, trace, prints_stats }) = report.take() else { return Ok(()) };
+    if prints_stats {
+        report::say(&scheduler_line(&telemetry.total()));
+    }
+    trace.map_or(Ok(()), |trace| trace.write(&telemetry))
+}
+
 impl Trace {
     fn open(path: &Path, overwrite: bool, interrupt: &Interrupt) -> Result<Self> {
-        if is_dash(path) {
+        if is_dash(path) || is_stdout(path) {
             bail!("--trace needs a file: standard output is for the data");
         }
         let old = fs::metadata(path).ok();

@@ -82,8 +82,8 @@ fn loops() -> Vec<Loop> {
             Box::new(move || run(TASKS))
         }),
     };
-    loops.push(tasks("spawn and retire", ranvil::spawn_and_retire));
-    loops.push(tasks("telemetry off", ranvil::record_nothing));
+    loops.push(tasks("spawn and retire", ranvil::testing::spawn_and_retire));
+    loops.push(tasks("telemetry off", ranvil::testing::record_nothing));
     loops
 }
 

@@ -5,20 +5,21 @@ use std::path::PathBuf;
 use clap::{ArgAction, Parser, ValueEnum, error::ErrorKind, value_parser};
 use ranvil::{Assignment, DeviceSelector, Options, Pipeline};
 
+use super::data::MAX_DATA;
 use crate::{
     args::Verbosity,
     flags::{self, Choice, Format, Resources, Telemetry},
     level::Level,
-    size,
+    size::{self, human},
 };
 
 /// Measure how fast a pipeline is, or one stage of it
 ///
 /// Works in memory, through the library's public interface: raw bytes to a compressed stream, or with -d back. The
 /// FILEs are measured as one stream, one behind the other; - is standard input. Without any, data of --size bytes is
-/// generated, always the same: text, records, samples and noise. Only results on your own data say
-/// much. A round trip is verified before anything is timed, and one iteration (with a device, at least 0.25 s) is not
-/// counted. Opening a named device is not timed; starting the threads is.
+/// generated, always the same: text, records, samples and noise. Only results on your own data say much. All of it is in
+/// memory, 4 GiB at most. A round trip is verified before anything is timed, and one iteration (with a device, at least
+/// 0.25 s) is not counted. Opening a named device is not timed, and it stays open; starting the threads is timed.
 #[derive(Parser, Debug)]
 #[command(name = "bench", bin_name = "ranvil bench", max_term_width = 100, after_help = AFTER_HELP)]
 pub struct BenchArgs {
@@ -32,7 +33,8 @@ pub struct BenchArgs {
 
     /// Measure one stage alone
     ///
-    /// On the CPU: its work on every block, on as many threads, without the engine around it. On a device, with the
+    /// On the CPU: its work on every block, on as many threads, without the engine around it, so that --device and
+    /// --memory have no say and are refused. On a device, with the
     /// entropy stage there (--stage0 gpu, --stage1 gpu or a named --device): how long the device was busy.
     #[arg(long, value_name = "STAGE", help_heading = "Measurement")]
     stage: Option<StageName>,
@@ -44,6 +46,10 @@ pub struct BenchArgs {
     /// Bytes to generate where there is no FILE [default: 256M]
     #[arg(long, value_name = "SIZE", value_parser = size::parse, conflicts_with = "files", help_heading = "Measurement")]
     pub size: Option<u64>,
+
+    /// From slice to slice, without the copies of the stream adapters; opening a device is timed
+    #[arg(long, conflicts_with = "stage", help_heading = "Measurement")]
+    pub slices: bool,
 
     #[command(flatten)]
     pub format: Format,
@@ -99,6 +105,9 @@ impl BenchArgs {
         if let Err(error) = self.options().and_then(|options| options.validate()) {
             return invalid(error.to_string());
         }
+        if self.size.is_some_and(|size| size > MAX_DATA) {
+            return invalid(format!("--size is at most {}", human(MAX_DATA)));
+        }
         let pipeline = self.pipeline();
         match (self.stage, pipeline.model()) {
             (Some(_), _) if pipeline == Pipeline::Stored => {
@@ -107,7 +116,24 @@ impl BenchArgs {
             (Some(StageName::Model | StageName::Second), None) => invalid(format!(
                 "the pipeline {pipeline} has no model: its one stage is --stage entropy"
             )),
+            (Some(_), _) if !self.uses_device() => self.check_cpu_stage(),
             _ => Ok(()),
+        }
+    }
+
+    /// A stage on the CPU runs without the engine, which the flags of devices and memory are for.
+    fn check_cpu_stage(&self) -> Result<(), (ErrorKind, String)> {
+        let conflict = |message: &str| Err((ErrorKind::ArgumentConflict, message.to_owned()));
+        let Resources { memory, .. } = self.resources;
+        if self.resources.devices().any(|device| *device != DeviceSelector::Cpu) {
+            return conflict(
+                "--stage measures this stage on the CPU, where --device has no say: leave it out, \
+                 or assign the entropy stage to a named device with --stage0 gpu or --stage1 gpu",
+            );
+        }
+        match memory {
+            Some(_) => conflict("--stage on the CPU has no blocks in flight for --memory to bound"),
+            None => Ok(()),
         }
     }
 
@@ -228,6 +254,13 @@ mod tests {
             "--stage 2",
             "--iterations 0",
             "--size x",
+            "--size 4097M",
+            "--size 18446744073709551615",
+            "--stage model -M 64M",
+            "--stage entropy --memory 64M",
+            "--stage model --device 0",
+            "--stage entropy --device auto",
+            "--stage entropy --device cpu,0",
             "--size 1M a",
             "--level 0",
             "--block-size 5000",
@@ -247,9 +280,9 @@ mod tests {
             ("--device 0,1 --pipeline rans", [Gpu, Cpu], Gpu),
             ("--device 0 --device 1 --pipeline rans --stage0 auto", [Auto, Cpu], Auto),
             ("--device 0 --stage1 cpu", [Cpu, Cpu], Cpu),
-            ("--device 0 --stage model", [Cpu, Gpu], Cpu),
+            ("--device cpu --stage model", [Cpu, Cpu], Cpu),
             ("--device 0 --stage entropy", [Cpu, Gpu], Gpu),
-            ("--device auto --stage entropy", [Cpu, Auto], Cpu),
+            ("--device 0 -M 64M --stage entropy", [Cpu, Gpu], Gpu),
             ("--device 0,cpu", [Cpu, Auto], Auto),
         ] {
             let args = parse(line).unwrap();

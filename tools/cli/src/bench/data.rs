@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 use crate::{
     input::{Accept, Source},
@@ -13,6 +13,10 @@ use crate::{
     size::human,
 };
 
+/// The most bytes: they are in memory, and so are what they compress to and what that restores.
+pub const MAX_DATA: u64 = 4 << 30;
+/// Bytes that are read at a time.
+const CHUNK: usize = 1 << 20;
 /// Bytes that are generated if nobody says how many.
 const DEFAULT_SIZE: u64 = 256 << 20;
 /// Any number but 0 will do; another one is other data.
@@ -49,9 +53,26 @@ impl Data {
 }
 
 fn read(path: &Path, bytes: &mut Vec<u8>) -> Result<()> {
-    let mut source = Source::open(path, Accept::Readable)?;
-    bytes.try_reserve(source.size().unwrap_or(0) as usize).context("no memory for it")?;
-    source.file.read_to_end(bytes)?;
+    let source = Source::open(path, Accept::Readable)?;
+    let size = source.size().unwrap_or(0).min(MAX_DATA);
+    bytes.try_reserve(usize::try_from(size)?).context("no memory for it")?;
+    append(source.file, MAX_DATA, bytes)
+}
+
+/// Reads to the end, which a device or a pipe may not have, until there are `most` bytes in all.
+fn append(source: impl Read, most: u64, bytes: &mut Vec<u8>) -> Result<()> {
+    let mut rest = source.take(most + 1 - bytes.len() as u64);
+    loop {
+        bytes.try_reserve(CHUNK).context("no memory for it")?;
+        if rest.by_ref().take(CHUNK as u64).read_to_end(bytes)? == 0 {
+            break;
+        }
+    }
+    ensure!(
+        bytes.len() as u64 <= most,
+        "there is more than {}, which is the most to be measured with",
+        human(most)
+    );
     Ok(())
 }
 
@@ -60,7 +81,8 @@ fn read(path: &Path, bytes: &mut Vec<u8>) -> Result<()> {
 fn generate(size: u64) -> Result<Vec<u8>> {
     let size = usize::try_from(size).context("--size")?;
     let mut bytes = Vec::new();
-    bytes.try_reserve_exact(size).context("no memory for so much generated data")?;
+    // The last section begins before the end.
+    bytes.try_reserve_exact(size.saturating_add(CHUNK)).context("no memory for so much data")?;
     let mut random = Random(SEED);
     let words = words(&mut random);
     while bytes.len() < size {
@@ -185,6 +207,17 @@ mod tests {
         let blocks: HashSet<&[u8]> = data.chunks(4096).collect();
         assert_eq!(blocks.len(), data.len() / 4096);
         assert!(generate(0).unwrap().is_empty());
+    }
+
+    #[test]
+    fn data_without_an_end_is_an_error() {
+        let mut bytes = vec![1; 1000];
+        append(&[2; 5000][..], 6000, &mut bytes).unwrap();
+        assert_eq!((bytes.len(), bytes[999], bytes[1000]), (6000, 1, 2));
+        append(&[][..], 6000, &mut bytes).unwrap();
+        let error = append(std::io::repeat(0), 3 << 20, &mut bytes).unwrap_err();
+        assert!(error.to_string().contains("more than 3 MiB"), "{error}");
+        assert!(bytes.len() <= (3 << 20) + 1);
     }
 
     #[test]

@@ -57,7 +57,7 @@ struct Content {
 struct Sample {
     /// What counts.
     time: Duration,
-    /// What came before: opening the device.
+    /// What came before: taking up the device.
     setup: Duration,
 }
 

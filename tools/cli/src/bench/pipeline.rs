@@ -1,4 +1,4 @@
-//! A whole pipeline, through the public interface.
+//! A whole pipeline, through the public interface: through the stream adapters, or from slice to slice.
 
 use std::{
     io::{Read, Write},
@@ -19,19 +19,20 @@ pub fn prepare<'a>(
 ) -> Result<Prepared<'a>> {
     let raw = &content.bytes[..];
     let mut coded = Vec::new();
-    compress(options, raw, &mut coded)?;
+    let slices = args.slices;
+    compress(options, raw, &mut coded, slices)?;
     let mut back = Vec::new();
     back.try_reserve_exact(raw.len()).context("no memory for the round trip")?;
     back.resize(raw.len(), 0);
-    decompress(options, &coded, &mut back)?;
+    decompress(options, &coded, &mut back, slices)?;
     ensure!(
         back == raw,
         "internal error: the round trip does not restore the data; please report it"
     );
     let size = coded.len();
     let work: Box<dyn Work> = match args.decompress {
-        true => Box::new(Decompress { coded, back }),
-        false => Box::new(Compress { raw, coded, size }),
+        true => Box::new(Decompress { coded, back, slices }),
+        false => Box::new(Compress { raw, coded, size, slices }),
     };
     Ok(Prepared { work, coded_bytes: size as u64 })
 }
@@ -42,11 +43,13 @@ struct Compress<'a> {
     coded: Vec<u8>,
     /// What it must compress to.
     size: usize,
+    slices: bool,
 }
 
 impl Work for Compress<'_> {
     fn run(&mut self, options: &Options, telemetry: Option<&Telemetry>) -> Result<Sample> {
-        let sample = compress(&watched(options, telemetry), self.raw, &mut self.coded)?;
+        let sample =
+            compress(&watched(options, telemetry), self.raw, &mut self.coded, self.slices)?;
         ensure!(self.coded.len() == self.size, "internal error: the size varies; please report it");
         Ok(sample)
     }
@@ -55,11 +58,12 @@ impl Work for Compress<'_> {
 struct Decompress {
     coded: Vec<u8>,
     back: Vec<u8>,
+    slices: bool,
 }
 
 impl Work for Decompress {
     fn run(&mut self, options: &Options, telemetry: Option<&Telemetry>) -> Result<Sample> {
-        decompress(&watched(options, telemetry), &self.coded, &mut self.back)
+        decompress(&watched(options, telemetry), &self.coded, &mut self.back, self.slices)
     }
 }
 
@@ -71,9 +75,14 @@ fn watched(options: &Options, telemetry: Option<&Telemetry>) -> Options {
     }
 }
 
-fn compress(options: &Options, raw: &[u8], coded: &mut Vec<u8>) -> Result<Sample> {
-    let mut sink = take(coded);
-    sink.clear();
+fn compress(options: &Options, raw: &[u8], coded: &mut Vec<u8>, slices: bool) -> Result<Sample> {
+    coded.clear();
+    if slices {
+        let start = Instant::now();
+        options.compress_into(raw, coded)?;
+        return Ok(sample(start, start));
+    }
+    let sink = take(coded);
     let options = options.clone().content_size(Some(raw.len() as u64));
     let begin = Instant::now();
     let mut compressor = options.compressor(sink)?;
@@ -83,7 +92,12 @@ fn compress(options: &Options, raw: &[u8], coded: &mut Vec<u8>) -> Result<Sample
     Ok(sample(begin, start))
 }
 
-fn decompress(options: &Options, coded: &[u8], back: &mut [u8]) -> Result<Sample> {
+fn decompress(options: &Options, coded: &[u8], back: &mut [u8], slices: bool) -> Result<Sample> {
+    if slices {
+        let start = Instant::now();
+        options.decompress_into(coded, back)?;
+        return Ok(sample(start, start));
+    }
     let begin = Instant::now();
     let mut decompressor = options.decompressor(coded)?;
     let start = Instant::now();

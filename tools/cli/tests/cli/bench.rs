@@ -276,6 +276,8 @@ mod trace {
         sandbox.run(&["-f", "a", "--trace", "a.rvl"]).expect(1, &["not written: a.rvl is new"]);
         assert_eq!(sandbox.ok(&["-dc", "a.rvl"]), text());
         sandbox.run(&["a", "-o", "b", "--trace", "-"]).expect(1, &["--trace needs a file"]);
+        #[cfg(unix)]
+        sandbox.run(&["a", "-c", "--trace", "/dev/stdout"]).expect(1, &["--trace needs a file"]);
         assert_eq!(sandbox.names(), ["a", "a.rvl"]);
     }
 
