@@ -2,12 +2,11 @@
 // Decodes blocks coded with fse.
 
 #define CODER CODER_FSE
-// A lane's cell and its stack.
-#define STATE uvec2
+#define CELL_BITS 12u
 // The table is filled before there are tails.
-#define LEAST_TAILS 1024u
-#define SPREAD(i) tails[i]
-#include "decoding.glsl"
+#define LEAST_SCRATCH 1024u
+#define SPREAD(i) scratch[i]
+#include "window_state.glsl"
 #include "spread.glsl"
 
 void keep_symbols(uint four, uvec4 symbols) {
@@ -18,28 +17,24 @@ uvec4 kept_symbols(uint four) {
     return uvec4(table[4u * four], table[4u * four + 1u], table[4u * four + 2u], table[4u * four + 3u]);
 }
 
-// Entries: base << 16 | bits << 8 | symbol.
+// Entries: base << 16 | symbol << 8 | bits.
 void put_cell(uint cell, uint symbol, uint y) {
     uint bits = table_log - uint(findMSB(y));
     uint base = (y << bits) - (1u << table_log);
-    table[cell] = base << 16 | bits << 8 | symbol;
+    table[cell] = base << 16 | symbol << 8 | bits;
 }
 
 void fill_table() { spread(table_log); }
 
-bool is_initial(uint word) { return word >= 0x10000u && (word & 0xffffu) < 1u << table_log; }
+bool has_cell(uint cell) { return cell >> table_log == 0u; }
 
-uvec2 initial_state(uint word) { return uvec2(word & ((1u << table_log) - 1u), word >> 16); }
+uint last_cell() { return (1u << table_log) - 1u; }
 
-uint look_up(uvec2 x) { return table[x.x]; }
-
-bool take_symbol(inout uvec2 x, uint entry) { return x.y >> (entry >> 8 & 0xffu) == 0u; }
-
-void take_word(inout uvec2 x, uint word) { x.y = x.y << 16 | word; }
-
-void finish_symbol(inout uvec2 x, uint entry) {
-    uint bits = entry >> 8 & 0xffu;
-    x = uvec2((entry >> 16) + (x.y & ((1u << bits) - 1u)), x.y >> bits);
+uint take_symbol(inout Window x, inout uint bits) {
+    uint entry = table[x.cell];
+    x.cell = (entry >> 16) + (bits & ~(~0u << (entry & 31u)));
+    bits >>= entry & 31u;
+    return entry;
 }
 
-uint seed_of(uvec2 x) { return x.x << 15 | x.y & 0x7fffu | (~x.y & 0x8000u) << 1; }
+uint two_symbols(uint first, uint second) { return first >> 8 & 0xffu | second & 0xff00u; }

@@ -1,23 +1,86 @@
 #version 450
 // Decodes blocks coded with rans.
+//
+// variant: subgroup32.ballot SUBGROUP=32 STREAMS=1 WORKGROUP=512 STORAGE16=1 KHR_BALLOT=1
+// variant: subgroup32.16bit SUBGROUP=32 STREAMS=2 WORKGROUP=256 STORAGE16=1
+// variant: subgroup32 SUBGROUP=32 STREAMS=2 WORKGROUP=256
+// variant: subgroup64.16bit SUBGROUP=64 STREAMS=2 WORKGROUP=256 STORAGE16=1
+// variant: subgroup64 SUBGROUP=64 STREAMS=2 WORKGROUP=256
+// variant: subgroup16.16bit SUBGROUP=16 STREAMS=1 WORKGROUP=256 STORAGE16=1
+// variant: subgroup16 SUBGROUP=16 STREAMS=1 WORKGROUP=256
+// variant: subgroup8.16bit SUBGROUP=8 STREAMS=1 WORKGROUP=128 STORAGE16=1
+// variant: subgroup8 SUBGROUP=8 STREAMS=1 WORKGROUP=128
+// variant: subgroup4 SUBGROUP=4 STREAMS=1 WORKGROUP=64
+// variant: shared SHARED=1 STREAMS=1 WORKGROUP=64
 
+#ifdef STORAGE16
+#extension GL_EXT_shader_16bit_storage : require
+#define WORD uint16_t
+#define PAYLOAD_WORD(i) uint(payload[i])
+#else
+#define WORD uint
+#define PAYLOAD_WORD(i) bitfieldExtract(payload[(i) >> 1], int((i) << 4 & 16u), 16)
+#endif
 #define CODER CODER_RANS
+// At least 2^16 before and after each symbol.
 #define STATE uint
+#define SEED 2u
+#define TILE_WORDS 128u
 #include "decoding.glsl"
-#include "plain_state.glsl"
 
-// Entries: f << 20 | (slot - cum) << 8 | symbol.
+// Entries: (slot - cum) << 20 | symbol << 12 | f.
 void fill_table() {
     for (uint slot = gl_LocalInvocationIndex; slot < 1u << table_log; slot += gl_WorkGroupSize.x) {
         uint symbol = find_slot(slot);
-        uint cum_f = cums[symbol];
-        table[slot] = cum_f << 20 | (slot - (cum_f >> 16)) << 8 | symbol;
+        uint cum_f = CUMS(symbol);
+        table[slot] = slot - (cum_f >> 16) << 20 | symbol << 12 | cum_f & 0xfffu;
     }
 }
 
-uint look_up(uint x) { return table[x & ((1u << table_log) - 1u)]; }
+uint no_state() { return 0x10000u; }
 
-bool take_symbol(inout uint x, uint entry) {
-    x = (entry >> 20) * (x >> table_log) + (entry >> 8 & 0xfffu);
-    return x < 0x10000u;
+bool read_state(uint place, uint lane, out uint x) {
+    x = PAYLOAD_WORD(place + 2u * lane) | PAYLOAD_WORD(place + 2u * lane + 1u) << 16;
+    return x >= 0x10000u;
+}
+
+uint first_word(uint place) { return place + 64u; }
+
+uint end_word(uint place) { return place; }
+
+// Decodes a symbol on each lane, the first of them if checked. Returns the entries, 0 for lanes without a symbol.
+uint[LANES] decode_step(const bool checked, uint s, uint limit, inout Stream stream) {
+    uint entries[LANES];
+    bool need[LANES];
+    [[unroll]] for (uint j = 0u; j < LANES; j++) {
+        bool live = !checked || 4u * lane(j) + s < limit;
+        uint x = stream.x[j];
+        uint entry = table[x & (1u << table_log) - 1u];
+        x = (entry & 0xfffu) * (x >> table_log) + (entry >> 20);
+        entries[j] = live ? entry : 0u;
+        stream.x[j] = live ? x : stream.x[j];
+        need[j] = x < 0x10000u && live;
+    }
+    uint at[LANES];
+    claim(stream.p, need, at);
+    [[unroll]] for (uint j = 0u; j < LANES; j++) {
+        if (need[j]) {
+            uint word = !checked || at[j] < stream.end ? PAYLOAD_WORD(at[j]) : 0u;
+            stream.x[j] = stream.x[j] << 16 | word;
+        }
+    }
+    return entries;
+}
+
+void decode_pair(const bool checked, uint s, uint limit, inout Stream stream, inout uint quad[LANES]) {
+    uint first[LANES] = decode_step(checked, s, limit, stream);
+    uint second[LANES] = decode_step(checked, s + 1u, limit, stream);
+    [[unroll]] for (uint j = 0u; j < LANES; j++) {
+        quad[j] |= (first[j] >> 12 & 0xffu | second[j] >> 4 & 0xff00u) << 8u * s;
+    }
+}
+
+bool final_state(uint x, out uint seed) {
+    seed = x & 0xffffu;
+    return x >> 16 == 1u;
 }

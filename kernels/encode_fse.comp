@@ -2,27 +2,34 @@
 // Encodes blocks with fse.
 
 #define CODER CODER_FSE
-// A lane's cell, counted from 2^K on, and its stack.
-#define STATE uvec2
-#define ENTRY uvec2
-#define MOST_CELLS 4096u
-// The cells are spread before there are rings: their symbols, four in a word, and what spread.glsl wants.
-#define LEAST_RINGS (MOST_CELLS / 4u + 1024u)
-#define SPREAD(i) rings[MOST_CELLS / 4u + (i)]
+#define MOST_INITIAL 36u
+#include "windows.glsl"
+
+struct Lane {
+    Window window;
+    // Counted from 2^K on.
+    uint cell;
+};
+#define STATE Lane
 #include "encoding.glsl"
+
+#define MOST_CELLS 4096u
+// Two in a word: for each symbol its cells in ascending order, those of s from number cum(s) on, counted from 2^K on.
+shared uint cells[MOST_CELLS / 2u];
+// While the cells are spread: their symbols, four in a word, and what spread.glsl wants.
+shared uint spreading[MOST_CELLS / 4u + 1024u];
+#define SPREAD(i) spreading[MOST_CELLS / 4u + (i)]
 #include "slots.glsl"
 #include "spread.glsl"
 
-// Of a symbol, what makes the bits that a state gives up the high half of their sum, and cum - f: see `put_symbol`.
+// Of a symbol, what makes the bits that a state gives up the high half of their sum, and cum - f: see `encode_symbol`.
 shared uvec2 table[256];
-// Two in a word: for each symbol its cells in ascending order, those of s from number cum(s) on, counted from 2^K on.
-shared uint cells[MOST_CELLS / 2u];
 
 void keep_symbols(uint four, uvec4 symbols) {
-    rings[four] = symbols.x | symbols.y << 8 | symbols.z << 16 | symbols.w << 24;
+    spreading[four] = symbols.x | symbols.y << 8 | symbols.z << 16 | symbols.w << 24;
 }
 
-uvec4 kept_symbols(uint four) { return uvec4(rings[four]) >> uvec4(0u, 8u, 16u, 24u) & 0xffu; }
+uvec4 kept_symbols(uint four) { return uvec4(spreading[four]) >> uvec4(0u, 8u, 16u, 24u) & 0xffu; }
 
 void put_cell(uint cell, uint symbol, uint y) {
     uint at = table[symbol].y + y;
@@ -35,34 +42,32 @@ void fill_table(uint first) {
         uint cum_f = entries[first + i];
         uint f = cum_f & 0xffffu;
         cums[i] = cum_f;
-        uint bits = table_log - uint(findMSB(f));
-        // Lanes without a symbol take an absent one: its 13 bits are all of a state.
-        table[i] = f > 0u ? uvec2((bits << 16) - (f << bits), (cum_f >> 16) - f) : uvec2(13u << 16, 0u);
+        uint bits = table_log - uint(findMSB(max(f, 1u)));
+        table[i] = uvec2((bits << 16) - (f << bits), (cum_f >> 16) - f);
     }
     spread(table_log);
 }
 
-uvec2 seeded_state(uint seed) { return uvec2(1u << table_log | seed >> 15, 0x8000u | seed & 0x7fffu); }
-
-uvec2 look_up(uint symbol) { return table[symbol]; }
+Lane seeded_state(uint seed) { return Lane(Window(seed, 0u, 32u), (2u << table_log) - 1u); }
 
 // A state gives up its low bits, as many as leave a number in f..2 f.
-bool put_symbol(inout uvec2 x, uvec2 entry) {
-    uint bits = x.x + entry.x >> 16;
-    x.y = x.y << bits | x.x & (1u << bits) - 1u;
-    x.x >>= bits;
-    return x.y >= 0x10000u;
+Bits encode_symbol(inout uint cell, uint symbol) {
+    uvec2 entry = table[symbol];
+    uint bits = cell + entry.x >> 16;
+    uint value = cell & (1u << bits) - 1u;
+    uint at = (cell >> bits) + entry.y;
+    cell = bitfieldExtract(cells[at / 2u], int(16u * (at % 2u)), 16);
+    return Bits(value, bits);
 }
 
-uint give_word(inout uvec2 x) {
-    uint word = x.y & 0xffffu;
-    x.y >>= 16;
-    return word;
+Bits look_up(inout Lane x, uint quad, uint first, uint count) {
+    Bits low = Bits(0u, 0u);
+    Bits high = Bits(0u, 0u);
+    if (count > 1u) high = encode_symbol(x.cell, symbol(quad, first + 1u));
+    if (count > 0u) low = encode_symbol(x.cell, symbol(quad, first));
+    return Bits(low.value | high.value << low.count, low.count + high.count);
 }
 
-void finish_symbol(inout uvec2 x, uvec2 entry) {
-    uint at = x.x + entry.y;
-    x.x = bitfieldExtract(cells[at / 2u], int(16u * (at % 2u)), 16);
-}
+uint high_half(Lane x, uint number) { return number << 12 | x.cell - (1u << table_log); }
 
-uint initial_word(uvec2 x) { return x.y << 16 | x.x - (1u << table_log); }
+#include "window_streams.glsl"

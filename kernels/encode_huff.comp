@@ -2,8 +2,13 @@
 // Encodes blocks with huff.
 
 #define CODER CODER_HUFFMAN
-#define STATE uint
-#define ENTRY uint
+#define MOST_INITIAL 48u
+#include "windows.glsl"
+
+struct Lane {
+    Window window;
+};
+#define STATE Lane
 #include "encoding.glsl"
 
 // code << 8 | length, the code with its bits reversed.
@@ -13,18 +18,14 @@ void fill_table(uint first) {
     for (uint i = gl_LocalInvocationIndex; i < 256u; i += gl_WorkGroupSize.x) table[i] = entries[first + i];
 }
 
-uint seeded_state(uint seed) { return 0x10000u | seed; }
+Lane seeded_state(uint seed) { return Lane(Window(seed, 0u, 32u)); }
 
-uint look_up(uint symbol) { return table[symbol]; }
-
-bool put_symbol(inout uint x, uint entry) { return x >> 32u - (entry & 0xffu) != 0u; }
-
-uint give_word(inout uint x) {
-    uint word = x & 0xffffu;
-    x >>= 16;
-    return word;
+Bits look_up(inout Lane x, uint quad, uint first, uint count) {
+    uint low = count > 0u ? table[symbol(quad, first)] : 0u;
+    uint high = count > 1u ? table[symbol(quad, first + 1u)] : 0u;
+    return Bits(low >> 8 | high >> 8 << (low & 31u), low + high & 31u);
 }
 
-void finish_symbol(inout uint x, uint entry) { x = x << (entry & 0xffu) | entry >> 8; }
+uint high_half(Lane x, uint number) { return number; }
 
-uint initial_word(uint x) { return x; }
+#include "window_streams.glsl"

@@ -107,14 +107,18 @@ void main() {
     }
 
     uint table_end = rest_at + rest_bits;
-    uint segments_at = (table_end + 15u) / 16u;
+    // In words of 16 bits; streams of 32-bit words are aligned to them.
+    bool windows = block.coder != CODER_RANS;
+    uint segments_at = windows ? (table_end + 31u) / 32u * 2u : (table_end + 15u) / 16u;
     check(2u * segments_at <= block.coded_size, 1u, FAULT_TABLE);
     check(bits(table_end, 16u * segments_at - table_end) == 0u, 1u, FAULT_TABLE);
 
     uint size[4];
     uint own_size = 0u;
     [[unroll]] for (uint i = 0u; i < 4u; i++) {
-        size[i] = 4u * own + i < segments ? 64u + bits(16u * (4u * own + i), 16u) : 0u;
+        uint words = bits(16u * (4u * own + i), 16u);
+        // The initial states, and the words.
+        size[i] = 4u * own + i >= segments ? 0u : windows ? 96u + 2u * words : 64u + words;
         own_size += size[i];
     }
     uint total;

@@ -3,14 +3,13 @@
 #include "coder.glsl"
 
 struct EncodeBlock {
-    // First word (32 bits) of the raw bytes.
+    // First word (32 bits) of the raw bytes, and of the space for its payload, which is no larger.
     uint raw;
     // Bytes to encode.
     uint raw_size;
     // First word of the space for the segments' streams.
     uint scratch;
-    // Numbers of the first segment and the first histogram chunk: those of all blocks are counted through.
-    uint segment;
+    // Number of the first histogram chunk: those of all blocks are counted through.
     uint chunk;
     uint coder;
     // 0: the rule of docs/DECISIONS.md.
@@ -38,35 +37,29 @@ struct EncodeResult {
 #define KIND_SINGLE 1u
 #define KIND_CODED 2u
 
+// Segments of a block of 1 MiB.
+#define MOST_SEGMENTS 256u
+
 // Words for a block's serialised table: 2 and 32 bytes of masks, 256 classes of 4 bits, and less than 11 bits for
 // every other part of a frequency.
 #define TABLE_WORDS 132u
 
-// Invocations of histogram.comp and the most words (32 bits) that each takes: their 252 bytes fit 8-bit counters.
-#define HISTOGRAM_INVOCATIONS 64u
-#define HISTOGRAM_WORDS 63u
+// Bytes that a workgroup of histogram.comp counts.
+#define CHUNK_LOG 18u
+uint chunk_count(EncodeBlock block) { return (block.raw_size + (1u << CHUNK_LOG) - 1u) >> CHUNK_LOG; }
 
-// Chunks of a block and their length in words.
-uint chunk_count(EncodeBlock block) {
-    uint most = 4u * HISTOGRAM_INVOCATIONS * HISTOGRAM_WORDS;
-    return (block.raw_size + most - 1u) / most;
-}
-uint chunk_words(EncodeBlock block) {
-    uint share = 4u * HISTOGRAM_INVOCATIONS * chunk_count(block);
-    return (block.raw_size + share - 1u) / share * HISTOGRAM_INVOCATIONS;
-}
-
-// 16-bit words of space for the stream of a segment of `size` bytes: 64 of initial states, and 13 bits a symbol. A
-// symbol takes at most 12.09 bits: a state is at least f << (16 - K) before it grows to (x / f << K) + ..., which is
-// less than (1 + 1/16) x (2^K / f) since x / f >= 16, and a word takes 16 bits off.
-uint stream_space(uint size) { return 64u + (size * 13u / 16u + 63u) / 64u * 64u; }
+// Words (32 bits) of space for the stream of a segment of `size` bytes: initial states and last words, at most 320 bytes, and
+// 13 bits a symbol; a multiple of 128 bytes. A window takes at most 12 bits a symbol, rans 12.09: a state is at least
+// f << (16 - K) before it grows to (x / f << K) + ..., which is less than (1 + 1/16) x (2^K / f) since x / f >= 16, and a
+// word takes 16 bits off.
+uint stream_space(uint size) { return (size * 13u / 32u + 112u) / 32u * 32u; }
 
 uint segment_size(EncodeBlock block, uint segment, uint segment_log) {
     uint begin = min(segment << segment_log, block.raw_size);
     return min(block.raw_size - begin, 1u << segment_log);
 }
 
-// First word of the space of a segment.
+// First word (32 bits) of the space of a segment.
 uint segment_scratch(EncodeBlock block, uint segment, uint segment_log) {
-    return block.scratch + segment * (stream_space(1u << segment_log) / 2u);
+    return block.scratch + segment * stream_space(1u << segment_log);
 }

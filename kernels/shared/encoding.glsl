@@ -1,13 +1,10 @@
-// The encode kernels: the segments of a block. One workgroup a block. Symbols are taken backward and words are emitted
-// backward, from the end of each segment's space, so that the stream reads forward. A coder defines its number, CODER; the
-// types of a lane's state and of what it knows of a symbol, STATE and ENTRY; and the functions declared below.
+// The encode kernels: the segments of a block, and its payload. One workgroup a block. Symbols are taken backward and words
+// are written backward, from the end of each segment's space, so that a stream reads forward. Groups take a segment each, and
+// copy the streams to the payload when they know each other's lengths (payload.glsl).
 //
-// variant: subgroup32 SUBGROUP=32 STREAMS=2 WORKGROUP=256
-// variant: subgroup64 SUBGROUP=64 STREAMS=2 WORKGROUP=256
-// variant: subgroup16 SUBGROUP=16 STREAMS=1 WORKGROUP=256
-// variant: subgroup8 SUBGROUP=8 STREAMS=1 WORKGROUP=128
-// variant: subgroup4 SUBGROUP=4 STREAMS=1 WORKGROUP=64
-// variant: shared SHARED=1 STREAMS=1 WORKGROUP=64
+// A coder defines its number, CODER; bits of its words, WORD_BITS; bytes of the seed in a lane, SEED; how many symbols of a
+// lane it takes at once, SYMBOLS; the type of a lane's state, STATE, and of what it makes of symbols, BITS; words of the
+// initial states, INITIAL_WORDS; and the functions declared below.
 
 #include "lanes.glsl"
 #include "encode.glsl"
@@ -18,206 +15,177 @@ layout(push_constant) uniform EncodePush {
 layout(std430, binding = 0) readonly buffer Blocks { EncodeBlock blocks[]; };
 layout(std430, binding = 1) readonly buffer Raw { uint raw[]; };
 layout(std430, binding = 2) readonly buffer Infos { EncodeInfo infos[]; };
-layout(std430, binding = 3) readonly buffer Entries { uint entries[]; };
-// Words of each segment's stream, initial states not counted.
-layout(std430, binding = 4) writeonly buffer Counts { uint counts[]; };
-// The streams, each at the end of its space; two words in a u32.
-layout(std430, binding = 5) writeonly buffer Scratch { uint scratch[]; };
-
-// Words not yet written out: fewer than 64 are left over, and a tile adds at most 128.
-#define RING 256u
-#define ALL_RINGS (GROUPS * STREAMS * RING)
-#ifndef LEAST_RINGS
-#define LEAST_RINGS RING
+layout(std430, binding = 3) readonly buffer Tables { uint tables[]; };
+layout(std430, binding = 4) readonly buffer Entries { uint entries[]; };
+#if WORD_BITS == 16 && defined(STORAGE16)
+#extension GL_EXT_shader_16bit_storage : require
+layout(std430, binding = 5) coherent buffer Streams { uint16_t streams[]; };
+#else
+layout(std430, binding = 5) coherent buffer Streams { uint streams[]; };
 #endif
-shared uint rings[ALL_RINGS > LEAST_RINGS ? ALL_RINGS : LEAST_RINGS];
+layout(std430, binding = 6) writeonly buffer Results { EncodeResult results[]; };
+layout(std430, binding = 7) writeonly buffer Payload { uint payload[]; };
+
+#define WORDS_PER_U32 (32u / WORD_BITS)
 
 uint table_log;
-
-// What a coder defines. Makes ready for a block, from its 512 words of entries[]; called in uniform control flow, with a
-// barrier after it.
-void fill_table(uint first);
-// The state that holds a seed of 16 bits.
-STATE seeded_state(uint seed);
-ENTRY look_up(uint symbol);
-// What comes before the word: whether one is too much.
-bool put_symbol(inout STATE x, ENTRY entry);
-// Takes a word off, in the low half.
-uint give_word(inout STATE x);
-// What comes after it.
-void finish_symbol(inout STATE x, ENTRY entry);
-// The state as written.
-uint initial_word(STATE x);
 
 // One segment in work.
 struct Stream {
     STATE x[LANES];
-    // Positions in its space in words: the last word emitted, and the last one written out.
-    uint p, written;
-    uint ring;
-    uint space;
-    // First word of its raw bytes.
+    // Places in streams[], in words: its end, and the last word written.
+    uint end, p;
+    // First u32 of its raw bytes.
     uint raw;
     // Bytes of the segment and of its body; 0 if there is no such segment.
     uint size, body;
 };
 
-// Encodes a symbol on each of the first lanes: those whose symbol of step s is before `limit`. With `checked` false all
-// lanes are among them.
-void encode_step(const bool checked, uint s, uint limit, uint quad[LANES], inout Stream stream) {
+// What a coder defines. Makes ready for a block, from its 512 words of entries[]; called in uniform control flow, with a
+// barrier after it.
+void fill_table(uint first);
+// The state that holds a seed.
+STATE seeded_state(uint seed);
+// What `count` of SYMBOLS symbols become, those of a quad from `first` on.
+BITS look_up(inout STATE x, uint quad, uint first, uint count);
+// Whether a word must be written first, and that word. Without symbols none must.
+bool is_full(STATE x, BITS bits);
+uint full_word(STATE x);
+// Adds the symbols, after the word was written if one was.
+void push(bool written, inout STATE x, BITS bits);
+// Writes what precedes the words that the decoder takes, initial states last. Called in uniform control flow.
+void finish(inout Stream stream);
+
+uint symbol(uint quad, uint i) { return bitfieldExtract(quad, int(8u * i), 8); }
+
+#if WORD_BITS == 32
+void put_word(uint at, uint word) { streams[at] = word; }
+#elif defined(STORAGE16)
+void put_word(uint at, uint word) { streams[at] = uint16_t(word); }
+uint get_word(uint at) { return uint(streams[at]); }
+#else
+// The space has been cleared.
+void put_word(uint at, uint word) { atomicOr(streams[at / 2u], (word & 0xffffu) << 16u * (at % 2u)); }
+uint get_word(uint at) { return streams[at / 2u] >> 16u * (at % 2u) & 0xffffu; }
+#endif
+
+// Encodes one part of a tile, of 4 / SYMBOLS parts. With `checked` false all lanes have all symbols; else those before
+// `limit`.
+void encode_part(const bool checked, uint part, uint limit, uint quad[LANES], inout Stream stream) {
     STATE x[LANES];
-    ENTRY entry[LANES];
-    bool need[LANES];
-    [[unroll]] for (uint j = 0u; j < LANES; j++) {
-        x[j] = stream.x[j];
-        entry[j] = look_up(quad[j] >> 8u * s & 0xffu);
-        need[j] = put_symbol(x[j], entry[j]);
-        if (checked) need[j] = need[j] && 4u * lane(j) + s < limit;
-    }
+    BITS bits[LANES];
+    bool full[LANES];
     uint at[LANES];
-    claim_back(stream.p, need, at);
     [[unroll]] for (uint j = 0u; j < LANES; j++) {
-        if (need[j]) rings[stream.ring + at[j] % RING] = give_word(x[j]);
-        finish_symbol(x[j], entry[j]);
-        if (!checked || 4u * lane(j) + s < limit) stream.x[j] = x[j];
+        uint before = 4u * lane(j) + part * SYMBOLS;
+        uint count = checked ? min(max(limit, before) - before, SYMBOLS) : SYMBOLS;
+        x[j] = stream.x[j];
+        bits[j] = look_up(x[j], quad[j], part * SYMBOLS, count);
+        full[j] = is_full(x[j], bits[j]) && (!checked || count > 0u);
+    }
+    claim_back(stream.p, full, at);
+    [[unroll]] for (uint j = 0u; j < LANES; j++) {
+        if (full[j]) put_word(at[j], full_word(x[j]));
+        push(full[j], x[j], bits[j]);
+        if (!checked || 4u * lane(j) + part * SYMBOLS < limit) stream.x[j] = x[j];
     }
 }
-
-// Symbols of a tile; none in the tile before the first, whose number is 2^32 - 1.
-uint symbols_in(uint body, uint tile) { return min(body - min(body, tile * TILE), TILE); }
 
 // Four symbols for each lane.
-void load_tile(Stream streams[STREAMS], uint tile, out uint quads[STREAMS][LANES]) {
-    [[unroll]] for (uint k = 0u; k < STREAMS; k++) {
-        uint count = symbols_in(streams[k].body, tile);
-        [[unroll]] for (uint j = 0u; j < LANES; j++) {
-            quads[k][j] = 4u * lane(j) < count ? raw[streams[k].raw + tile * (TILE / 4u) + lane(j)] : 0u;
-        }
+void load_tile(const bool checked, uint tile, Stream stream, out uint quad[LANES]) {
+    [[unroll]] for (uint j = 0u; j < LANES; j++) {
+        bool real = !checked || tile * TILE + 4u * lane(j) < stream.body;
+        quad[j] = real ? raw[stream.raw + tile * (TILE / 4u) + lane(j)] : 0u;
     }
 }
 
-// Encodes a tile of each stream, or the first `limits` symbols of it.
-void encode_tile(const bool checked, uint limits[STREAMS], uint quads[STREAMS][LANES], inout Stream streams[STREAMS]) {
-    UNROLL_STEPS for (uint s = 4u; s-- > 0u;) {
-        [[unroll]] for (uint k = 0u; k < STREAMS; k++) encode_step(checked, s, limits[k], quads[k], streams[k]);
-    }
+// Encodes a tile, which is whole if `checked` is false.
+void encode_tile(const bool checked, uint tile, uint quad[LANES], inout Stream stream) {
+    uint limit = max(stream.body, tile * TILE) - tile * TILE;
+    UNROLL_STEPS for (uint part = 4u / SYMBOLS; part-- > 0u;) encode_part(checked, part, limit, quad, stream);
 }
 
-// Writes out the words of positions written - 64 to written - 1, those before p as zero.
-void write_out(inout Stream stream) {
-    stream.written -= 64u;
-    UNROLL_STEPS for (uint j = 0u; j < LANES; j++) {
-        uint at = stream.written + 2u * lane(j);
-        uint low = at >= stream.p ? rings[stream.ring + at % RING] : 0u;
-        uint high = at + 1u >= stream.p ? rings[stream.ring + at % RING + 1u] : 0u;
-        scratch[stream.space + at / 2u] = low | high << 16;
-    }
+// Where a segment's space ends in streams[].
+uint stream_end(EncodeBlock block, uint segment) {
+    uint space = stream_space(segment_size(block, segment, segment_log));
+    return (segment_scratch(block, segment, segment_log) + space) * WORDS_PER_U32;
 }
 
-void write_out_whole(inout Stream streams[STREAMS]) {
-    group_barrier();
-    [[unroll]] for (uint k = 0u; k < STREAMS; k++) {
-        UNROLL_STEPS for (uint i = 0u; i < 2u; i++) {
-            if (streams[k].written - streams[k].p >= 64u) write_out(streams[k]);
-        }
-    }
-    group_barrier();
+uint segment_count(EncodeBlock block) { return (block.raw_size + (1u << segment_log) - 1u) >> segment_log; }
+
+// Makes put_word possible.
+void clear_streams(EncodeBlock block) {
+#if WORD_BITS == 16 && !defined(STORAGE16)
+    uint end = stream_end(block, segment_count(block) - 1u) / 2u;
+    for (uint i = block.scratch + gl_LocalInvocationIndex; i < end; i += gl_WorkGroupSize.x) streams[i] = 0u;
+    memoryBarrierBuffer();
+#endif
 }
 
 uint raw_byte(uint word, uint i) { return raw[word + i / 4u] >> 8u * (i % 4u) & 0xffu; }
 
-Stream open(EncodeBlock block, uint segment, uint ring) {
+Stream open(EncodeBlock block, uint segment) {
     Stream stream;
     stream.size = segment_size(block, segment, segment_log);
-    stream.body = max(stream.size, 64u) - 64u;
-    stream.space = segment_scratch(block, segment, segment_log);
-    stream.p = stream_space(stream.size);
-    stream.written = stream.p;
-    stream.ring = ring;
+    stream.body = max(stream.size, 32u * SEED) - 32u * SEED;
+    stream.end = stream_end(block, segment);
+    stream.p = stream.end;
     stream.raw = block.raw + (segment << segment_log) / 4u;
     [[unroll]] for (uint j = 0u; j < LANES; j++) {
-        uint at = stream.body + 2u * lane(j);
         uint seed = 0u;
-        if (at < stream.size) seed |= raw_byte(stream.raw, at);
-        if (at + 1u < stream.size) seed |= raw_byte(stream.raw, at + 1u) << 8;
+        [[unroll]] for (uint b = 0u; b < SEED; b++) {
+            uint at = stream.body + SEED * lane(j) + b;
+            if (at < stream.size) seed |= raw_byte(stream.raw, at) << 8u * b;
+        }
         stream.x[j] = seeded_state(seed);
     }
     return stream;
 }
 
-// The initial states as 64 more words, and whatever the ring still holds.
-void close(EncodeBlock block, uint segment, inout Stream streams[STREAMS]) {
-    [[unroll]] for (uint k = 0u; k < STREAMS; k++) {
-        if (streams[k].size == 0u) continue;
-        if (lane(0u) == 0u) {
-            uint count = stream_space(streams[k].size) - streams[k].p;
-            counts[block.segment + segment + k] = count;
-        }
-        streams[k].p -= 64u;
-        [[unroll]] for (uint j = 0u; j < LANES; j++) {
-            uint at = streams[k].p + 2u * lane(j);
-            uint word = initial_word(streams[k].x[j]);
-            rings[streams[k].ring + at % RING] = word & 0xffffu;
-            rings[streams[k].ring + (at + 1u) % RING] = word >> 16;
-        }
+// Encodes a segment. All groups go round as often, since the form without subgroups has barriers: as `longest`, the largest of
+// the segments in work, demands.
+Stream encode_segment(EncodeBlock block, uint segment, uint longest) {
+    Stream stream = open(block, segment);
+    uint tile = same((max(longest, 32u * SEED) - 32u * SEED + TILE - 1u) / TILE);
+    uint quad[LANES];
+#ifdef FAST_PATH
+    uint whole = same(stream.body / TILE);
+    for (; tile > 0u && !all_groups(tile <= whole); tile--) {
+#else
+    for (; tile > 0u; tile--) {
+#endif
+        load_tile(true, tile - 1u, stream, quad);
+        encode_tile(true, tile - 1u, quad, stream);
     }
-    write_out_whole(streams);
-    [[unroll]] for (uint k = 0u; k < STREAMS; k++) {
-        if (streams[k].written > streams[k].p) write_out(streams[k]);
+#ifdef FAST_PATH
+    // Symbols are loaded a tile ahead: memory answers after hundreds of cycles.
+    uint ahead[LANES];
+    load_tile(true, max(tile, 1u) - 1u, stream, ahead);
+    for (; tile > 0u; tile--) {
+        quad = ahead;
+        load_tile(false, max(tile, 2u) - 2u, stream, ahead);
+        encode_tile(false, tile - 1u, quad, stream);
     }
-    group_barrier();
+#endif
+    finish(stream);
+    return stream;
 }
+
+#include "payload.glsl"
 
 void main() {
     EncodeBlock block = blocks[gl_WorkGroupID.x];
     EncodeInfo info = infos[gl_WorkGroupID.x];
-    if (block.coder != CODER || info.kind != KIND_CODED) return;
-    table_log = info.table_log;
-    fill_table(512u * gl_WorkGroupID.x);
-    barrier();
-
-    uint segments = (block.raw_size + (1u << segment_log) - 1u) >> segment_log;
-    for (uint base = 0u; base < segments; base += GROUPS * STREAMS) {
-        uint segment = base + group() * STREAMS;
-        Stream streams[STREAMS];
-        [[unroll]] for (uint k = 0u; k < STREAMS; k++) {
-            streams[k] = open(block, segment + k, (group() * STREAMS + k) * RING);
-        }
-
-        // Only the last segment of a block is short: none is longer than the first of those in work. All groups go as
-        // often through the barriers, since lavapipe takes a subgroup's barrier for the workgroup's.
-        uint most = (max(segment_size(block, base, segment_log), 64u) - 64u + TILE - 1u) / TILE;
-        // Symbols are loaded a tile ahead: memory answers after hundreds of cycles.
-#ifdef FAST_PATH
-        uint ahead[STREAMS][LANES];
-        load_tile(streams, most - 1u, ahead);
-#endif
-        for (uint tile = most; tile-- > 0u;) {
-            uint limits[STREAMS];
-            bool whole = true;
-            bool idle = true;
-            uint quads[STREAMS][LANES];
-#ifdef FAST_PATH
-            quads = ahead;
-            load_tile(streams, tile - 1u, ahead);
-#else
-            load_tile(streams, tile, quads);
-#endif
-            [[unroll]] for (uint k = 0u; k < STREAMS; k++) {
-                limits[k] = symbols_in(streams[k].body, tile);
-                whole = whole && limits[k] == TILE;
-                idle = idle && limits[k] == 0u;
-            }
-#ifdef FAST_PATH
-            if (all_groups(whole)) encode_tile(false, limits, quads, streams);
-            else
-#endif
-#ifdef SUBGROUP
-            if (!all_groups(idle))
-#endif
-            encode_tile(true, limits, quads, streams);
-            write_out_whole(streams);
-        }
-        close(block, segment, streams);
+    if (block.coder != CODER) return;
+    EncodeResult result = EncodeResult(info.kind, 0u, 1u, 0u);
+    if (info.kind == KIND_CODED) {
+        table_log = info.table_log;
+        fill_table(512u * gl_WorkGroupID.x);
+        clear_streams(block);
+        barrier();
+        uint size = compose_payload(block, info.table_size);
+        result = size < block.raw_size ? EncodeResult(KIND_CODED, table_log, size, block.raw)
+                                       : EncodeResult(KIND_STORED, 0u, block.raw_size, 0u);
     }
+    if (gl_LocalInvocationIndex == 0u) results[gl_WorkGroupID.x] = result;
 }

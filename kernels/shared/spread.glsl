@@ -39,7 +39,7 @@ void spread(uint table_log) {
     }
     barrier();
     for (uint symbol = own; symbol < 256u; symbol += gl_WorkGroupSize.x) {
-        uint y = cums[symbol] & 0xffffu;
+        uint y = CUMS(symbol) & 0xffffu;
         for (uint i = symbol; i < SPREAD_WORDS; i += 256u) {
             uint counts = SPREAD(i);
             uint next = y + (counts & 0xffffu);

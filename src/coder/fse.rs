@@ -1,11 +1,11 @@
-//! FSE on one lane: tabled asymmetric numeral systems (Duda, arXiv:1311.2540) with the cell order of RFC 8878, on an
-//! exact stack of 16-bit words. A state is `stack:16 | cell:16`; the stack's highest set bit marks its height.
+//! FSE on one lane: tabled asymmetric numeral systems (Duda, arXiv:1311.2540) with the cell order of RFC 8878, on a
+//! [`window`](super::window).
 
 use super::{
     decode_table::DecodeTable,
     rans,
-    scalar::LaneCoder,
     table::{Table, least_log},
+    window::{Window, WindowCoder},
 };
 use crate::block::Coder;
 
@@ -53,21 +53,28 @@ fn inverse(odd: u32) -> u32 {
     turn(turn(turn(turn(odd))))
 }
 
-/// Fills the decoder's cells: `symbol:8 | bits:8 | cell:16`, where the next cell is `cell << bits` and the bits popped.
+/// Fills the decoder's cells: `symbol:8 | 0:4 | base:12 | bits:8`, where the next cell is the base and the bits popped.
 pub(super) fn fill_slots(table: &Table, slots: &mut [u32; 4096]) {
     let log = u32::from(table.log());
     for_each_cell(table, |cell, symbol, y| {
         let class = 31 - y.leading_zeros();
+        let bits = log - class;
         slots[cell as usize % 4096] =
-            u32::from(symbol) << 24 | (log - class) << 16 | (y ^ 1 << class);
+            u32::from(symbol) << 24 | (y ^ 1 << class) << bits << 8 | bits;
     });
 }
 
-/// What the encoder knows: for each symbol an entry `freq:12 | (cum - freq) mod 4096:12 | bits:8`, and each symbol's cells in
-/// ascending order, those of `s` from number `cum(s)` on.
+/// Where the number of a symbol's bits lies in the sum of its entry and a cell.
+pub(super) const BITS_AT: u32 = 13;
+/// Where the place of a symbol's first cell lies in its entry.
+pub(super) const FIRST_AT: u32 = 20;
+
+/// What the encoder knows: for each symbol an entry `(cum - freq) mod 4096:12 | 0:3 | bits * 2^13 - freq * 2^bits:17`, and each
+/// symbol's cells in ascending order, those of `s` from number `cum(s)` on, counted from `2^K` on.
 ///
-/// In state `t`, counted from `2^K` on, a symbol pushes the low `bits` of `t`, or one less if the others would be fewer than `freq`:
-/// they are left as a number in `freq..2 * freq`, which says which of the symbol's cells comes next.
+/// In cell `t`, counted so, a symbol pushes the low `bits` of `t`, or one less if the others would be fewer than `freq`, that is, if
+/// `t < freq * 2^bits`: they are left as a number in `freq..2 * freq`, which says which of the symbol's cells comes next. The
+/// entry's lowest part and `t` add up to that number of bits, in units of 2^13 (as in the FSE of Y. Collet).
 #[derive(Clone, Debug)]
 pub struct EncodeTable {
     pub(super) log: u32,
@@ -87,11 +94,12 @@ impl EncodeTable {
         self.log = table.log().into();
         for (symbol, freq, cum) in table.symbols() {
             let (first, bits) = (cum.wrapping_sub(freq) & 0xfff, self.log - freq.ilog2());
-            self.symbols[usize::from(symbol)] = freq << 20 | first << 8 | bits;
+            self.symbols[usize::from(symbol)] =
+                first << FIRST_AT | ((bits << BITS_AT) - (freq << bits));
         }
         for_each_cell(table, |cell, symbol, y| {
-            let first = self.symbols[usize::from(symbol)] >> 8;
-            self.cells[(first + y) as usize % 4096] = cell;
+            let first = self.symbols[usize::from(symbol)] >> FIRST_AT;
+            self.cells[(first + y) as usize % 4096] = 1 << self.log | cell;
         });
     }
 }
@@ -100,37 +108,33 @@ impl EncodeTable {
 #[derive(Debug)]
 pub struct Fse;
 
-impl LaneCoder for Fse {
+impl WindowCoder for Fse {
     const CODER: Coder = Coder::Fse;
+    const CELL_BITS: u32 = 12;
     type EncodeTable = EncodeTable;
 
-    fn encode(table: &EncodeTable, state: u32, symbol: u8) -> (u32, Option<u16>) {
-        let (stack, t) = (state >> 16, state & 0xffff | 1 << table.log);
-        let entry = table.symbols[usize::from(symbol)];
-        let (freq, first, most) = (entry >> 20, entry >> 8 & 0xfff, entry & 0xff);
-        let bits = most - u32::from(t >> most < freq);
-        let cell = table.cells[(first + (t >> bits)) as usize % 4096];
-        let stack = stack << bits | t & ((1 << bits) - 1);
-        if stack < 1 << 16 {
-            (stack << 16 | cell, None)
-        } else {
-            (stack >> 16 << 16 | cell, Some(stack as u16))
-        }
+    /// From the highest cell every symbol pushes at least one bit. So a lane with symbols never begins a pair with the seed
+    /// alone, in which case the decoder would take a word that nobody emitted.
+    fn last_cell(table_log: u32) -> u32 {
+        (1 << table_log) - 1
     }
 
-    fn decode(
-        table: &DecodeTable,
-        state: u32,
-        word: impl FnOnce() -> Option<u16>,
-    ) -> Option<(u8, u32)> {
-        let mut stack = state >> 16;
-        let slot = table.slot(state);
-        let bits = slot >> 16 & 0xff;
-        if stack < 1 << bits {
-            stack = stack << 16 | u32::from(word()?);
-        }
-        let cell = (slot & 0xffff) << bits | stack & ((1 << bits) - 1);
-        Some(((slot >> 24) as u8, stack >> bits << 16 | cell))
+    fn table_log(table: &EncodeTable) -> u32 {
+        table.log
+    }
+
+    fn encode(table: &EncodeTable, cell: &mut u32, symbol: u8) -> (u32, u32) {
+        let t = *cell | 1 << table.log;
+        let entry = table.symbols[usize::from(symbol)];
+        let bits = (entry + t) >> BITS_AT & 0xf;
+        *cell = table.cells[((entry >> FIRST_AT) + (t >> bits)) as usize % 4096] ^ 1 << table.log;
+        (t & ((1 << bits) - 1), bits)
+    }
+
+    fn decode(table: &DecodeTable, lane: &mut Window) -> u8 {
+        let slot = table.slot(lane.cell);
+        lane.cell = slot >> 8 & 0xfff | lane.pop(slot & 0xff);
+        (slot >> 24) as u8
     }
 }
 

@@ -1,7 +1,11 @@
-//! Canonical Huffman codes on one lane: rANS's states with the division replaced by a shift. Codes are kept with their
-//! bits reversed, so that a state's low bits begin with the code's first.
+//! Canonical Huffman codes on one lane, a [`window`](super::window). Codes are kept with their bits reversed, so that a
+//! window's low bits begin with the code's first.
 
-use super::{decode_table::DecodeTable, lanes::STATE_MIN, scalar::LaneCoder, table::Table};
+use super::{
+    decode_table::DecodeTable,
+    table::Table,
+    window::{Window, WindowCoder},
+};
 use crate::block::Coder;
 
 /// The longest code when nothing forces another.
@@ -145,6 +149,7 @@ pub(super) fn fill_slots(table: &Table, slots: &mut [u32; 4096]) {
 /// What the encoder knows of each symbol: its code in the `length` highest bits, and `length` in the 8 lowest.
 #[derive(Clone, Debug)]
 pub struct EncodeTable {
+    pub(super) log: u32,
     pub(super) symbols: [u32; 256],
 }
 
@@ -155,7 +160,7 @@ impl EncodeTable {
         for_each_code(table, |symbol, length, code| {
             symbols[usize::from(symbol)] = code << (32 - length) | length;
         });
-        Self { symbols }
+        Self { log: table.log().into(), symbols }
     }
 }
 
@@ -163,33 +168,29 @@ impl EncodeTable {
 #[derive(Debug)]
 pub struct Huffman;
 
-impl LaneCoder for Huffman {
+impl WindowCoder for Huffman {
     const CODER: Coder = Coder::Huffman;
+    const CELL_BITS: u32 = 0;
     type EncodeTable = EncodeTable;
 
-    fn encode(table: &EncodeTable, mut x: u32, symbol: u8) -> (u32, Option<u16>) {
-        let entry = table.symbols[usize::from(symbol)];
-        let length = entry & 0xff;
-        let code = entry >> (32 - length);
-        let mut word = None;
-        if x >> (32 - length) != 0 {
-            word = Some(x as u16);
-            x >>= 16;
-        }
-        (x << length | code, word)
+    fn last_cell(_: u32) -> u32 {
+        0
     }
 
-    fn decode(
-        table: &DecodeTable,
-        x: u32,
-        word: impl FnOnce() -> Option<u16>,
-    ) -> Option<(u8, u32)> {
-        let slot = table.slot(x);
-        let mut x = x >> (slot & 0xff);
-        if x < STATE_MIN {
-            x = x << 16 | u32::from(word()?);
-        }
-        Some(((slot >> 24) as u8, x))
+    fn table_log(table: &EncodeTable) -> u32 {
+        table.log
+    }
+
+    fn encode(table: &EncodeTable, _: &mut u32, symbol: u8) -> (u32, u32) {
+        let entry = table.symbols[usize::from(symbol)];
+        let length = entry & 0xff;
+        (entry >> (32 - length), length)
+    }
+
+    fn decode(table: &DecodeTable, lane: &mut Window) -> u8 {
+        let slot = table.slot(lane.bits as u32);
+        lane.pop(slot & 0xff);
+        (slot >> 24) as u8
     }
 }
 

@@ -1,5 +1,5 @@
 //! Entropy coders on the CPU. [`Codec`] encodes and decodes whole blocks; below it lie the parts that kernels
-//! share with it: [`table`], [`lanes`] and the [`scalar`] reference of [`rans`], [`fse`] and [`huffman`].
+//! share with it: [`table`], [`lanes`] and the [`scalar`] reference of [`rans`] and, on [`window`]s, of [`fse`] and [`huffman`].
 
 mod bits;
 pub mod decode_table;
@@ -16,6 +16,7 @@ pub mod scalar;
 mod simd;
 pub mod table;
 mod tiles;
+pub mod window;
 
 use std::ops::RangeInclusive;
 
@@ -29,11 +30,11 @@ use decode_table::DecodeTable;
 use fse::Fse;
 use histogram::histogram;
 use huffman::Huffman;
-use lanes::{STATE_BYTES, stream_bound};
+use lanes::Layout;
 use portable::Portable;
 use rans::Rans;
 use table::Table;
-use tiles::Coded;
+use tiles::{Coded, Tiles};
 
 const SEGMENT_LOGS: RangeInclusive<u8> = MIN_SEGMENT_LOG..=MAX_SEGMENT_LOG;
 
@@ -67,9 +68,9 @@ impl Instructions {
 
 /// A coder in every implementation.
 #[cfg(target_arch = "x86_64")]
-trait Implemented: portable::Steps + simd::Steps {}
+trait Implemented: Tiles<Portable> + Tiles<simd::Avx2> + Tiles<simd::Avx512> {}
 #[cfg(not(target_arch = "x86_64"))]
-trait Implemented: portable::Steps {}
+trait Implemented: Tiles<Portable> {}
 
 impl Implemented for Rans {}
 impl Implemented for Fse {}
@@ -84,11 +85,11 @@ impl Instructions {
     ) -> [usize; N] {
         match self {
             Self::Scalar => segments.map(|(raw, out)| scalar::encode_segment::<C>(table, raw, out)),
-            Self::Portable(tiles) => tiles::encode_segments::<C, N>(tiles, table, segments),
+            Self::Portable(tiles) => tiles::encode_segments::<C, _, N>(tiles, table, segments),
             #[cfg(target_arch = "x86_64")]
-            Self::Avx2(tiles) => tiles::encode_segments::<C, N>(tiles, table, segments),
+            Self::Avx2(tiles) => tiles::encode_segments::<C, _, N>(tiles, table, segments),
             #[cfg(target_arch = "x86_64")]
-            Self::Avx512(tiles) => tiles::encode_segments::<C, N>(tiles, table, segments),
+            Self::Avx512(tiles) => tiles::encode_segments::<C, _, N>(tiles, table, segments),
         }
     }
 
@@ -101,14 +102,18 @@ impl Instructions {
         match self {
             Self::Scalar => {
                 segments.into_iter().try_for_each(|Coded { stream, word_bytes, raw }| {
-                    scalar::decode_segment::<C>(table, &stream[..STATE_BYTES + word_bytes], raw)
+                    scalar::decode_segment::<C>(
+                        table,
+                        &stream[..C::LAYOUT.states + word_bytes],
+                        raw,
+                    )
                 })
             }
-            Self::Portable(tiles) => tiles::decode_segments::<C, N>(tiles, table, segments),
+            Self::Portable(tiles) => tiles::decode_segments::<C, _, N>(tiles, table, segments),
             #[cfg(target_arch = "x86_64")]
-            Self::Avx2(tiles) => tiles::decode_segments::<C, N>(tiles, table, segments),
+            Self::Avx2(tiles) => tiles::decode_segments::<C, _, N>(tiles, table, segments),
             #[cfg(target_arch = "x86_64")]
-            Self::Avx512(tiles) => tiles::decode_segments::<C, N>(tiles, table, segments),
+            Self::Avx512(tiles) => tiles::decode_segments::<C, _, N>(tiles, table, segments),
         }
     }
 }
@@ -196,6 +201,7 @@ impl Codec {
         payload.clear();
         payload.resize(2 * raw.len().div_ceil(1 << segment_log), 0);
         table.write(payload);
+        payload.resize(payload.len() + Layout::of(table.coder()).padding(payload.len()), 0);
         let segment = 1 << segment_log;
         let Self { instructions, fse_table, scratch, .. } = self;
         match table.coder() {
@@ -238,6 +244,12 @@ impl Codec {
                 let (counts, rest) =
                     payload.split_at_checked(counts).ok_or(BlockFault::SegmentSizes)?;
                 let (table, length) = Table::parse(rest, coder, table_log)?;
+                let padding = Layout::of(coder).padding(counts.len() + length);
+                let (zeros, streams) =
+                    rest[length..].split_at_checked(padding).ok_or(BlockFault::Table)?;
+                if zeros.iter().any(|&byte| byte != 0) {
+                    return Err(BlockFault::Table);
+                }
                 self.decode_table.fill(&table);
                 let decode = match coder {
                     Coder::Rans => decode_segments::<Rans>,
@@ -245,14 +257,7 @@ impl Codec {
                     Coder::Huffman => decode_segments::<Huffman>,
                 };
                 let word_counts = counts.as_chunks().0;
-                decode(
-                    self.instructions,
-                    &self.decode_table,
-                    word_counts,
-                    &rest[length..],
-                    segment,
-                    raw,
-                )?;
+                decode(self.instructions, &self.decode_table, word_counts, streams, segment, raw)?;
             }
             _ => return Err(BlockFault::Size),
         }
@@ -270,7 +275,7 @@ fn encode_segments<C: Implemented>(
     segment: usize,
     payload: &mut Vec<u8>,
 ) {
-    let bound = stream_bound(segment.min(raw.len()));
+    let bound = C::LAYOUT.stream_bound(segment.min(raw.len()));
     let [a, b] = scratch.each_mut().map(|room| {
         if room.len() < bound {
             room.resize(bound, 0);
@@ -280,7 +285,7 @@ fn encode_segments<C: Implemented>(
     let mut segments = raw.chunks(segment);
     let mut number = 0;
     let mut append = |stream: &[u8]| {
-        let words = (stream.len() - STATE_BYTES) / 2;
+        let words = (stream.len() - C::LAYOUT.states) / C::LAYOUT.word;
         payload[2 * number..2 * number + 2].copy_from_slice(&(words as u16).to_le_bytes());
         payload.extend_from_slice(stream);
         number += 1;
@@ -311,13 +316,14 @@ fn decode_segments<C: Implemented>(
     segment: usize,
     raw: &mut [u8],
 ) -> Result<(), BlockFault> {
-    let word_bytes = word_counts.iter().map(|&n| 2 * usize::from(u16::from_le_bytes(n)));
-    if word_bytes.clone().map(|bytes| STATE_BYTES + bytes).sum::<usize>() != streams.len() {
+    let Layout { word, states, .. } = C::LAYOUT;
+    let word_bytes = word_counts.iter().map(|&n| word * usize::from(u16::from_le_bytes(n)));
+    if word_bytes.clone().map(|bytes| states + bytes).sum::<usize>() != streams.len() {
         return Err(BlockFault::SegmentSizes);
     }
     let mut segments = word_bytes.zip(raw.chunks_mut(segment)).map(|(word_bytes, raw)| {
         let stream = streams;
-        streams = &streams[STATE_BYTES + word_bytes..];
+        streams = &streams[states + word_bytes..];
         Coded { stream, word_bytes, raw }
     });
     while let Some(first) = segments.next() {
@@ -358,6 +364,55 @@ mod tests {
                         codec.decode(&payload, kind, coder, table_log, segment_log, &mut back);
                     assert_eq!(done, Ok(()), "{instructions:?} {params:?}");
                     assert!(back == raw, "{instructions:?} {params:?}");
+                }
+            }
+        }
+    }
+
+    /// Segments of every length up to a few tiles, and some longer ones, with every table log.
+    #[test]
+    fn segments_of_every_length_come_back() {
+        fn check<C: Implemented>(table: &Table, encoder: &C::EncodeTable, raw: &[u8]) {
+            let mut decoder = DecodeTable::new();
+            decoder.fill(table);
+            for length in (0..600).chain([4096, 16_257, 40_000, 65_536]).rev() {
+                let raw = &raw[..length];
+                let mut expected: Option<Vec<u8>> = None;
+                for simd in Simd::available() {
+                    let what = format!("{simd:?}, {:?} {}, {length}", C::CODER, table.log());
+                    let instructions = Instructions::new(simd).unwrap();
+                    let mut stream = vec![0; C::LAYOUT.stream_bound(length)];
+                    let [start] = instructions.encode::<C, 1>(encoder, [(raw, &mut stream)]);
+                    let stream = &stream[start..];
+                    assert!(expected.get_or_insert(stream.to_vec()) == stream, "{what}");
+                    let word_bytes = stream.len() - C::LAYOUT.states;
+                    let mut back = vec![0xcc; length];
+                    let coded = Coded { stream, word_bytes, raw: &mut back };
+                    assert_eq!(instructions.decode::<C, 1>(&decoder, [coded]), Ok(()), "{what}");
+                    assert!(back == raw, "{what}");
+                }
+            }
+        }
+        let text: &[u8] = include_bytes!("../../tests/data/alice29.txt");
+        let floats: &[u8] = include_bytes!("../../tests/data/levitus_temp.96k");
+        // Text; two values, one of them nearly alone (symbols of no bits); few values for small tables.
+        let rare: Vec<u8> = text.iter().map(|&byte| u8::from(byte == b'z')).collect();
+        let few: Vec<u8> = floats.iter().map(|&byte| byte & 0x91).collect();
+        for raw in [text, &rare, &few] {
+            for coder in Coder::ALL {
+                for log in coder.table_logs() {
+                    let table = Table::from_counts(&histogram(raw), coder, Some(log));
+                    match coder {
+                        Coder::Rans => check::<Rans>(&table, &rans::EncodeTable::new(&table), raw),
+                        Coder::Fse => {
+                            let mut encoder = fse::EncodeTable::new();
+                            encoder.fill(&table);
+                            check::<Fse>(&table, &encoder, raw);
+                        }
+                        Coder::Huffman => {
+                            check::<Huffman>(&table, &huffman::EncodeTable::new(&table), raw);
+                        }
+                    }
                 }
             }
         }

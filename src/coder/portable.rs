@@ -2,63 +2,72 @@
 
 use super::{
     decode_table::DecodeTable,
-    fse::Fse,
-    huffman::Huffman,
-    lanes::{LANES, STATE_MIN, STEPS, TILE},
-    rans::Rans,
+    lanes::{LANES, STEPS, TILE},
+    rans::{self, Rans, STATE_MIN},
     scalar::LaneCoder,
-    tiles::{Decoding, Encoding, Tiles, WINDOW, decode_each, encode_each},
+    tiles::{Decoding, Encoding, ROOM, Tiles, decode_each, encode_each},
+    window::WindowCoder,
 };
 
 /// Code for any processor.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Portable;
 
-impl<C: Steps> Tiles<C> for Portable {
-    fn decode<const N: usize>(self, table: &DecodeTable, mut segments: [&mut Decoding<'_>; N]) {
-        let mut x = segments.each_ref().map(|segment| segment.states);
+impl<C: WindowCoder> Tiles<Portable> for C {}
+
+impl Tiles<Portable> for Rans {
+    fn decode<const N: usize>(
+        _: Portable,
+        table: &DecodeTable,
+        mut segments: [&mut Decoding<'_, Rans>; N],
+    ) {
+        let mut x = segments.each_ref().map(|segment| segment.lanes);
         decode_each(&mut segments, |windows, tiles| {
             let mut work = x.iter_mut().zip(windows).zip(tiles);
             std::array::from_fn(|_| {
                 let ((x, window), tile) = work.next().expect("N of each");
-                decode_tile::<C, false>(table, x, window, tile, TILE)
+                decode_tile::<Rans, false>(table, x, window, tile, TILE)
             })
         });
-        segments.iter_mut().zip(x).for_each(|(segment, x)| segment.states = x);
+        segments.iter_mut().zip(x).for_each(|(segment, x)| segment.lanes = x);
     }
 
     fn decode_partial(
-        self,
+        _: Portable,
         table: &DecodeTable,
         states: &mut [u32; LANES],
-        words: &[u8; WINDOW],
+        words: &[u8; ROOM],
         tile: &mut [u8; TILE],
         symbols: usize,
     ) -> usize {
-        decode_tile::<C, true>(table, states, words, tile, symbols)
+        decode_tile::<Rans, true>(table, states, words, tile, symbols)
     }
 
-    fn encode<const N: usize>(self, table: &C::EncodeTable, mut segments: [&mut Encoding<'_>; N]) {
-        let mut x = segments.each_ref().map(|segment| segment.states);
+    fn encode<const N: usize>(
+        _: Portable,
+        table: &rans::EncodeTable,
+        mut segments: [&mut Encoding<'_, Rans>; N],
+    ) {
+        let mut x = segments.each_ref().map(|segment| segment.lanes);
         encode_each(&mut segments, |windows, tiles| {
             let mut work = x.iter_mut().zip(windows).zip(tiles);
             std::array::from_fn(|_| {
                 let ((x, window), tile) = work.next().expect("N of each");
-                encode_tile::<C, false>(table, x, window, tile, TILE)
+                encode_tile::<Rans, false>(table, x, window, tile, TILE)
             })
         });
-        segments.iter_mut().zip(x).for_each(|(segment, x)| segment.states = x);
+        segments.iter_mut().zip(x).for_each(|(segment, x)| segment.lanes = x);
     }
 
     fn encode_partial(
-        self,
-        table: &C::EncodeTable,
+        _: Portable,
+        table: &rans::EncodeTable,
         states: &mut [u32; LANES],
-        room: &mut [u8; WINDOW],
+        room: &mut [u8; ROOM],
         tile: &[u8; TILE],
         symbols: usize,
     ) -> usize {
-        encode_tile::<C, true>(table, states, room, tile, symbols)
+        encode_tile::<Rans, true>(table, states, room, tile, symbols)
     }
 }
 
@@ -67,7 +76,7 @@ impl<C: Steps> Tiles<C> for Portable {
 fn decode_tile<C: Steps, const PARTIAL: bool>(
     table: &DecodeTable,
     states: &mut [u32; LANES],
-    window: &[u8; WINDOW],
+    window: &[u8; ROOM],
     tile: &mut [u8; TILE],
     symbols: usize,
 ) -> usize {
@@ -95,7 +104,7 @@ fn decode_tile<C: Steps, const PARTIAL: bool>(
 fn encode_tile<C: Steps, const PARTIAL: bool>(
     table: &C::EncodeTable,
     states: &mut [u32; LANES],
-    window: &mut [u8; WINDOW],
+    window: &mut [u8; ROOM],
     tile: &[u8; TILE],
     symbols: usize,
 ) -> usize {
@@ -119,7 +128,7 @@ fn encode_tile<C: Steps, const PARTIAL: bool>(
 
 /// What a coder does with one symbol on one lane. Choices are arithmetic, as compilers would make branches of them, and
 /// they would be mispredicted often.
-pub(super) trait Steps: LaneCoder {
+pub(super) trait Steps: LaneCoder<Lane = u32> {
     /// Decodes the symbol of `slot`: the next state, and 1 if it took the word, else 0.
     fn decode_step(log: u32, x: u32, slot: u32, word: u16) -> (u32, u32);
 
@@ -148,47 +157,5 @@ impl Steps for Rans {
         let short = x >> (16 * emit);
         let complement = (1 << table.log) - symbol.freq();
         (short + symbol.quotient(short) * complement + symbol.cum(), x as u16, emit)
-    }
-}
-
-impl Steps for Huffman {
-    #[inline]
-    fn decode_step(_: u32, x: u32, slot: u32, word: u16) -> (u32, u32) {
-        let x = x >> (slot & 31);
-        let take = u32::from(x < STATE_MIN);
-        (refill(x, take, word), take)
-    }
-
-    #[inline]
-    fn encode_step(table: &Self::EncodeTable, x: u32, symbol: u8) -> (u32, u16, u32) {
-        let entry = table.symbols[usize::from(symbol)];
-        let length = entry & 31;
-        // Funnel shifts of the state's and the code's highest bits; a length of 0 is that of an absent symbol.
-        let funnel = |low: u32| ((u64::from(low) << length) >> 32) as u32;
-        let emit = u32::from(funnel(x) != 0);
-        (x >> (16 * emit) << length | funnel(entry), x as u16, emit)
-    }
-}
-
-impl Steps for Fse {
-    #[inline]
-    fn decode_step(_: u32, x: u32, slot: u32, word: u16) -> (u32, u32) {
-        let (stack, bits) = (x >> 16, slot >> 16 & 31);
-        let take = u32::from(stack >> bits == 0);
-        let stack = refill(stack, take, word);
-        let cell = (slot & 0xffff) << bits | stack & ((1 << bits) - 1);
-        (stack >> bits << 16 | cell, take)
-    }
-
-    #[inline]
-    fn encode_step(table: &Self::EncodeTable, x: u32, symbol: u8) -> (u32, u16, u32) {
-        let (stack, t) = (x >> 16, x & 0xffff | 1 << table.log);
-        let entry = table.symbols[usize::from(symbol)];
-        let most = entry & 31;
-        let bits = most - u32::from(t >> most < entry >> 20);
-        let cell = table.cells[((entry >> 8) + (t >> bits)) as usize % 4096];
-        let stack = stack << bits | t & ((1 << bits) - 1);
-        let emit = u32::from(stack >> 16 != 0);
-        (stack >> (16 * emit) << 16 | cell, stack as u16, emit)
     }
 }

@@ -1,8 +1,16 @@
 //! rANS on one lane: states of 32 bits, words of 16, at most one word a symbol (Duda, arXiv:1311.2540; interleaved as
 //! in Giesen, arXiv:1402.3392).
 
-use super::{decode_table::DecodeTable, lanes::STATE_MIN, scalar::LaneCoder, table::Table};
+use super::{
+    decode_table::DecodeTable,
+    lanes::{LANES, STEPS, TILE},
+    scalar::{LaneCoder, padded, unpad},
+    table::Table,
+};
 use crate::block::Coder;
+
+/// Least state: a state is in [2^16, 2^32). A final one is below 2^17.
+pub const STATE_MIN: u32 = 1 << 16;
 
 /// The table log when nothing forces one: 11, and 12 if many symbols are too rare for a slot of 11
 /// (`docs/DECISIONS.md`).
@@ -92,32 +100,88 @@ pub(super) fn fill_slots(table: &Table, slots: &mut [u32; 4096]) {
 #[derive(Debug)]
 pub struct Rans;
 
-impl LaneCoder for Rans {
-    const CODER: Coder = Coder::Rans;
-    type EncodeTable = EncodeTable;
-
-    fn encode(table: &EncodeTable, mut x: u32, symbol: u8) -> (u32, Option<u16>) {
+impl Rans {
+    /// Encodes a symbol: the state from which it is decoded, and the word that the decoder takes doing so.
+    fn encode(table: &EncodeTable, mut x: u32, symbol: u8) -> (u32, Option<u32>) {
         let symbol = table.symbols[usize::from(symbol)];
         let freq = symbol.freq();
         let mut word = None;
         if x >= freq << (32 - table.log) {
-            word = Some(x as u16);
+            word = Some(x & 0xffff);
             x >>= 16;
         }
         (((x / freq) << table.log) + x % freq + symbol.cum(), word)
     }
 
+    /// Decodes a symbol, and yields the next state; `None` if a word was wanted and there was none.
     fn decode(
         table: &DecodeTable,
         x: u32,
-        word: impl FnOnce() -> Option<u16>,
+        word: impl FnOnce() -> Option<u32>,
     ) -> Option<(u8, u32)> {
         let slot = table.slot(x);
         let mut x = (slot & 0xfff) * (x >> table.log) + (slot >> 12 & 0xfff);
         if x < STATE_MIN {
-            x = x << 16 | u32::from(word()?);
+            x = x << 16 | word()?;
         }
         Some(((slot >> 24) as u8, x))
+    }
+}
+
+/// The symbols of a tile, first to last, as (lane, place in the tile).
+fn symbols() -> impl DoubleEndedIterator<Item = (usize, usize)> {
+    (0..TILE).map(|i| (i % LANES, i % LANES * STEPS + i / LANES))
+}
+
+impl LaneCoder for Rans {
+    const CODER: Coder = Coder::Rans;
+    type EncodeTable = EncodeTable;
+    /// The state.
+    type Lane = u32;
+
+    fn seeded(_: &EncodeTable, seed: &[u8]) -> [u32; LANES] {
+        padded(seed).map(|seed| STATE_MIN | u32::from(u16::from_le_bytes(seed)))
+    }
+
+    fn encode_tile(
+        table: &EncodeTable,
+        lanes: &mut [u32; LANES],
+        tile: &[u8],
+        mut emit: impl FnMut(u32),
+    ) {
+        for (lane, place) in symbols().rev().filter(|&(_, place)| place < tile.len()) {
+            let (state, word) = Self::encode(table, lanes[lane], tile[place]);
+            lanes[lane] = state;
+            word.into_iter().for_each(&mut emit);
+        }
+    }
+
+    fn finish(lanes: &mut [u32; LANES], _: impl FnMut(u32), states: &mut [u8]) {
+        states.copy_from_slice(lanes.map(u32::to_le_bytes).as_flattened());
+    }
+
+    fn initial(_: u32, states: &[u8]) -> ([u32; LANES], bool) {
+        let states = states.as_chunks().0;
+        let lanes = std::array::from_fn(|lane| u32::from_le_bytes(states[lane]));
+        (lanes, lanes.iter().all(|&state| state >= STATE_MIN))
+    }
+
+    fn decode_tile(
+        table: &DecodeTable,
+        lanes: &mut [u32; LANES],
+        tile: &mut [u8],
+        mut word: impl FnMut() -> Option<u32>,
+    ) -> Option<()> {
+        let length = tile.len();
+        for (lane, place) in symbols().filter(|&(_, place)| place < length) {
+            (tile[place], lanes[lane]) = Self::decode(table, lanes[lane], &mut word)?;
+        }
+        Some(())
+    }
+
+    fn take_seed(_: u32, lanes: &[u32; LANES], seed: &mut [u8]) -> bool {
+        let padding = unpad(&lanes.map(|state| (state as u16).to_le_bytes()), seed);
+        padding && lanes.iter().all(|state| state >> 16 == 1)
     }
 }
 

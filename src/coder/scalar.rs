@@ -1,55 +1,75 @@
-//! The scalar reference: segments symbol by symbol, lane by lane, as `docs/FORMAT.md` says. Every other
-//! implementation yields the same bytes.
+//! The scalar reference: segments tile by tile, lane by lane, as `docs/FORMAT.md` says. Every other implementation
+//! yields the same bytes.
 
 use super::{
     decode_table::DecodeTable,
-    lanes::{LANES, STATE_BYTES, STEPS, TILE, body_len, initial_states, seeded_states, take_seed},
+    lanes::{LANES, Layout, TILE},
 };
 use crate::{block::Coder, error::BlockFault};
 
-/// What a coder does with one symbol on one lane.
+/// What a coder does on 32 lanes. Words are the low [`Layout::word`] bytes of a `u32`.
 pub trait LaneCoder {
     /// The coder's name.
     const CODER: Coder;
+    /// The coder's sizes.
+    const LAYOUT: Layout = Layout::of(Self::CODER);
 
     /// What the encoder knows of the symbols.
     type EncodeTable;
+    /// What a lane holds.
+    type Lane: Copy;
 
-    /// Encodes a symbol: the state from which it is decoded, and the word that the decoder takes doing so.
-    fn encode(table: &Self::EncodeTable, state: u32, symbol: u8) -> (u32, Option<u16>);
+    /// The lanes from which an encoder starts, which hold the seed: at most [`Layout::seed`] bytes.
+    fn seeded(table: &Self::EncodeTable, seed: &[u8]) -> [Self::Lane; LANES];
 
-    /// Decodes a symbol, and yields the next state; `None` if a word was wanted and there was none.
-    fn decode(
+    /// Encodes a tile, or the last, shorter one, and hands out the words that the decoder takes, in the opposite order.
+    fn encode_tile(
+        table: &Self::EncodeTable,
+        lanes: &mut [Self::Lane; LANES],
+        tile: &[u8],
+        emit: impl FnMut(u32),
+    );
+
+    /// Ends encoding: hands out the last words, which are the stream's first, and writes the initial states,
+    /// [`Layout::states`] bytes.
+    fn finish(lanes: &mut [Self::Lane; LANES], emit: impl FnMut(u32), states: &mut [u8]);
+
+    /// Reads the initial states, [`Layout::states`] bytes; and says whether an encoder may have ended with them.
+    fn initial(table_log: u32, states: &[u8]) -> ([Self::Lane; LANES], bool);
+
+    /// Decodes a tile, or the last, shorter one; `None` if a word was wanted and there was none.
+    fn decode_tile(
         table: &DecodeTable,
-        state: u32,
-        word: impl FnOnce() -> Option<u16>,
-    ) -> Option<(u8, u32)>;
+        lanes: &mut [Self::Lane; LANES],
+        tile: &mut [u8],
+        word: impl FnMut() -> Option<u32>,
+    ) -> Option<()>;
+
+    /// Writes the seed that the decoder's final lanes hold; says whether an encoder may have started from them.
+    fn take_seed(table_log: u32, lanes: &[Self::Lane; LANES], seed: &mut [u8]) -> bool;
 }
 
 /// Encodes a segment into the end of `out` and returns where its stream (initial states and words) begins.
 ///
 /// # Panics
-/// If `out` is shorter than [`stream_bound`](super::lanes::stream_bound) of the segment's length. If a symbol is not
-/// in the table, this may panic or yield a stream that does not decode.
+/// If `out` is shorter than [`Layout::stream_bound`] of the segment's length. If a symbol is not in the table, this may
+/// panic or yield a stream that does not decode.
 pub fn encode_segment<C: LaneCoder>(table: &C::EncodeTable, raw: &[u8], out: &mut [u8]) -> usize {
-    let (body, seed) = raw.split_at(body_len(raw.len()));
-    let mut states = seeded_states(C::CODER, seed);
-    let mut at = out.len();
+    let (body, seed) = raw.split_at(C::LAYOUT.body(raw.len()));
+    let mut lanes = C::seeded(table, seed);
+    let (mut at, size) = (out.len(), C::LAYOUT.word);
+    let mut emit = |word: u32| {
+        at -= size;
+        out[at..at + size].copy_from_slice(&word.to_le_bytes()[..size]);
+    };
     for tile in body.chunks(TILE).rev() {
-        for (step, lane) in (0..TILE).rev().map(|i| (i / LANES, i % LANES)) {
-            let Some(&symbol) = tile.get(lane * STEPS + step) else { continue };
-            let (state, word) = C::encode(table, states[lane], symbol);
-            states[lane] = state;
-            if let Some(word) = word {
-                at -= 2;
-                out[at..at + 2].copy_from_slice(&word.to_le_bytes());
-            }
-        }
+        C::encode_tile(table, &mut lanes, tile, &mut emit);
     }
-    at -= STATE_BYTES;
-    for (bytes, state) in out[at..].chunks_exact_mut(4).zip(states) {
-        bytes.copy_from_slice(&state.to_le_bytes());
-    }
+    let mut states = [0; 6 * LANES];
+    let states = &mut states[..C::LAYOUT.states];
+    C::finish(&mut lanes, emit, states);
+    at -= states.len();
+    out[at..at + states.len()].copy_from_slice(states);
     at
 }
 
@@ -63,20 +83,38 @@ pub fn decode_segment<C: LaneCoder>(
     stream: &[u8],
     raw: &mut [u8],
 ) -> Result<(), BlockFault> {
-    let words = stream.get(STATE_BYTES..).ok_or(BlockFault::Stream)?;
-    let mut states = initial_states(C::CODER, table.log, stream).ok_or(BlockFault::FinalState)?;
-    let (words, odd) = words.as_chunks();
-    let mut words = words.iter().map(|&word| u16::from_le_bytes(word));
-    let (body, seed) = raw.split_at_mut(body_len(raw.len()));
-    for tile in body.chunks_mut(TILE) {
-        for (step, lane) in (0..TILE).map(|i| (i / LANES, i % LANES)) {
-            let Some(symbol) = tile.get_mut(lane * STEPS + step) else { continue };
-            (*symbol, states[lane]) =
-                C::decode(table, states[lane], || words.next()).ok_or(BlockFault::Stream)?;
-        }
+    let (states, words) = stream.split_at_checked(C::LAYOUT.states).ok_or(BlockFault::Stream)?;
+    let (mut lanes, good) = C::initial(table.log, states);
+    if !good {
+        return Err(BlockFault::FinalState);
     }
-    if words.next().is_some() || !odd.is_empty() {
+    let mut words = words.chunks_exact(C::LAYOUT.word);
+    let mut word = || words.next().map(word_of);
+    let (body, seed) = raw.split_at_mut(C::LAYOUT.body(raw.len()));
+    for tile in body.chunks_mut(TILE) {
+        C::decode_tile(table, &mut lanes, tile, &mut word).ok_or(BlockFault::Stream)?;
+    }
+    if words.next().is_some() || !words.remainder().is_empty() {
         return Err(BlockFault::Stream);
     }
-    take_seed(C::CODER, &states, seed).ok_or(BlockFault::FinalState)
+    if C::take_seed(table.log, &lanes, seed) { Ok(()) } else { Err(BlockFault::FinalState) }
+}
+
+/// A word of at most 4 bytes.
+pub(super) fn word_of(bytes: &[u8]) -> u32 {
+    bytes.iter().rev().fold(0, |word, &byte| word << 8 | u32::from(byte))
+}
+
+/// Seed bytes with zeros behind them, `N` for each lane.
+pub(super) fn padded<const N: usize>(seed: &[u8]) -> [[u8; N]; LANES] {
+    let mut padded = [[0; N]; LANES];
+    padded.as_flattened_mut()[..seed.len()].copy_from_slice(seed);
+    padded
+}
+
+/// Undoes [`padded`]; says whether there are zeros behind the seed.
+pub(super) fn unpad<const N: usize>(padded: &[[u8; N]; LANES], seed: &mut [u8]) -> bool {
+    let (bytes, zeros) = padded.as_flattened().split_at(seed.len());
+    seed.copy_from_slice(bytes);
+    zeros.iter().all(|&byte| byte == 0)
 }

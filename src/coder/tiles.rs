@@ -3,50 +3,115 @@
 
 use super::{
     decode_table::DecodeTable,
-    lanes::{
-        LANES, STATE_BYTES, STATE_MIN, TILE, body_len, initial_states, seeded_states, take_seed,
-    },
-    scalar::LaneCoder,
+    lanes::{LANES, TILE},
+    scalar::{LaneCoder, word_of},
 };
 use crate::error::BlockFault;
 
-/// Bytes of words that a tile takes or yields at most: a word for each symbol.
-pub(super) const WINDOW: usize = 2 * TILE;
+/// Bytes of words that a tile takes or yields at most: a word of 2 bytes for each symbol, or of 4 bytes for each pair.
+pub(super) const ROOM: usize = 2 * TILE;
 
-/// A coder on whole tiles of `N` segments at once. Two are faster than one: each waits for its own
-/// loads and multiplications only.
-pub(super) trait Tiles<C: LaneCoder>: Copy {
-    /// Decodes tiles as long as every segment has one left and a window of words.
-    fn decode<const N: usize>(self, table: &DecodeTable, segments: [&mut Decoding<'_>; N]);
+/// A coder on whole tiles with the instructions that `I` proves, of `N` segments at once. Two are faster than one: each
+/// waits for its own loads and multiplications only.
+pub(super) trait Tiles<I: Copy>: LaneCoder + Sized {
+    /// Decodes tiles as long as every segment has one left and room for reading words.
+    fn decode<const N: usize>(
+        _: I,
+        table: &DecodeTable,
+        mut segments: [&mut Decoding<'_, Self>; N],
+    ) {
+        let mut lanes = segments.each_ref().map(|segment| segment.lanes);
+        decode_each(&mut segments, |rooms, tiles| {
+            let mut work = lanes.iter_mut().zip(rooms).zip(tiles);
+            std::array::from_fn(|_| {
+                let ((lanes, words), tile) = work.next().expect("N of each");
+                decode_by_lane::<Self>(table, lanes, words, tile)
+            })
+        });
+        segments.iter_mut().zip(lanes).for_each(|(segment, lanes)| segment.lanes = lanes);
+    }
 
     /// Decodes the `symbols` first symbols (in segment order) of a tile; returns how many bytes of words they took.
     fn decode_partial(
-        self,
+        _: I,
         table: &DecodeTable,
-        states: &mut [u32; LANES],
-        words: &[u8; WINDOW],
+        lanes: &mut [Self::Lane; LANES],
+        words: &[u8; ROOM],
         tile: &mut [u8; TILE],
         symbols: usize,
-    ) -> usize;
+    ) -> usize {
+        decode_by_lane::<Self>(table, lanes, words, &mut tile[..symbols])
+    }
 
     /// Encodes tiles, last to first, as long as every segment has one left.
-    fn encode<const N: usize>(self, table: &C::EncodeTable, segments: [&mut Encoding<'_>; N]);
+    fn encode<const N: usize>(
+        _: I,
+        table: &Self::EncodeTable,
+        mut segments: [&mut Encoding<'_, Self>; N],
+    ) {
+        let mut lanes = segments.each_ref().map(|segment| segment.lanes);
+        encode_each(&mut segments, |rooms, tiles| {
+            let mut work = lanes.iter_mut().zip(rooms).zip(tiles);
+            std::array::from_fn(|_| {
+                let ((lanes, room), tile) = work.next().expect("N of each");
+                encode_by_lane::<Self>(table, lanes, room, tile)
+            })
+        });
+        segments.iter_mut().zip(lanes).for_each(|(segment, lanes)| segment.lanes = lanes);
+    }
 
     /// Encodes the `symbols` first symbols (in segment order) of a tile; returns how many bytes at the end of `room`
     /// the words fill.
     fn encode_partial(
-        self,
-        table: &C::EncodeTable,
-        states: &mut [u32; LANES],
-        room: &mut [u8; WINDOW],
+        _: I,
+        table: &Self::EncodeTable,
+        lanes: &mut [Self::Lane; LANES],
+        room: &mut [u8; ROOM],
         tile: &[u8; TILE],
         symbols: usize,
-    ) -> usize;
+    ) -> usize {
+        encode_by_lane::<Self>(table, lanes, room, &tile[..symbols])
+    }
+}
+
+/// A tile by the scalar reference.
+fn decode_by_lane<C: LaneCoder>(
+    table: &DecodeTable,
+    lanes: &mut [C::Lane; LANES],
+    words: &[u8; ROOM],
+    tile: &mut [u8],
+) -> usize {
+    let mut taken = 0;
+    C::decode_tile(table, lanes, tile, || {
+        let word = &words[taken..taken + C::LAYOUT.word];
+        taken += word.len();
+        Some(word_of(word))
+    });
+    taken
+}
+
+/// A tile by the scalar reference.
+fn encode_by_lane<C: LaneCoder>(
+    table: &C::EncodeTable,
+    lanes: &mut [C::Lane; LANES],
+    room: &mut [u8; ROOM],
+    tile: &[u8],
+) -> usize {
+    let mut at = ROOM;
+    C::encode_tile(table, lanes, tile, |word| at = put_word::<C>(room, at, word));
+    ROOM - at
+}
+
+/// Writes a word so that it ends at `end`; returns where it begins.
+fn put_word<C: LaneCoder>(room: &mut [u8], end: usize, word: u32) -> usize {
+    let size = C::LAYOUT.word;
+    room[end - size..end].copy_from_slice(&word.to_le_bytes()[..size]);
+    end - size
 }
 
 /// A segment that is being decoded.
-pub(super) struct Decoding<'a> {
-    pub states: [u32; LANES],
+pub(super) struct Decoding<'a, C: LaneCoder> {
+    pub lanes: [C::Lane; LANES],
     /// From the next word to the end of the payload: other segments follow this one's words. Reading into them is
     /// found out at the end and costs no check on the way.
     pub words: &'a [u8],
@@ -54,22 +119,22 @@ pub(super) struct Decoding<'a> {
     pub body: &'a mut [u8],
 }
 
-/// Calls `decode` for tile after tile with windows of words and room for the symbols of `N` segments; it returns the
+/// Calls `decode` for tile after tile with room for reading words and for the symbols of `N` segments; it returns the
 /// bytes of words that it took. Ends as [`Tiles::decode`] says.
 #[inline(always)] // into functions that have the vector instructions
-pub(super) fn decode_each<const N: usize>(
-    segments: &mut [&mut Decoding<'_>; N],
-    mut decode: impl FnMut([&[u8; WINDOW]; N], [&mut [u8; TILE]; N]) -> [usize; N],
+pub(super) fn decode_each<C: LaneCoder, const N: usize>(
+    segments: &mut [&mut Decoding<'_, C>; N],
+    mut decode: impl FnMut([&[u8; ROOM]; N], [&mut [u8; TILE]; N]) -> [usize; N],
 ) {
-    while segments.iter().all(|s| s.words.len() >= WINDOW && s.body.len() >= TILE) {
-        let windows = segments.each_ref().map(|s| s.words.first_chunk().expect("checked"));
+    while segments.iter().all(|s| s.words.len() >= ROOM && s.body.len() >= TILE) {
+        let rooms = segments.each_ref().map(|s| s.words.first_chunk().expect("checked"));
         let tiles = segments.each_mut().map(|segment| {
             let body = std::mem::take(&mut segment.body);
             let (tile, rest) = body.split_first_chunk_mut().expect("checked");
             segment.body = rest;
             tile
         });
-        let taken = decode(windows, tiles);
+        let taken = decode(rooms, tiles);
         for (segment, taken) in segments.iter_mut().zip(taken) {
             segment.words = &segment.words[taken..];
         }
@@ -86,79 +151,81 @@ pub(super) struct Coded<'a> {
 }
 
 /// Decodes `N` segments together. The fault is that of the first bad segment.
-pub(super) fn decode_segments<C: LaneCoder, const N: usize>(
-    tiles: impl Tiles<C>,
+pub(super) fn decode_segments<C: Tiles<I>, I: Copy, const N: usize>(
+    instructions: I,
     table: &DecodeTable,
     segments: [Coded<'_>; N],
 ) -> Result<(), BlockFault> {
     let mut segments = segments.map(|Coded { stream, word_bytes, raw }| {
-        let (body, seed) = raw.split_at_mut(body_len(raw.len()));
-        let initial = initial_states(C::CODER, table.log, stream);
-        let states = initial.unwrap_or([STATE_MIN; LANES]);
-        let words = &stream[STATE_BYTES..];
-        (Decoding { states, words, body }, seed, words.len() - word_bytes, initial.is_some())
+        let (body, seed) = raw.split_at_mut(C::LAYOUT.body(raw.len()));
+        let (states, words) = stream.split_at(C::LAYOUT.states);
+        let (lanes, good) = C::initial(table.log, states);
+        (Decoding { lanes, words, body }, seed, words.len() - word_bytes, good)
     });
-    tiles.decode(table, segments.each_mut().map(|(segment, ..)| segment));
-    for (segment, seed, words_after, valid) in segments {
-        if !valid {
+    C::decode(instructions, table, segments.each_mut().map(|(segment, ..)| segment));
+    for (segment, seed, words_after, good) in segments {
+        if !good {
             return Err(BlockFault::FinalState);
         }
-        let states = finish(tiles, table, segment, words_after)?;
-        take_seed(C::CODER, &states, seed).ok_or(BlockFault::FinalState)?;
+        let lanes = finish::<C, I>(instructions, table, segment, words_after)?;
+        if !C::take_seed(table.log, &lanes, seed) {
+            return Err(BlockFault::FinalState);
+        }
     }
     Ok(())
 }
 
 /// Decodes what is left of a segment, after whose words `words_after` bytes of payload follow.
-fn finish<C: LaneCoder>(
-    tiles: impl Tiles<C>,
+fn finish<C: Tiles<I>, I: Copy>(
+    instructions: I,
     table: &DecodeTable,
-    segment: Decoding<'_>,
+    segment: Decoding<'_, C>,
     words_after: usize,
-) -> Result<[u32; LANES], BlockFault> {
-    let mut padded = [0; 2 * WINDOW];
+) -> Result<[C::Lane; LANES], BlockFault> {
+    let mut padded = [0; 2 * ROOM];
     let mut segment = segment;
-    tiles.decode(table, [&mut segment]);
+    C::decode(instructions, table, [&mut segment]);
     let own = segment.words.len().checked_sub(words_after).ok_or(BlockFault::Stream)?;
-    // Near the end of the payload tiles go on in a copy, with a window of zeros behind it.
-    if !segment.body.is_empty() && segment.words.len() < WINDOW {
+    // Near the end of the payload tiles go on in a copy, with zeros behind it.
+    if !segment.body.is_empty() && segment.words.len() < ROOM {
         padded[..segment.words.len()].copy_from_slice(segment.words);
         segment.words = &padded;
     }
     let words = segment.words;
-    tiles.decode(table, [&mut segment]);
+    C::decode(instructions, table, [&mut segment]);
     if !segment.body.is_empty() {
         // A whole tile is left only if the words ran out.
         let symbols = segment.body.len();
-        let window = segment.words.first_chunk().filter(|_| symbols < TILE);
-        let window = window.ok_or(BlockFault::Stream)?;
+        let words = segment.words.first_chunk().filter(|_| symbols < TILE);
+        let words = words.ok_or(BlockFault::Stream)?;
         let mut tile = [0; TILE];
-        let taken = tiles.decode_partial(table, &mut segment.states, window, &mut tile, symbols);
+        let taken =
+            C::decode_partial(instructions, table, &mut segment.lanes, words, &mut tile, symbols);
         segment.body.copy_from_slice(&tile[..symbols]);
         segment.words = &segment.words[taken..];
     }
     if words.len() - segment.words.len() == own {
-        Ok(segment.states)
+        Ok(segment.lanes)
     } else {
         Err(BlockFault::Stream)
     }
 }
 
 /// A segment that is being encoded.
-pub(super) struct Encoding<'a> {
-    pub states: [u32; LANES],
+pub(super) struct Encoding<'a, C: LaneCoder> {
+    pub lanes: [C::Lane; LANES],
     /// What is not yet encoded of the body.
     pub body: &'a [u8],
     /// Room for words, filled from its end.
     pub room: &'a mut [u8],
 }
 
-/// Calls `encode` for tile after tile, from the end, with windows for words and the symbols of `N` segments; it returns
-/// the bytes at the windows' ends that it filled. Ends as [`Tiles::encode`] says.
+/// Calls `encode` for tile after tile, from the end, with room for words and the symbols of `N` segments; it returns
+/// the bytes at the rooms' ends that it filled. Ends as [`Tiles::encode`] says.
 #[inline(always)] // into functions that have the vector instructions
-pub(super) fn encode_each<const N: usize>(
-    segments: &mut [&mut Encoding<'_>; N],
-    mut encode: impl FnMut([&mut [u8; WINDOW]; N], [&[u8; TILE]; N]) -> [usize; N],
+pub(super) fn encode_each<C: LaneCoder, const N: usize>(
+    segments: &mut [&mut Encoding<'_, C>; N],
+    mut encode: impl FnMut([&mut [u8; ROOM]; N], [&[u8; TILE]; N]) -> [usize; N],
 ) {
     while segments.iter().all(|s| s.body.len() >= TILE) {
         let tiles = segments.each_mut().map(|segment| {
@@ -166,8 +233,8 @@ pub(super) fn encode_each<const N: usize>(
             segment.body = rest;
             tile
         });
-        let windows = segments.each_mut().map(|s| s.room.last_chunk_mut().expect("whole tiles"));
-        let filled = encode(windows, tiles);
+        let rooms = segments.each_mut().map(|s| s.room.last_chunk_mut().expect("whole tiles"));
+        let filled = encode(rooms, tiles);
         for (segment, filled) in segments.iter_mut().zip(filled) {
             segment.room = shorten(std::mem::take(&mut segment.room), filled);
         }
@@ -175,35 +242,45 @@ pub(super) fn encode_each<const N: usize>(
 }
 
 /// Encodes `N` segments together, each into the end of its buffer, which holds at least
-/// [`stream_bound`](super::lanes::stream_bound) of its length; returns where the streams begin.
-pub(super) fn encode_segments<C: LaneCoder, const N: usize>(
-    tiles: impl Tiles<C>,
+/// [`stream_bound`](super::lanes::Layout::stream_bound) of its length; returns where the streams begin.
+pub(super) fn encode_segments<C: Tiles<I>, I: Copy, const N: usize>(
+    instructions: I,
     table: &C::EncodeTable,
     segments: [(&[u8], &mut [u8]); N],
 ) -> [usize; N] {
     let mut segments = segments.map(|(raw, room)| {
-        let (body, seed) = raw.split_at(body_len(raw.len()));
-        let mut segment = Encoding { states: seeded_states(C::CODER, seed), body, room };
+        let (body, seed) = raw.split_at(C::LAYOUT.body(raw.len()));
+        let mut segment = Encoding::<C> { lanes: C::seeded(table, seed), body, room };
         let (whole, partial) = body.as_chunks::<TILE>();
         if !partial.is_empty() {
             let mut tile = [0; TILE];
             tile[..partial.len()].copy_from_slice(partial);
             let room = segment.room.last_chunk_mut().expect("room for whole tiles");
-            let taken =
-                tiles.encode_partial(table, &mut segment.states, room, &tile, partial.len());
+            let taken = C::encode_partial(
+                instructions,
+                table,
+                &mut segment.lanes,
+                room,
+                &tile,
+                partial.len(),
+            );
             segment.room = shorten(segment.room, taken);
             segment.body = whole.as_flattened();
         }
         segment
     });
-    tiles.encode(table, segments.each_mut());
+    C::encode(instructions, table, segments.each_mut());
     segments.map(|mut segment| {
-        tiles.encode(table, [&mut segment]);
+        C::encode(instructions, table, [&mut segment]);
         debug_assert!(segment.body.is_empty());
-        let start = segment.room.len() - STATE_BYTES;
-        for (bytes, state) in segment.room[start..].chunks_exact_mut(4).zip(segment.states) {
-            bytes.copy_from_slice(&state.to_le_bytes());
-        }
+        let mut start = segment.room.len();
+        let mut states = [0; 6 * LANES];
+        let states = &mut states[..C::LAYOUT.states];
+        let room = &mut segment.room;
+        C::finish(&mut segment.lanes, |word| start = put_word::<C>(room, start, word), states);
+        let end = start;
+        start -= states.len();
+        segment.room[start..end].copy_from_slice(states);
         start
     })
 }

@@ -326,8 +326,10 @@ fn create(
     let mut control = vk::PhysicalDeviceSubgroupSizeControlFeaturesEXT::default();
     let mut executables = vk::PhysicalDevicePipelineExecutablePropertiesFeaturesKHR::default()
         .pipeline_executable_info(true);
+    let features = vk::PhysicalDeviceFeatures::default().shader_int64(offer.int64);
     let mut create = vk::DeviceCreateInfo::default()
         .queue_create_infos(&queues)
+        .enabled_features(&features)
         .push_next(&mut vulkan11)
         .push_next(&mut vulkan12);
     if let Some(size_control) = offer.size_control {
@@ -339,6 +341,9 @@ fn create(
         Some(Calibration::Khr) => extensions.push(khr::calibrated_timestamps::NAME.as_ptr()),
         Some(Calibration::Ext) => extensions.push(ext::calibrated_timestamps::NAME.as_ptr()),
         None => {}
+    }
+    if offer.khr_ballot {
+        extensions.push(ext::shader_subgroup_ballot::NAME.as_ptr());
     }
     if offer.portability_subset {
         extensions.push(khr::portability_subset::NAME.as_ptr());

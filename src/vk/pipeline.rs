@@ -1,6 +1,6 @@
 //! Compute pipelines: the variant of a kernel that fits the device, created once for each specialisation.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{cmp::Reverse, collections::HashMap, sync::Arc};
 
 use ash::vk;
 
@@ -227,8 +227,8 @@ impl Drop for Pipelines {
     }
 }
 
-/// The best variant that the device can run: at its subgroup size before without subgroups, with 16-bit storage
-/// before without.
+/// The best variant that the device can run: at its subgroup size before without subgroups, then the one that uses most of
+/// what the device offers.
 pub(crate) fn choose_variant(
     kernel: &'static KernelDesc,
     device: &Device,
@@ -239,7 +239,7 @@ pub(crate) fn choose_variant(
             Form::Any => 1,
             Form::Shared => 2,
         };
-        (form, !variant.storage16)
+        (form, Reverse(variant.capabilities.len()))
     };
     let fits = |variant: &&Variant| {
         runs(variant, device)
@@ -266,6 +266,8 @@ pub(crate) fn runs(variant: &Variant, device: &Device) -> bool {
             offer.subgroup_operations.contains(vk::SubgroupFeatureFlags::BALLOT)
         }
         "StorageBuffer16BitAccess" => offer.storage16,
+        "Int64" => offer.int64,
+        "SubgroupBallotKHR" => offer.khr_ballot,
         // Whoever adds one to a kernel enables its feature in `device` and adds it here.
         _ => false,
     };

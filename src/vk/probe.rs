@@ -33,6 +33,10 @@ pub(crate) struct Offer {
     pub size_control: Option<SizeControl>,
     /// Storage buffers of 16-bit words.
     pub storage16: bool,
+    /// Integers of 64 bits.
+    pub int64: bool,
+    /// Ballots of `SPV_KHR_shader_ballot`.
+    pub khr_ballot: bool,
     /// The device is a translation layer and says so; the extension must then be enabled.
     pub portability_subset: bool,
     /// Pipelines can be asked for their compiled code's statistics.
@@ -148,6 +152,7 @@ fn probe_properties(
     }
     // SAFETY: as above.
     unsafe { instance.raw.get_physical_device_features2(physical, &mut features) };
+    let int64 = features.features.shader_int64 == vk::TRUE;
 
     let compute = vk::ShaderStageFlags::COMPUTE;
     let default = vulkan11.subgroup_size;
@@ -198,6 +203,8 @@ fn probe_properties(
         },
         size_control: control,
         storage16: vulkan11_features.storage_buffer16_bit_access == vk::TRUE,
+        int64,
+        khr_ballot: has(ext::shader_subgroup_ballot::NAME),
         portability_subset: has(khr::portability_subset::NAME),
         executable_properties: has(khr::pipeline_executable_properties::NAME),
         host_query_reset: vulkan12_features.host_query_reset == vk::TRUE,

@@ -93,7 +93,7 @@ fn codes(bytes: &[u8], log: u32) -> (Vec<(usize, u32, u32)>, usize) {
     (codes, bits.pad(2))
 }
 
-/// Section 2.6: the cells, each with its symbol, bits and base.
+/// Section 2.7: the cells, each with its symbol, bits and base.
 fn cells(freqs: &[u32; 256], log: u32) -> Vec<(usize, u32, u32)> {
     let size = 1 << log;
     let step = (1 << (log - 1)) + (1 << (log - 3)) + 3;
@@ -142,66 +142,50 @@ impl Table {
         }
     }
 
-    /// Sections 2.4 to 2.6: one symbol.
-    fn decode(&self, x: &mut u32, log: u32, mut word: impl FnMut() -> u32) -> u8 {
-        match self {
-            Self::Rans(freqs) => {
-                let slot = *x % (1 << log);
-                let mut cum = 0;
-                let symbol = (0..256).find(|&s| {
-                    cum += freqs[s];
-                    slot < cum
-                });
-                let symbol = symbol.unwrap();
-                cum -= freqs[symbol];
-                *x = freqs[symbol] * (*x >> log) + slot - cum;
-                if *x < 1 << 16 {
-                    *x = *x << 16 | word();
-                }
-                symbol as u8
-            }
-            Self::Huff(codes) => {
-                let reversed = |code: u32, length: u32| code.reverse_bits() >> (32 - length);
-                let found = codes
-                    .iter()
-                    .find(|&&(_, length, code)| *x % (1 << length) == reversed(code, length));
-                let &(symbol, length, _) = found.unwrap();
-                *x >>= length;
-                if *x < 1 << 16 {
-                    *x = *x << 16 | word();
-                }
-                symbol as u8
-            }
-            Self::Fse(cells) => {
-                let (t, mut c) = (*x & 0xFFFF, *x >> 16);
-                let (symbol, bits, base) = cells[t as usize];
-                if c < 1 << bits {
-                    c = c << 16 | word();
-                }
-                *x = (base + c % (1 << bits)) | ((c >> bits) << 16);
-                symbol as u8
-            }
+    /// Section 2.4: the steps of one symbol of rans.
+    fn decode_rans(&self, x: &mut u32, log: u32, mut word: impl FnMut() -> u32) -> u8 {
+        let Self::Rans(freqs) = self else { panic!("not rans") };
+        let slot = *x % (1 << log);
+        let mut cum = 0;
+        let symbol = (0..256).find(|&s| {
+            cum += freqs[s];
+            slot < cum
+        });
+        let symbol = symbol.unwrap();
+        cum -= freqs[symbol];
+        *x = freqs[symbol] * (*x >> log) + slot - cum;
+        if *x < 1 << 16 {
+            *x = *x << 16 | word();
         }
+        symbol as u8
     }
 
-    /// The seed that a final state holds.
-    fn seed(&self, x: u32) -> u16 {
-        match self {
-            Self::Fse(_) => {
-                let (t, c) = (x & 0xFFFF, x >> 16);
-                assert!(t < 2 && (1 << 15..1 << 16).contains(&c));
-                (c & 0x7FFF | t << 15) as u16
+    /// Sections 2.6 and 2.7: one symbol of a window.
+    fn pop(&self, lane: &mut Lane) -> u8 {
+        let (symbol, bits) = match self {
+            Self::Rans(_) => panic!("rans has no windows"),
+            Self::Huff(codes) => {
+                let reversed = |code: u32, length: u32| code.reverse_bits() >> (32 - length);
+                let own = |&&(_, length, code): &&(usize, u32, u32)| {
+                    lane.c % (1 << length) == u64::from(reversed(code, length))
+                };
+                let &(symbol, length, _) = codes.iter().find(own).unwrap();
+                (symbol, length)
             }
-            _ => {
-                assert!((1 << 16..1 << 17).contains(&x));
-                x as u16
+            Self::Fse(cells) => {
+                let (symbol, bits, base) = cells[lane.t as usize];
+                lane.t = base + (lane.c % (1 << bits)) as u32;
+                (symbol, bits)
             }
-        }
+        };
+        lane.c >>= bits;
+        lane.n = lane.n.checked_sub(bits).unwrap();
+        symbol as u8
     }
 }
 
-/// Section 2.3: the bytes of a segment.
-fn segment(bytes: &[u8], words: usize, table: &Table, log: u32, n: usize) -> Vec<u8> {
+/// Section 2.4: the bytes of a segment of rans.
+fn rans(bytes: &[u8], words: usize, table: &Table, log: u32, n: usize) -> Vec<u8> {
     let mut states: Vec<u32> = (0..32).map(|lane| u32_at(bytes, 4 * lane)).collect();
     let body = n.saturating_sub(64);
     let mut raw = vec![0; body];
@@ -211,7 +195,7 @@ fn segment(bytes: &[u8], words: usize, table: &Table, log: u32, n: usize) -> Vec
             for (lane, x) in states.iter_mut().enumerate() {
                 let i = 128 * tile + 4 * lane + step;
                 if i < body {
-                    raw[i] = table.decode(x, log, || {
+                    raw[i] = table.decode_rans(x, log, || {
                         next += 1;
                         u16_at(bytes, 128 + 2 * (next - 1)).into()
                     });
@@ -220,8 +204,66 @@ fn segment(bytes: &[u8], words: usize, table: &Table, log: u32, n: usize) -> Vec
         }
     }
     assert_eq!(next, words);
-    let seed: Vec<u8> = states.iter().flat_map(|&x| table.seed(x).to_le_bytes()).collect();
-    let (seed, zeros) = seed.split_at(n - body);
+    let seed = |x: u32| {
+        assert_eq!(x >> 16, 1);
+        (x as u16).to_le_bytes()
+    };
+    end(raw, &states.into_iter().flat_map(seed).collect::<Vec<_>>(), n)
+}
+
+/// A lane of section 2.5.
+struct Lane {
+    c: u64,
+    n: u32,
+    t: u32,
+}
+
+/// Section 2.5: the initial state of a lane.
+fn initial(bytes: &[u8], lane: usize, table: &Table, log: u32) -> Lane {
+    let high = u32::from(u16_at(bytes, 128 + 2 * lane));
+    let (high, t, least) = match table {
+        Table::Fse(_) => (high >> 12, high % (1 << 12), 4),
+        _ => (high, 0, 16),
+    };
+    let m = u64::from(high) << 32 | u64::from(u32_at(bytes, 4 * lane));
+    let n = m.ilog2();
+    assert!(n >= least && t < 1 << log);
+    Lane { c: m - (1 << n), n, t }
+}
+
+/// Section 2.5: the bytes of a segment of fse or huff.
+fn windows(bytes: &[u8], words: usize, table: &Table, log: u32, n: usize) -> Vec<u8> {
+    let mut lanes: Vec<Lane> = (0..32).map(|lane| initial(bytes, lane, table, log)).collect();
+    let body = n.saturating_sub(128);
+    let mut raw = vec![0; body];
+    let mut next = 0;
+    let last = if let Table::Fse(cells) = table { cells.len() as u32 - 1 } else { 0 };
+    for tile in 0..body.div_ceil(128) {
+        for step in [0, 2] {
+            for (number, lane) in lanes.iter_mut().enumerate() {
+                let i = 128 * tile + 4 * number + step;
+                if i < body && lane.n <= 32 {
+                    lane.c += u64::from(u32_at(bytes, 192 + 4 * next)) << lane.n;
+                    lane.n += 32;
+                    next += 1;
+                }
+                for symbol in raw.iter_mut().take(i + 2).skip(i) {
+                    *symbol = table.pop(lane);
+                }
+            }
+        }
+    }
+    assert_eq!(next, words);
+    let seed = |lane: Lane| {
+        assert_eq!((lane.n, lane.t), (32, last));
+        (lane.c as u32).to_le_bytes()
+    };
+    end(raw, &lanes.into_iter().flat_map(seed).collect::<Vec<_>>(), n)
+}
+
+/// The bytes of a segment from its body and its padded seed.
+fn end(mut raw: Vec<u8>, seed: &[u8], n: usize) -> Vec<u8> {
+    let (seed, zeros) = seed.split_at(n - raw.len());
     assert!(zeros.iter().all(|&byte| byte == 0));
     raw.extend(seed);
     raw
@@ -231,13 +273,19 @@ fn segment(bytes: &[u8], words: usize, table: &Table, log: u32, n: usize) -> Vec
 fn coded(payload: &[u8], method: u32, log: u32, segment_size: usize, raw_size: usize) -> Vec<u8> {
     let segments = raw_size.div_ceil(segment_size);
     let (table, length) = Table::read(method, &payload[2 * segments..], log);
+    let (word, states) = if method == 2 { (2, 128) } else { (4, 192) };
+    let segment = if method == 2 { rans } else { windows };
     let mut at = 2 * segments + length;
+    while !at.is_multiple_of(word) {
+        assert_eq!(payload[at], 0);
+        at += 1;
+    }
     let mut raw = Vec::new();
     for number in 0..segments {
         let words = usize::from(u16_at(payload, 2 * number));
         let n = segment_size.min(raw_size - raw.len());
         raw.extend(segment(&payload[at..], words, &table, log, n));
-        at += 128 + 2 * words;
+        at += states + word * words;
     }
     assert_eq!(at, payload.len());
     raw

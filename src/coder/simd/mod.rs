@@ -9,8 +9,3 @@ mod avx512;
 
 pub(super) use avx2::Avx2;
 pub(super) use avx512::Avx512;
-
-/// A coder with steps for every set of instructions.
-pub(super) trait Steps: avx2::Steps + avx512::Steps {}
-
-impl<C: avx2::Steps + avx512::Steps> Steps for C {}

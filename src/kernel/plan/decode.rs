@@ -152,11 +152,14 @@ impl DecodePlan {
     }
 }
 
+/// Words behind the last payload: decode kernels look whether a stream has ended every two tiles only, and load ahead of time.
+const SLACK: u64 = 256;
+
 fn buffers(blocks: usize, payload: u64, streams: u64, raw: u64) -> Vec<BufferDesc> {
     let count = blocks as u64;
     vec![
         words("blocks", count * size_of::<DecodeBlock>() as u64 / 4, Role::Upload),
-        words("payload", payload, Role::Upload),
+        words("payload", payload + SLACK, Role::Upload),
         words("tables", 256 * count, Role::Device),
         words("streams", streams, Role::Device),
         words("status", count, Role::Download),

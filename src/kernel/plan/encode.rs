@@ -1,4 +1,4 @@
-//! Encoding a batch: histogram, normalise and lengths, encode with each coder that it has, layout, pack.
+//! Encoding a batch: histogram, normalise and lengths, encode with each coder that it has.
 
 use std::ops::Range;
 
@@ -6,15 +6,13 @@ use super::{MAX_BLOCKS, MAX_RAW_BYTES, NO_PUSH, check_limits, dispatch, words};
 use crate::{
     block::Coder,
     kernel::{
-        generated::{
-            EncodeBlock, EncodeInfo, EncodePush, EncodeResult, HistogramPush, LayoutPush, PackPush,
-        },
+        generated::{EncodeBlock, EncodeInfo, EncodePush, EncodeResult, HistogramPush},
         recording::{BufferDesc, BufferId, Recording, Role},
     },
 };
 
-/// Bytes that the 64 invocations of the kernel `histogram` count, 252 each, before their counters could overflow.
-const CHUNK_BYTES: u32 = 64 * 252;
+/// Bytes that a workgroup of the kernel `histogram` counts.
+const CHUNK_BYTES: u32 = 256 << 10;
 /// Words (32 bits) that a block's serialised table may take.
 pub(crate) const TABLE_WORDS: usize = 132;
 
@@ -33,9 +31,9 @@ pub struct RawBlock {
 ///
 /// The host uploads [`blocks`](Self::blocks) to [`BLOCKS`](Self::BLOCKS), [`pieces`](Self::pieces) to
 /// [`PIECES`](Self::PIECES) and the raw bytes of each block to its range of [`RAW`](Self::RAW), runs the recording,
-/// and finds an [`EncodeResult`] a block in [`RESULTS`](Self::RESULTS). The payloads of blocks of kind coded lie end
-/// to end in [`PAYLOAD`](Self::PAYLOAD), each from word `payload` on; a single value's payload is its first raw byte,
-/// a stored block's is the block.
+/// and finds an [`EncodeResult`] a block in [`RESULTS`](Self::RESULTS). A coded block's payload lies in
+/// [`PAYLOAD`](Self::PAYLOAD) where its raw bytes lie in `RAW`, from word `payload` on: it is smaller than they are. A
+/// single value's payload is its first raw byte, a stored block's is the block.
 #[derive(Clone, PartialEq, Debug)]
 pub struct EncodePlan {
     /// What to run.
@@ -49,7 +47,7 @@ pub struct EncodePlan {
 impl EncodePlan {
     /// Upload: an [`EncodeBlock`] a block.
     pub const BLOCKS: BufferId = BufferId(0);
-    /// Upload: the block's number for each histogram chunk, then for each segment.
+    /// Upload: the block's number for each histogram chunk.
     pub const PIECES: BufferId = BufferId(1);
     /// Upload: the raw bytes, each block from a multiple of 4 bytes.
     pub const RAW: BufferId = BufferId(2);
@@ -61,16 +59,12 @@ impl EncodePlan {
     pub const TABLES: BufferId = BufferId(5);
     /// Device: the encoder's tables.
     pub const ENTRIES: BufferId = BufferId(6);
-    /// Device: words of each segment's stream.
-    pub const COUNTS: BufferId = BufferId(7);
-    /// Device: the streams.
-    pub const SCRATCH: BufferId = BufferId(8);
-    /// Device: where each segment goes.
-    pub const PLACES: BufferId = BufferId(9);
+    /// Device: the streams, before they are in the payloads. Only encode kernels know what it holds.
+    pub const SCRATCH: BufferId = BufferId(7);
     /// Download: an [`EncodeResult`] a block.
-    pub const RESULTS: BufferId = BufferId(10);
-    /// Download: the payloads of coded blocks, end to end.
-    pub const PAYLOAD: BufferId = BufferId(11);
+    pub const RESULTS: BufferId = BufferId(8);
+    /// Download: the payloads of coded blocks.
+    pub const PAYLOAD: BufferId = BufferId(9);
 
     /// Plans a batch of blocks with segments of `2^segment_log` bytes.
     ///
@@ -81,7 +75,7 @@ impl EncodePlan {
         check_limits(raw.len(), raw_bytes, segment_log);
         let mut next = EncodeBlock::default();
         let mut blocks = Vec::with_capacity(raw.len());
-        let (mut chunk_blocks, mut segment_blocks) = (Vec::new(), Vec::new());
+        let mut pieces = Vec::new();
         for (&RawBlock { raw_size, coder, table_log }, number) in raw.iter().zip(0..) {
             assert!((1..=1 << 20).contains(&raw_size), "a block of {raw_size} bytes");
             assert!(
@@ -95,13 +89,10 @@ impl EncodePlan {
                 ..next
             });
             next.raw += raw_size.div_ceil(4);
-            next.segment += raw_size.div_ceil(1 << segment_log);
             next.chunk += raw_size.div_ceil(CHUNK_BYTES);
             next.scratch += block_space(raw_size, segment_log);
-            chunk_blocks.resize(next.chunk as usize, number);
-            segment_blocks.resize(next.segment as usize, number);
+            pieces.resize(next.chunk as usize, number);
         }
-        let pieces = [chunk_blocks, segment_blocks].concat();
         let recording =
             Recording { buffers: buffers(raw.len() as u64, &next), commands: Vec::new() };
         let mut plan = Self { recording, blocks, pieces };
@@ -153,56 +144,27 @@ impl EncodePlan {
                         Self::BLOCKS,
                         Self::RAW,
                         Self::INFOS,
+                        Self::TABLES,
                         Self::ENTRIES,
-                        Self::COUNTS,
                         Self::SCRATCH,
+                        Self::RESULTS,
+                        Self::PAYLOAD,
                     ],
                 );
             }
         }
-        dispatch(
-            recording,
-            "layout",
-            1,
-            &LayoutPush { block_count, segment_log: log },
-            (&[], None),
-            &[Self::BLOCKS, Self::INFOS, Self::COUNTS, Self::PLACES, Self::RESULTS],
-        );
-        dispatch(
-            recording,
-            "pack",
-            total.segment,
-            &PackPush {
-                segment_count: total.segment,
-                segment_pieces: total.chunk,
-                segment_log: log,
-            },
-            (&[], None),
-            &[
-                Self::BLOCKS,
-                Self::PIECES,
-                Self::INFOS,
-                Self::TABLES,
-                Self::COUNTS,
-                Self::SCRATCH,
-                Self::PLACES,
-                Self::RESULTS,
-                Self::PAYLOAD,
-            ],
-        );
     }
 
     /// Sizes of the buffers that serve every batch of at most so many blocks and raw bytes.
     pub fn capacity(blocks: usize, raw_bytes: usize) -> Vec<BufferDesc> {
         let (blocks, raw_bytes) =
             (blocks.min(MAX_BLOCKS) as u32, raw_bytes.min(MAX_RAW_BYTES) as u32);
-        let segment = raw_bytes / 4096 + blocks;
+        let segments = raw_bytes / 4096 + blocks;
         let total = EncodeBlock {
             raw: raw_bytes / 4 + blocks,
             raw_size: 0,
-            // 13 bits a symbol, and at most 128 words (16 bits) of states and rounding a segment.
-            scratch: raw_bytes / 32 * 13 + 13 + 64 * segment,
-            segment,
+            // 13 bits a symbol, and at most 112 words of states and rounding a segment.
+            scratch: raw_bytes / 32 * 13 + 13 + 112 * segments,
             chunk: raw_bytes / CHUNK_BYTES + blocks,
             coder: 0,
             forced_log: 0,
@@ -218,9 +180,9 @@ impl EncodePlan {
     }
 }
 
-/// 16-bit words of space for a segment's stream; `stream_space` of `kernels/shared/encode.glsl` says why.
-pub(crate) fn stream_space(size: u32) -> u32 {
-    64 + (size * 13 / 16).next_multiple_of(64)
+/// Words (32 bits) of space for a segment's stream; `stream_space` of `kernels/shared/encode.glsl` says why.
+fn stream_space(size: u32) -> u32 {
+    (size * 13 / 32 + 112) / 32 * 32
 }
 
 /// Words (32 bits) of space for the streams of a block.
@@ -228,24 +190,22 @@ fn block_space(raw_size: u32, segment_log: u8) -> u32 {
     let segment = 1 << segment_log;
     let last = raw_size % segment;
     let last = if last > 0 { stream_space(last) } else { 0 };
-    (raw_size / segment * stream_space(segment) + last) / 2
+    raw_size / segment * stream_space(segment) + last
 }
 
 fn buffers(blocks: u64, total: &EncodeBlock) -> Vec<BufferDesc> {
     let structs = |size: usize| blocks * size as u64 / 4;
-    let EncodeBlock { raw, scratch, segment, chunk, .. } = *total;
-    let (raw, segment, chunk) = (u64::from(raw), u64::from(segment), u64::from(chunk));
+    let EncodeBlock { raw, scratch, chunk, .. } = *total;
+    let (raw, chunk) = (u64::from(raw), u64::from(chunk));
     vec![
         words("blocks", structs(size_of::<EncodeBlock>()), Role::Upload),
-        words("pieces", chunk + segment, Role::Upload),
+        words("pieces", chunk, Role::Upload),
         words("raw", raw, Role::Upload),
         words("histograms", 256 * chunk, Role::Device),
         words("infos", structs(size_of::<EncodeInfo>()), Role::Device),
         words("tables", TABLE_WORDS as u64 * blocks, Role::Device),
         words("entries", 512 * blocks, Role::Device),
-        words("counts", segment, Role::Device),
         words("scratch", scratch.into(), Role::Device),
-        words("places", segment, Role::Device),
         words("results", structs(size_of::<EncodeResult>()), Role::Download),
         words("payload", raw, Role::Download),
     ]

@@ -5,8 +5,8 @@ mod decode;
 mod encode;
 
 pub use decode::{CodedBlock, DecodePlan};
+pub(crate) use encode::TABLE_WORDS;
 pub use encode::{EncodePlan, RawBlock};
-pub(crate) use encode::{TABLE_WORDS, stream_space};
 
 use bytemuck::Pod;
 

@@ -1,16 +1,10 @@
 //! Twin of the kernels `kernels/decode_*.comp`. On a bad stream it goes on with zero words, as they do, so that the bytes
 //! are the same.
 
-use super::{half, push, read_cums, symbols};
+use super::{half, push, read_cums};
 use crate::{
     BlockFault,
-    coder::{
-        Coder,
-        decode_table::DecodeTable,
-        lanes::{LANES, body_len, initial_states, take_seed},
-        scalar::LaneCoder,
-        table::Table,
-    },
+    coder::{Coder, decode_table::DecodeTable, lanes::TILE, scalar::LaneCoder, table::Table},
     kernel::generated::{DecodeBlock, DecodePush},
 };
 
@@ -66,28 +60,26 @@ fn segment<C: LaneCoder>(
     out: &mut [u8],
 ) -> Option<BlockFault> {
     let &Stream { payload, start, end } = stream;
-    let mut states: [u32; LANES] = std::array::from_fn(|lane| {
-        let at = start + 2 * lane as u32;
-        half(payload, at) | half(payload, at + 1) << 16
-    });
-    let good = initial_states(C::CODER, table_log, bytemuck::cast_slice(&states)).is_some();
+    let halves = |size: usize| size as u32 / 2;
+    let states: Vec<u8> = (start..start + halves(C::LAYOUT.states))
+        .flat_map(|at| (half(payload, at) as u16).to_le_bytes())
+        .collect();
+    let (mut lanes, good) = C::initial(table_log, &states);
     let mut fault = (!good).then_some(BlockFault::FinalState);
-    let mut next = start + 2 * LANES as u32;
-    let (body, seed) = out.split_at_mut(body_len(out.len()));
-    for (lane, position) in symbols(body.len()) {
-        let word = || {
-            let word = if next < end { half(payload, next) } else { 0 };
-            next += 1;
-            Some(word as u16)
-        };
-        (body[position], states[lane]) =
-            C::decode(table, states[lane], word).expect("words do not end");
+    let mut next = start + halves(C::LAYOUT.states);
+    let mut word = || {
+        let own = next..next + halves(C::LAYOUT.word);
+        next = own.end;
+        let bits = |at: u32| if at < end { half(payload, at) } else { 0 };
+        Some(own.rev().fold(0, |word, at| word << 16 | bits(at)))
+    };
+    let (body, seed) = out.split_at_mut(C::LAYOUT.body(out.len()));
+    for tile in body.chunks_mut(TILE) {
+        C::decode_tile(table, &mut lanes, tile, &mut word).expect("words do not end");
     }
     if next != end {
         fault = fault.or(Some(BlockFault::Stream));
     }
-    take_seed(C::CODER, &states, seed)
-        .is_none()
-        .then_some(BlockFault::FinalState)
-        .map_or(fault, |own| fault.or(Some(own)))
+    let ends = C::take_seed(table_log, &lanes, seed);
+    fault.or((!ends).then_some(BlockFault::FinalState))
 }

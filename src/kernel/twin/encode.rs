@@ -1,49 +1,70 @@
 //! Twin of the kernels `kernels/encode_*.comp`.
 
-use super::{push, read_cums, symbols};
+use super::{push, read_cums};
 use crate::{
     coder::{
         Coder,
         fse::{self, Fse},
         huffman::{self, Huffman},
-        lanes::{LANES, body_len, seeded_states},
+        lanes::Layout,
         rans::{self, Rans},
-        scalar::LaneCoder,
+        scalar::{LaneCoder, encode_segment},
         table::Table,
     },
     format::BlockKind,
     kernel::{
-        generated::{EncodeBlock, EncodeInfo, EncodePush},
-        plan::stream_space,
+        generated::{EncodeBlock, EncodeInfo, EncodePush, EncodeResult},
+        plan::TABLE_WORDS,
     },
 };
 
+/// Writes payloads only: the twin leaves alone what a kernel may write beside them.
 pub fn run<C: Entries>(bytes: &[u8], buffers: &mut [&mut [u32]]) {
     let EncodePush { segment_log } = push(bytes);
-    let [blocks, raw, infos, entries, counts, scratch] = buffers else { panic!("six buffers") };
+    let [blocks, raw, infos, tables, entries, _, results, payload] = buffers else {
+        panic!("eight buffers")
+    };
     let blocks: &[EncodeBlock] = bytemuck::cast_slice(blocks);
     let infos: &[EncodeInfo] = bytemuck::cast_slice(infos);
+    let results: &mut [EncodeResult] = bytemuck::cast_slice_mut(results);
     let raw: &[u8] = bytemuck::cast_slice(raw);
-    for ((block, info), entries) in blocks.iter().zip(infos).zip(entries.chunks(512)) {
-        if block.coder != C::CODER as u32 || info.kind != BlockKind::Coded as u32 {
+    for (number, (block, info)) in blocks.iter().zip(infos).enumerate() {
+        if block.coder != C::CODER as u32 {
             continue;
         }
-        let table = C::read(entries, info.table_log);
-        let raw = &raw[4 * block.raw as usize..][..block.raw_size as usize];
-        let mut end = block.scratch as usize;
-        for (raw, count) in raw.chunks(1 << segment_log).zip(&mut counts[block.segment as usize..])
-        {
-            let mut stream = segment::<C>(raw, &table);
-            *count = stream.len() as u32 - 2 * LANES as u32;
-            // The kernel writes 64 words at a time, from the end of the segment's space.
-            stream.resize(stream.len().next_multiple_of(64), 0);
-            end += stream_space(raw.len() as u32) as usize / 2;
-            let space = &mut scratch[end - stream.len() / 2..end];
-            for (word, pair) in space.iter_mut().rev().zip(stream.chunks(2)) {
-                *word = u32::from(pair[1]) | u32::from(pair[0]) << 16;
-            }
+        let trivial =
+            |kind, coded_size| EncodeResult { kind, table_log: 0, coded_size, payload: 0 };
+        if info.kind != BlockKind::Coded as u32 {
+            results[number] = trivial(info.kind, 1);
+            continue;
         }
+        let table = C::read(&entries[512 * number..][..512], info.table_log);
+        let raw = &raw[4 * block.raw as usize..][..block.raw_size as usize];
+        let segments: Vec<_> =
+            raw.chunks(1 << segment_log).map(|raw| segment::<C>(raw, &table)).collect();
+        let written =
+            &bytemuck::cast_slice(&tables[TABLE_WORDS * number..])[..info.table_size as usize];
+        let mut bytes = head(C::LAYOUT, &segments, written);
+        bytes.extend(segments.concat());
+        let size = bytes.len();
+        results[number] = if size < raw.len() {
+            let target = bytemuck::cast_slice_mut(payload);
+            target[4 * block.raw as usize..][..size].copy_from_slice(&bytes);
+            let EncodeInfo { kind, table_log, .. } = *info;
+            EncodeResult { kind, table_log, coded_size: size as u32, payload: block.raw }
+        } else {
+            trivial(BlockKind::Stored as u32, block.raw_size)
+        };
     }
+}
+
+/// What precedes the streams of a payload.
+fn head(layout: Layout, streams: &[Vec<u8>], table: &[u8]) -> Vec<u8> {
+    let count = |stream: &Vec<u8>| ((stream.len() - layout.states) / layout.word) as u16;
+    let mut head: Vec<u8> = streams.iter().flat_map(|stream| count(stream).to_le_bytes()).collect();
+    head.extend_from_slice(table);
+    head.resize(head.len() + layout.padding(head.len()), 0);
+    head
 }
 
 /// A coder's form of the entries that the kernels before it made.
@@ -78,18 +99,9 @@ impl Entries for Huffman {
     }
 }
 
-/// The words of a segment, initial states included, last one first.
-fn segment<C: LaneCoder>(raw: &[u8], table: &C::EncodeTable) -> Vec<u16> {
-    let (body, seed) = raw.split_at(body_len(raw.len()));
-    let mut states = seeded_states(C::CODER, seed);
-    let mut words = Vec::with_capacity(raw.len());
-    for (lane, position) in symbols(body.len()).rev() {
-        let (state, word) = C::encode(table, states[lane], body[position]);
-        states[lane] = state;
-        words.extend(word);
-    }
-    for state in states.iter().rev() {
-        words.extend([(state >> 16) as u16, *state as u16]);
-    }
-    words
+/// The stream of a segment, initial states included.
+fn segment<C: LaneCoder>(raw: &[u8], table: &C::EncodeTable) -> Vec<u8> {
+    let mut stream = vec![0; C::LAYOUT.stream_bound(raw.len())];
+    let start = encode_segment::<C>(table, raw, &mut stream);
+    stream.split_off(start)
 }

@@ -4,28 +4,19 @@
 mod decode;
 mod encode;
 mod histogram;
-mod layout;
 mod lengths;
 mod normalise;
-mod pack;
 mod parse;
 
 use bytemuck::Pod;
 
 use super::recording::{Binding, Command, Recording};
-use crate::coder::{
-    Coder,
-    fse::Fse,
-    huffman::Huffman,
-    lanes::{LANES, STEPS, TILE},
-    rans::Rans,
-    table::Table,
-};
+use crate::coder::{Coder, fse::Fse, huffman::Huffman, rans::Rans, table::Table};
 
 /// A kernel's twin. Takes the push constants and the bound ranges, in binding order.
 type Twin = fn(&[u8], &mut [&mut [u32]]);
 
-const TWINS: [(&str, Twin); 12] = [
+const TWINS: [(&str, Twin); 10] = [
     ("decode_fse", decode::run::<Fse>),
     ("decode_huff", decode::run::<Huffman>),
     ("decode_rans", decode::run::<Rans>),
@@ -33,10 +24,8 @@ const TWINS: [(&str, Twin); 12] = [
     ("encode_huff", encode::run::<Huffman>),
     ("encode_rans", encode::run::<Rans>),
     ("histogram", histogram::run),
-    ("layout", layout::run),
     ("lengths", lengths::run),
     ("normalise", normalise::run),
-    ("pack", pack::run),
     ("parse", parse::run),
 ];
 
@@ -110,16 +99,6 @@ fn read_cums(coder: Coder, log: u32, words: &[u32]) -> Table {
     let mut freqs = [0; 256];
     freqs.iter_mut().zip(words).for_each(|(freq, &word)| *freq = word as u16);
     Table::from_freqs(coder, log as u8, freqs)
-}
-
-/// The symbols of a body of `body` bytes in decoding order, as (lane, position).
-fn symbols(body: usize) -> impl DoubleEndedIterator<Item = (usize, usize)> {
-    (0..body.next_multiple_of(TILE))
-        .map(|i| {
-            let (tile, step, lane) = (i / TILE, i % TILE / LANES, i % LANES);
-            (lane, tile * TILE + lane * STEPS + step)
-        })
-        .filter(move |&(_, position)| position < body)
 }
 
 #[cfg(test)]

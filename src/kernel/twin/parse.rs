@@ -3,7 +3,7 @@
 use super::{push, write_cums};
 use crate::{
     BlockFault,
-    coder::{Coder, lanes::STATE_BYTES, table::Table},
+    coder::{Coder, lanes::Layout, table::Table},
     kernel::generated::{DecodeBlock, ParsePush},
 };
 
@@ -52,13 +52,19 @@ fn parse(
 ) -> Result<(Table, Vec<u32>), BlockFault> {
     let segments = block.raw_size.div_ceil(1 << segment_log) as usize;
     let (counts, rest) = payload.split_at_checked(2 * segments).ok_or(BlockFault::SegmentSizes)?;
-    let (table, length) =
-        Table::parse(rest, Coder::ALL[block.coder as usize], block.table_log as u8)?;
+    let coder = Coder::ALL[block.coder as usize];
+    let layout = Layout::of(coder);
+    let (table, length) = Table::parse(rest, coder, block.table_log as u8)?;
     let mut end = 2 * segments + length;
+    let zeros = payload.get(end..end + layout.padding(end)).ok_or(BlockFault::Table)?;
+    if zeros.iter().any(|&byte| byte != 0) {
+        return Err(BlockFault::Table);
+    }
+    end += zeros.len();
     let mut starts = Vec::with_capacity(segments + 1);
     for count in counts.chunks(2) {
         starts.push(2 * block.payload + end as u32 / 2);
-        end += STATE_BYTES + 2 * usize::from(u16::from_le_bytes([count[0], count[1]]));
+        end += layout.states + layout.word * usize::from(u16::from_le_bytes([count[0], count[1]]));
     }
     starts.push(2 * block.payload + end as u32 / 2);
     if end == payload.len() { Ok((table, starts)) } else { Err(BlockFault::SegmentSizes) }

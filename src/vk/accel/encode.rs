@@ -94,9 +94,17 @@ impl EncodeBatch {
             return Ok(self.results.is_some() && slot.finished()?);
         }
         let results = read_results(plan, slot.download(EncodePlan::RESULTS).bytes())?;
-        let size = results.iter().map(|(_, payload)| payload.end).max().unwrap_or(0) as u64;
-        if size > 0 {
-            slot.fetch(&[Part { buffer: EncodePlan::PAYLOAD, offset: 0, size }])?;
+        let parts: Vec<Part> = results
+            .iter()
+            .filter(|(_, payload)| !payload.is_empty())
+            .map(|(_, payload)| Part {
+                buffer: EncodePlan::PAYLOAD,
+                offset: payload.start as u64,
+                size: payload.len().next_multiple_of(4) as u64,
+            })
+            .collect();
+        if !parts.is_empty() {
+            slot.fetch(&parts)?;
         }
         self.results = Some(results);
         slot.finished()
@@ -163,27 +171,16 @@ fn read(results: &[PartResult], share: Option<Share>, work: &mut Work<'_>) -> Ou
     Outcome::Encoded(parts.collect())
 }
 
-/// What the device says of each part. Payloads lie end to end, in order, and within their buffer.
+/// What the device says of each part.
 fn read_results(plan: &EncodePlan, bytes: &[u8]) -> Result<Vec<PartResult>, DeviceError> {
-    let impossible = |what: String| DeviceError::Vulkan { call: "encoding a batch", result: what };
-    let mut end = 0;
-    let results = plan.blocks.iter().zip(bytes.chunks_exact(size_of::<EncodeResult>())).map(
-        |(block, result)| {
-            let result: EncodeResult = bytemuck::pod_read_unaligned(result);
-            let (encoded, payload) = read_result(result, block)
-                .filter(|(encoded, payload)| {
-                    encoded.kind != BlockKind::Coded || payload.start >= end
-                })
-                .ok_or_else(|| impossible(format!("the device returned {result:?}")))?;
-            end = end.max(payload.end);
-            Ok((encoded, payload))
-        },
-    );
-    let results = results.collect::<Result<_, _>>()?;
-    if end as u64 > plan.recording.buffers[EncodePlan::PAYLOAD.0 as usize].size {
-        return Err(impossible(format!("the device returned {end} bytes, more than went in")));
-    }
-    Ok(results)
+    let results = bytes.chunks_exact(size_of::<EncodeResult>()).map(bytemuck::pod_read_unaligned);
+    let read = |(block, result): (&EncodeBlock, EncodeResult)| {
+        read_result(result, block).ok_or_else(|| DeviceError::Vulkan {
+            call: "encoding a batch",
+            result: format!("the device returned {result:?}"),
+        })
+    };
+    plan.blocks.iter().zip(results).map(read).collect()
 }
 
 /// What a result says; `None` if no kernel that works can have written it.
@@ -196,7 +193,7 @@ fn read_result(result: EncodeResult, block: &EncodeBlock) -> Option<PartResult> 
     match kind {
         STORED => trivial(BlockKind::Stored),
         SINGLE => trivial(BlockKind::Single),
-        CODED if coded_size < block.raw_size => {
+        CODED if coded_size < block.raw_size && payload == block.raw => {
             let table_log = u8::try_from(table_log).ok()?;
             let start = 4 * payload as usize;
             let coder = Coder::ALL.get(block.coder as usize)?;

@@ -69,7 +69,7 @@ impl<'a> Source<'a> {
             }
             let plain = spirv(self.path, &self.text, &declared, OptimizationLevel::Zero)?;
             let (own, facts) = reflect::module(&place, &plain)?;
-            validate::check(&place, declared.form, declared.storage16, &plain, &facts)?;
+            validate::check(&place, &declared, &plain, &facts)?;
             if interface.get_or_insert_with(|| own.clone()) != &own {
                 return Err(Error(format!("{place} has another interface than the first variant")));
             }

@@ -1,13 +1,15 @@
 //! AVX2: a segment's 32 states in four registers.
 
 mod steps;
+mod windows;
 
 use std::arch::x86_64::*;
 
 use crate::coder::{
     decode_table::DecodeTable,
     lanes::{LANES, STEPS, TILE},
-    tiles::{Decoding, Encoding, Tiles, WINDOW, decode_each, encode_each},
+    rans::{self, Rans},
+    tiles::{Decoding, Encoding, ROOM, Tiles, decode_each, encode_each},
 };
 pub(in crate::coder) use steps::Steps;
 
@@ -41,49 +43,57 @@ fn is_amd() -> bool {
     [vendor.ebx, vendor.edx, vendor.ecx].map(u32::to_le_bytes).as_flattened() == b"AuthenticAMD"
 }
 
-impl<C: Steps> Tiles<C> for Avx2 {
-    fn decode<const N: usize>(self, table: &DecodeTable, segments: [&mut Decoding<'_>; N]) {
-        // SAFETY: `self` proves the instructions.
+impl Tiles<Avx2> for Rans {
+    fn decode<const N: usize>(
+        avx2: Avx2,
+        table: &DecodeTable,
+        segments: [&mut Decoding<'_, Rans>; N],
+    ) {
+        // SAFETY: `avx2` proves the instructions.
         unsafe {
-            match self.gathers {
-                true => decode::<C, N, true>(table, segments),
-                false => decode::<C, N, false>(table, segments),
+            match avx2.gathers {
+                true => decode::<Rans, N, true>(table, segments),
+                false => decode::<Rans, N, false>(table, segments),
             }
         }
     }
 
     fn decode_partial(
-        self,
+        _: Avx2,
         table: &DecodeTable,
         states: &mut [u32; LANES],
-        words: &[u8; WINDOW],
+        words: &[u8; ROOM],
         tile: &mut [u8; TILE],
         symbols: usize,
     ) -> usize {
-        // SAFETY: `self` proves the instructions.
-        unsafe { decode_partial::<C>(table, states, words, tile, symbols) }
+        // SAFETY: there is an `Avx2`.
+        unsafe { decode_partial::<Rans>(table, states, words, tile, symbols) }
     }
 
-    fn encode<const N: usize>(self, table: &C::EncodeTable, segments: [&mut Encoding<'_>; N]) {
-        // SAFETY: `self` proves the instructions.
+    fn encode<const N: usize>(
+        avx2: Avx2,
+        table: &rans::EncodeTable,
+        segments: [&mut Encoding<'_, Rans>; N],
+    ) {
+        // SAFETY: `avx2` proves the instructions.
         unsafe {
-            match self.gathers {
-                true => encode::<C, N, true>(table, segments),
-                false => encode::<C, N, false>(table, segments),
+            match avx2.gathers {
+                true => encode::<Rans, N, true>(table, segments),
+                false => encode::<Rans, N, false>(table, segments),
             }
         }
     }
 
     fn encode_partial(
-        self,
-        table: &C::EncodeTable,
+        _: Avx2,
+        table: &rans::EncodeTable,
         states: &mut [u32; LANES],
-        room: &mut [u8; WINDOW],
+        room: &mut [u8; ROOM],
         tile: &[u8; TILE],
         symbols: usize,
     ) -> usize {
-        // SAFETY: `self` proves the instructions.
-        unsafe { encode_partial::<C>(table, states, room, tile, symbols) }
+        // SAFETY: there is an `Avx2`.
+        unsafe { encode_partial::<Rans>(table, states, room, tile, symbols) }
     }
 }
 
@@ -157,14 +167,14 @@ fn active(position: __m256i, symbols: usize) -> __m256i {
 #[target_feature(enable = "avx2,popcnt")]
 fn decode<C: Steps, const N: usize, const GATHER: bool>(
     table: &DecodeTable,
-    mut segments: [&mut Decoding<'_>; N],
+    mut segments: [&mut Decoding<'_, C>; N],
 ) {
-    let mut x = segments.each_ref().map(|segment| load(&segment.states));
+    let mut x = segments.each_ref().map(|segment| load(&segment.lanes));
     decode_each(&mut segments, |windows, tiles| {
         decode_tile::<C, N, GATHER, false>(table, &mut x, windows, tiles, TILE)
     });
     for n in 0..N {
-        store(x[n], &mut segments[n].states);
+        store(x[n], &mut segments[n].lanes);
     }
 }
 
@@ -172,7 +182,7 @@ fn decode<C: Steps, const N: usize, const GATHER: bool>(
 fn decode_partial<C: Steps>(
     table: &DecodeTable,
     states: &mut [u32; LANES],
-    words: &[u8; WINDOW],
+    words: &[u8; ROOM],
     tile: &mut [u8; TILE],
     symbols: usize,
 ) -> usize {
@@ -189,7 +199,7 @@ fn decode_partial<C: Steps>(
 fn decode_tile<C: Steps, const N: usize, const GATHER: bool, const PARTIAL: bool>(
     table: &DecodeTable,
     x: &mut [Lanes; N],
-    windows: [&[u8; WINDOW]; N],
+    windows: [&[u8; ROOM]; N],
     tiles: [&mut [u8; TILE]; N],
     symbols: usize,
 ) -> [usize; N] {
@@ -252,14 +262,14 @@ fn look_up<const GATHER: bool, const SIZE: usize>(table: &[u32; SIZE], index: __
 #[target_feature(enable = "avx2,popcnt")]
 fn encode<C: Steps, const N: usize, const GATHER: bool>(
     table: &C::EncodeTable,
-    mut segments: [&mut Encoding<'_>; N],
+    mut segments: [&mut Encoding<'_, C>; N],
 ) {
-    let mut x = segments.each_ref().map(|segment| deal(load(&segment.states)));
+    let mut x = segments.each_ref().map(|segment| deal(load(&segment.lanes)));
     encode_each(&mut segments, |windows, tiles| {
         encode_tile::<C, N, GATHER, false>(table, &mut x, windows, tiles, TILE)
     });
     for n in 0..N {
-        store(deal(x[n]), &mut segments[n].states);
+        store(deal(x[n]), &mut segments[n].lanes);
     }
 }
 
@@ -267,7 +277,7 @@ fn encode<C: Steps, const N: usize, const GATHER: bool>(
 fn encode_partial<C: Steps>(
     table: &C::EncodeTable,
     states: &mut [u32; LANES],
-    room: &mut [u8; WINDOW],
+    room: &mut [u8; ROOM],
     tile: &[u8; TILE],
     symbols: usize,
 ) -> usize {
@@ -297,12 +307,12 @@ fn deal([a, b, c, d]: Lanes) -> Lanes {
 fn encode_tile<C: Steps, const N: usize, const GATHER: bool, const PARTIAL: bool>(
     table: &C::EncodeTable,
     x: &mut [Lanes; N],
-    windows: [&mut [u8; WINDOW]; N],
+    windows: [&mut [u8; ROOM]; N],
     tiles: [&[u8; TILE]; N],
     symbols: usize,
 ) -> [usize; N] {
     let position = _mm256_setr_epi32(0, 4, 8, 12, 32, 36, 40, 44);
-    let mut at = [WINDOW; N];
+    let mut at = [ROOM; N];
     for step in (0..STEPS).rev() {
         for pair in [1, 0] {
             for n in 0..N {
@@ -343,7 +353,22 @@ fn encode_tile<C: Steps, const N: usize, const GATHER: bool, const PARTIAL: bool
             }
         }
     }
-    at.map(|at| WINDOW - at)
+    at.map(|at| ROOM - at)
+}
+
+#[inline]
+#[target_feature(enable = "avx2,popcnt")]
+fn low_byte(x: __m256i) -> __m256i {
+    _mm256_and_si256(x, _mm256_set1_epi32(0xff))
+}
+
+/// The symbols of the `v`-th 8 lanes.
+#[inline]
+#[target_feature(enable = "avx2,popcnt")]
+fn load_quads(tile: &[u8; TILE], v: usize) -> __m256i {
+    let quads = &tile.as_chunks::<32>().0[v];
+    // SAFETY: 32 bytes.
+    unsafe { _mm256_loadu_si256(quads.as_ptr().cast()) }
 }
 
 /// Symbols of the lanes from `lane` to `lane + 3` and from `lane + 8` to `lane + 11`.
@@ -359,19 +384,5 @@ impl Symbols<'_> {
     #[inline]
     fn get(self, i: usize) -> u8 {
         self.tile[(self.lane + i % 4 + i / 4 * 8) * STEPS + self.step]
-    }
-
-    /// All of them, lane by lane.
-    #[inline]
-    #[target_feature(enable = "avx2,popcnt")]
-    fn all(self) -> __m256i {
-        let quads = |lane: usize| {
-            let quads = self.tile[lane * STEPS..][..16].as_ptr();
-            // SAFETY: 16 bytes.
-            unsafe { _mm_loadu_si128(quads.cast()) }
-        };
-        let quads = _mm256_set_m128i(quads(self.lane + 8), quads(self.lane));
-        let shifted = _mm256_srl_epi32(quads, _mm_cvtsi32_si128(8 * self.step as i32));
-        _mm256_and_si256(shifted, _mm256_set1_epi32(0xff))
     }
 }

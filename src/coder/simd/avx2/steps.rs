@@ -2,11 +2,14 @@
 
 use std::arch::x86_64::*;
 
-use super::{Symbols, look_up};
-use crate::coder::{fse, fse::Fse, huffman, huffman::Huffman, rans, rans::Rans, scalar::LaneCoder};
+use super::Symbols;
+use crate::coder::{
+    rans::{self, Rans},
+    scalar::LaneCoder,
+};
 
 /// What a coder does with a symbol of each of 8 lanes.
-pub(in crate::coder) trait Steps: LaneCoder {
+pub(in crate::coder) trait Steps: LaneCoder<Lane = u32> {
     /// Decodes the symbols of `slots`: the next states. `refill` appends a word to those that are all ones in its second
     /// argument.
     ///
@@ -104,86 +107,6 @@ fn divide(x: __m256i, [even, odd]: [__m256i; 2], freq_cum: __m256i) -> __m256i {
     _mm256_srlv_epi32(upper_halves(even, odd), shift)
 }
 
-impl Steps for Huffman {
-    #[inline]
-    #[target_feature(enable = "avx2,popcnt")]
-    unsafe fn decode_lanes(
-        _: u32,
-        x: __m256i,
-        slots: __m256i,
-        refill: impl FnOnce(__m256i, __m256i) -> __m256i,
-    ) -> __m256i {
-        let x = _mm256_srlv_epi32(x, low_byte(slots));
-        refill(x, is_zero(_mm256_srli_epi32::<16>(x)))
-    }
-
-    #[inline]
-    #[target_feature(enable = "avx2,popcnt")]
-    unsafe fn encode_lanes<const GATHER: bool>(
-        table: &huffman::EncodeTable,
-        x: __m256i,
-        symbols: Symbols<'_>,
-    ) -> (__m256i, __m256i, __m256i) {
-        let entries = look_up::<GATHER, _>(&table.symbols, symbols.all());
-        let length = low_byte(entries);
-        // The highest bits of the state and of the code; a shift by 32 yields 0.
-        let down = _mm256_sub_epi32(_mm256_set1_epi32(32), length);
-        let keep = is_zero(_mm256_srlv_epi32(x, down));
-        let short = unless_kept(x, keep);
-        let code = _mm256_srlv_epi32(entries, down);
-        (_mm256_or_si256(_mm256_sllv_epi32(short, length), code), x, keep)
-    }
-}
-
-impl Steps for Fse {
-    #[inline]
-    #[target_feature(enable = "avx2,popcnt")]
-    unsafe fn decode_lanes(
-        _: u32,
-        x: __m256i,
-        slots: __m256i,
-        refill: impl FnOnce(__m256i, __m256i) -> __m256i,
-    ) -> __m256i {
-        let stack = _mm256_srli_epi32::<16>(x);
-        let bits = low_byte(_mm256_srli_epi32::<16>(slots));
-        let stack = refill(stack, is_zero(_mm256_srlv_epi32(stack, bits)));
-        let rest = _mm256_srlv_epi32(stack, bits);
-        // In the low half, the slot's cell << bits | stack mod 2^bits.
-        let cell = _mm256_sllv_epi32(_mm256_xor_si256(slots, rest), bits);
-        with_cell(_mm256_slli_epi32::<16>(rest), _mm256_xor_si256(cell, stack))
-    }
-
-    #[inline]
-    #[target_feature(enable = "avx2,popcnt")]
-    unsafe fn encode_lanes<const GATHER: bool>(
-        table: &fse::EncodeTable,
-        x: __m256i,
-        symbols: Symbols<'_>,
-    ) -> (__m256i, __m256i, __m256i) {
-        let entries = look_up::<GATHER, _>(&table.symbols, symbols.all());
-        let stack = _mm256_srli_epi32::<16>(x);
-        let t = _mm256_and_si256(x, _mm256_set1_epi32(0xffff));
-        let t = _mm256_or_si256(t, _mm256_set1_epi32(1 << table.log));
-        let (freq, most) = (_mm256_srli_epi32::<20>(entries), low_byte(entries));
-        // A comparison is -1 where it holds.
-        let bits = _mm256_add_epi32(most, _mm256_cmpgt_epi32(freq, _mm256_srlv_epi32(t, most)));
-        let rest = _mm256_srlv_epi32(t, bits);
-        let number = _mm256_add_epi32(_mm256_srli_epi32::<8>(entries), rest);
-        let cell = look_up::<GATHER, _>(&table.cells, number);
-        // stack << bits | t mod 2^bits
-        let stack = _mm256_xor_si256(_mm256_sllv_epi32(_mm256_xor_si256(stack, rest), bits), t);
-        let keep = is_zero(_mm256_srli_epi32::<16>(stack));
-        let up = _mm256_and_si256(keep, _mm256_set1_epi32(16));
-        (with_cell(_mm256_sllv_epi32(stack, up), cell), stack, keep)
-    }
-}
-
-#[inline]
-#[target_feature(enable = "avx2,popcnt")]
-fn low_byte(x: __m256i) -> __m256i {
-    _mm256_and_si256(x, _mm256_set1_epi32(0xff))
-}
-
 /// All ones where `x` is 0.
 #[inline]
 #[target_feature(enable = "avx2,popcnt")]
@@ -196,11 +119,4 @@ fn is_zero(x: __m256i) -> __m256i {
 #[target_feature(enable = "avx2,popcnt")]
 fn unless_kept(x: __m256i, keep: __m256i) -> __m256i {
     _mm256_srlv_epi32(x, _mm256_andnot_si256(keep, _mm256_set1_epi32(16)))
-}
-
-/// The low halves replaced by those of `cell`.
-#[inline]
-#[target_feature(enable = "avx2,popcnt")]
-fn with_cell(x: __m256i, cell: __m256i) -> __m256i {
-    _mm256_blend_epi16::<0b0101_0101>(x, cell)
 }

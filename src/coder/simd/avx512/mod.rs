@@ -1,13 +1,15 @@
 //! AVX-512: a segment's 32 states in two registers.
 
 mod steps;
+mod windows;
 
 use std::arch::x86_64::*;
 
 use crate::coder::{
     decode_table::DecodeTable,
     lanes::{LANES, STEPS, TILE},
-    tiles::{Decoding, Encoding, Tiles, WINDOW, decode_each, encode_each},
+    rans::{self, Rans},
+    tiles::{Decoding, Encoding, ROOM, Tiles, decode_each, encode_each},
 };
 pub(in crate::coder) use steps::Steps;
 
@@ -29,39 +31,47 @@ impl Avx512 {
     }
 }
 
-impl<C: Steps> Tiles<C> for Avx512 {
-    fn decode<const N: usize>(self, table: &DecodeTable, segments: [&mut Decoding<'_>; N]) {
-        // SAFETY: `self` proves the instructions.
-        unsafe { decode::<C, N>(table, segments) }
+impl Tiles<Avx512> for Rans {
+    fn decode<const N: usize>(
+        _: Avx512,
+        table: &DecodeTable,
+        segments: [&mut Decoding<'_, Rans>; N],
+    ) {
+        // SAFETY: there is an `Avx512`.
+        unsafe { decode::<Rans, N>(table, segments) }
     }
 
     fn decode_partial(
-        self,
+        _: Avx512,
         table: &DecodeTable,
         states: &mut [u32; LANES],
-        words: &[u8; WINDOW],
+        words: &[u8; ROOM],
         tile: &mut [u8; TILE],
         symbols: usize,
     ) -> usize {
-        // SAFETY: `self` proves the instructions.
-        unsafe { decode_partial::<C>(table, states, words, tile, symbols) }
+        // SAFETY: there is an `Avx512`.
+        unsafe { decode_partial::<Rans>(table, states, words, tile, symbols) }
     }
 
-    fn encode<const N: usize>(self, table: &C::EncodeTable, segments: [&mut Encoding<'_>; N]) {
-        // SAFETY: `self` proves the instructions.
-        unsafe { encode::<C, N>(table, segments) }
+    fn encode<const N: usize>(
+        _: Avx512,
+        table: &rans::EncodeTable,
+        segments: [&mut Encoding<'_, Rans>; N],
+    ) {
+        // SAFETY: there is an `Avx512`.
+        unsafe { encode::<Rans, N>(table, segments) }
     }
 
     fn encode_partial(
-        self,
-        table: &C::EncodeTable,
+        _: Avx512,
+        table: &rans::EncodeTable,
         states: &mut [u32; LANES],
-        room: &mut [u8; WINDOW],
+        room: &mut [u8; ROOM],
         tile: &[u8; TILE],
         symbols: usize,
     ) -> usize {
-        // SAFETY: `self` proves the instructions.
-        unsafe { encode_partial::<C>(table, states, room, tile, symbols) }
+        // SAFETY: there is an `Avx512`.
+        unsafe { encode_partial::<Rans>(table, states, room, tile, symbols) }
     }
 }
 
@@ -99,13 +109,13 @@ fn active(first: __m512i, step: usize, symbols: usize) -> __mmask16 {
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi2,bmi1,bmi2,popcnt")]
-fn decode<C: Steps, const N: usize>(table: &DecodeTable, mut segments: [&mut Decoding<'_>; N]) {
-    let mut x = segments.each_ref().map(|segment| load(&segment.states));
+fn decode<C: Steps, const N: usize>(table: &DecodeTable, mut segments: [&mut Decoding<'_, C>; N]) {
+    let mut x = segments.each_ref().map(|segment| load(&segment.lanes));
     decode_each(&mut segments, |windows, tiles| {
         decode_tile::<C, N, false>(table, &mut x, windows, tiles, TILE)
     });
     for n in 0..N {
-        store(x[n], &mut segments[n].states);
+        store(x[n], &mut segments[n].lanes);
     }
 }
 
@@ -113,7 +123,7 @@ fn decode<C: Steps, const N: usize>(table: &DecodeTable, mut segments: [&mut Dec
 fn decode_partial<C: Steps>(
     table: &DecodeTable,
     states: &mut [u32; LANES],
-    words: &[u8; WINDOW],
+    words: &[u8; ROOM],
     tile: &mut [u8; TILE],
     symbols: usize,
 ) -> usize {
@@ -130,7 +140,7 @@ fn decode_partial<C: Steps>(
 fn decode_tile<C: Steps, const N: usize, const PARTIAL: bool>(
     table: &DecodeTable,
     x: &mut [Lanes; N],
-    windows: [&[u8; WINDOW]; N],
+    windows: [&[u8; ROOM]; N],
     tiles: [&mut [u8; TILE]; N],
     symbols: usize,
 ) -> [usize; N] {
@@ -186,13 +196,16 @@ fn look_up<const SIZE: usize>(table: &[u32; SIZE], index: __m512i) -> __m512i {
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi2,bmi1,bmi2,popcnt")]
-fn encode<C: Steps, const N: usize>(table: &C::EncodeTable, mut segments: [&mut Encoding<'_>; N]) {
-    let mut x = segments.each_ref().map(|segment| deal(load(&segment.states)));
+fn encode<C: Steps, const N: usize>(
+    table: &C::EncodeTable,
+    mut segments: [&mut Encoding<'_, C>; N],
+) {
+    let mut x = segments.each_ref().map(|segment| deal(load(&segment.lanes)));
     encode_each(&mut segments, |windows, tiles| {
         encode_tile::<C, N, false>(table, &mut x, windows, tiles, TILE)
     });
     for n in 0..N {
-        store(deal_back(x[n]), &mut segments[n].states);
+        store(deal_back(x[n]), &mut segments[n].lanes);
     }
 }
 
@@ -200,7 +213,7 @@ fn encode<C: Steps, const N: usize>(table: &C::EncodeTable, mut segments: [&mut 
 fn encode_partial<C: Steps>(
     table: &C::EncodeTable,
     states: &mut [u32; LANES],
-    room: &mut [u8; WINDOW],
+    room: &mut [u8; ROOM],
     tile: &[u8; TILE],
     symbols: usize,
 ) -> usize {
@@ -236,14 +249,14 @@ fn deal_back([even, odd]: Lanes) -> Lanes {
 fn encode_tile<C: Steps, const N: usize, const PARTIAL: bool>(
     table: &C::EncodeTable,
     x: &mut [Lanes; N],
-    windows: [&mut [u8; WINDOW]; N],
+    windows: [&mut [u8; ROOM]; N],
     tiles: [&[u8; TILE]; N],
     symbols: usize,
 ) -> [usize; N] {
     let first = _mm512_setr_epi32(0, 4, 8, 12, 32, 36, 40, 44, 64, 68, 72, 76, 96, 100, 104, 108);
     let first = [first, _mm512_add_epi32(first, _mm512_set1_epi32(16))];
     let mut quads = tiles.map(|tile| deal(load(tile)));
-    let mut at = [WINDOW; N];
+    let mut at = [ROOM; N];
     for step in (0..STEPS).rev() {
         for n in 0..N {
             let mut words = [_mm512_setzero_si512(); 2];
@@ -272,5 +285,5 @@ fn encode_tile<C: Steps, const N: usize, const PARTIAL: bool>(
             }
         }
     }
-    at.map(|at| WINDOW - at)
+    at.map(|at| ROOM - at)
 }

@@ -2,13 +2,13 @@
 
 use std::arch::x86_64::*;
 
-use super::look_up;
 use crate::coder::{
-    fse, fse::Fse, huffman, huffman::Huffman, lanes::STATE_MIN, rans, rans::Rans, scalar::LaneCoder,
+    rans::{self, Rans, STATE_MIN},
+    scalar::LaneCoder,
 };
 
 /// What a coder does with a symbol of each of 16 lanes.
-pub(in crate::coder) trait Steps: LaneCoder {
+pub(in crate::coder) trait Steps: LaneCoder<Lane = u32> {
     /// Decodes the symbols of `slots`: the next states. `refill` appends a word to those of the set.
     ///
     /// # Safety
@@ -107,97 +107,4 @@ fn divide(x: __m512i, [even, odd]: [__m512i; 2], freq_cum: __m512i) -> __m512i {
     let odd = _mm512_mul_epu32(_mm512_srli_epi64::<32>(x), odd);
     // A funnel shift uses the low five bits of its count alone.
     _mm512_shrdv_epi32(upper_halves([even, odd]), _mm512_setzero_si512(), freq_cum)
-}
-
-impl Steps for Huffman {
-    #[inline]
-    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi2,bmi1,bmi2,popcnt")]
-    unsafe fn decode_lanes(
-        _: u32,
-        x: __m512i,
-        slots: __m512i,
-        refill: impl FnOnce(__m512i, __mmask16) -> __m512i,
-    ) -> __m512i {
-        let x = shift_right(x, slots);
-        refill(x, _mm512_cmplt_epu32_mask(x, _mm512_set1_epi32(STATE_MIN as i32)))
-    }
-
-    #[inline]
-    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi2,bmi1,bmi2,popcnt")]
-    unsafe fn encode_lanes(
-        table: &huffman::EncodeTable,
-        x: __m512i,
-        symbols: __m512i,
-    ) -> (__m512i, __m512i, __mmask16) {
-        let entries = look_up(&table.symbols, symbols);
-        // What would leave the state at its top.
-        let over = _mm512_shldv_epi32(_mm512_setzero_si512(), x, entries);
-        let emit = _mm512_test_epi32_mask(over, over);
-        let short = _mm512_mask_srli_epi32::<16>(x, emit, x);
-        (_mm512_shldv_epi32(short, entries, entries), x, emit)
-    }
-}
-
-impl Steps for Fse {
-    #[inline]
-    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi2,bmi1,bmi2,popcnt")]
-    unsafe fn decode_lanes(
-        _: u32,
-        x: __m512i,
-        slots: __m512i,
-        refill: impl FnOnce(__m512i, __mmask16) -> __m512i,
-    ) -> __m512i {
-        let stack = _mm512_srli_epi32::<16>(x);
-        let bits = _mm512_srli_epi32::<16>(slots);
-        let rest = shift_right(stack, bits);
-        let stack = refill(stack, _mm512_testn_epi32_mask(rest, rest));
-        let rest = shift_right(stack, bits);
-        // In the low half, the slot's cell << bits | stack mod 2^bits.
-        let cell = _mm512_xor_si512(shift_left(_mm512_xor_si512(slots, rest), bits), stack);
-        with_cell(_mm512_slli_epi32::<16>(rest), cell)
-    }
-
-    #[inline]
-    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi2,bmi1,bmi2,popcnt")]
-    unsafe fn encode_lanes(
-        table: &fse::EncodeTable,
-        x: __m512i,
-        symbols: __m512i,
-    ) -> (__m512i, __m512i, __mmask16) {
-        let entries = look_up(&table.symbols, symbols);
-        let stack = _mm512_srli_epi32::<16>(x);
-        let t = _mm512_and_si512(x, _mm512_set1_epi32(0xffff));
-        let t = _mm512_or_si512(t, _mm512_set1_epi32(1 << table.log));
-        let freq = _mm512_srli_epi32::<20>(entries);
-        let one_less = _mm512_cmplt_epu32_mask(shift_right(t, entries), freq);
-        let bits = _mm512_mask_sub_epi32(entries, one_less, entries, _mm512_set1_epi32(1));
-        let rest = shift_right(t, bits);
-        let cell = look_up(&table.cells, _mm512_add_epi32(_mm512_srli_epi32::<8>(entries), rest));
-        // stack << bits | t mod 2^bits
-        let stack = _mm512_xor_si512(shift_left(_mm512_xor_si512(stack, rest), bits), t);
-        let keep = _mm512_cmplt_epu32_mask(stack, _mm512_set1_epi32(1 << 16));
-        let high = _mm512_mask_slli_epi32::<16>(stack, keep, stack);
-        (with_cell(high, cell), stack, !keep)
-    }
-}
-
-/// `x >> count`, by the low five bits of the count alone, which is what funnel shifts do.
-#[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi2,bmi1,bmi2,popcnt")]
-fn shift_right(x: __m512i, count: __m512i) -> __m512i {
-    _mm512_shrdv_epi32(x, _mm512_setzero_si512(), count)
-}
-
-/// `x << count`, by the low five bits of the count alone.
-#[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi2,bmi1,bmi2,popcnt")]
-fn shift_left(x: __m512i, count: __m512i) -> __m512i {
-    _mm512_shldv_epi32(x, _mm512_setzero_si512(), count)
-}
-
-/// The low halves replaced by those of `cell`.
-#[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi2,bmi1,bmi2,popcnt")]
-fn with_cell(x: __m512i, cell: __m512i) -> __m512i {
-    _mm512_mask_mov_epi16(x, 0x5555_5555, cell)
 }

@@ -1,0 +1,230 @@
+//! FSE and Huffman on lanes that hold a window of up to 64 bits, refilled with words of 32 bits at most once for each
+//! pair of symbols (`docs/FORMAT.md`, section 2.5).
+
+use super::{
+    decode_table::DecodeTable,
+    lanes::{LANES, STEPS},
+    scalar::{LaneCoder, padded, unpad},
+};
+use crate::block::Coder;
+
+/// A lane. Bits are popped from the low end.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Window {
+    /// The bits, zeros above them.
+    pub bits: u64,
+    /// How many there are, at most [`CAPACITY`].
+    pub count: u32,
+    /// FSE's cell; else 0.
+    pub cell: u32,
+}
+
+/// The most bits of a lane. An encoder that would exceed it emits a word; so a decoder that has room for a word takes one.
+pub const CAPACITY: u32 = 64;
+/// Bits that every lane holds at the end of the body: its part of the seed.
+const SEED_BITS: u32 = 32;
+
+impl Window {
+    /// Removes the `count` lowest bits, at most 24.
+    pub fn pop(&mut self, count: u32) -> u32 {
+        let popped = self.bits & ((1 << count) - 1);
+        self.bits >>= count;
+        self.count -= count;
+        popped as u32
+    }
+
+    /// Undoes [`pop`](Self::pop).
+    pub fn push(&mut self, value: u32, count: u32) {
+        self.bits = self.bits << count | u64::from(value);
+        self.count += count;
+    }
+
+    /// Puts a word above the bits, at most 32.
+    pub fn refill(&mut self, word: u32) {
+        self.bits |= u64::from(word) << self.count;
+        self.count += u32::BITS;
+    }
+
+    /// Undoes [`refill`](Self::refill).
+    pub fn emit(&mut self) -> u32 {
+        self.count -= u32::BITS;
+        let word = self.bits >> self.count;
+        self.bits &= (1 << self.count) - 1;
+        word as u32
+    }
+}
+
+/// 32 windows as vector registers hold them, the two halves of their bits apart.
+///
+/// A decoder has the bits at the top of 64, so that a word goes into the upper half alone. An encoder has them at the
+/// bottom, with any bits above, and the cell `t` as `2^K + t`.
+#[derive(Clone, Copy, Default, Debug)]
+pub(super) struct Halves {
+    pub low: [u32; LANES],
+    pub high: [u32; LANES],
+    /// In the 7 lowest bits, how many bits are wanting to 64.
+    pub room: [u32; LANES],
+    /// In the `K` lowest bits.
+    pub cell: [u32; LANES],
+}
+
+impl Halves {
+    /// Those of a decoder.
+    pub fn of_decoder(lanes: &[Window; LANES]) -> Self {
+        Self::of(lanes, |lane| lane.bits.unbounded_shl(CAPACITY - lane.count), 0)
+    }
+
+    /// Those of an encoder.
+    pub fn of_encoder(lanes: &[Window; LANES], table_log: u32) -> Self {
+        Self::of(lanes, |lane| lane.bits, 1 << table_log)
+    }
+
+    fn of(lanes: &[Window; LANES], bits: impl Fn(&Window) -> u64, first_cell: u32) -> Self {
+        Self {
+            low: lanes.each_ref().map(|lane| bits(lane) as u32),
+            high: lanes.each_ref().map(|lane| (bits(lane) >> 32) as u32),
+            room: lanes.each_ref().map(|lane| CAPACITY - lane.count),
+            cell: lanes.each_ref().map(|lane| first_cell + lane.cell),
+        }
+    }
+
+    /// The lanes of a decoder.
+    pub fn to_decoder(self, table_log: u32) -> [Window; LANES] {
+        self.to(table_log, |bits, room| bits.unbounded_shr(room))
+    }
+
+    /// The lanes of an encoder.
+    pub fn to_encoder(self, table_log: u32) -> [Window; LANES] {
+        self.to(table_log, |bits, room| bits & u64::MAX.unbounded_shr(room))
+    }
+
+    fn to(self, table_log: u32, clean: impl Fn(u64, u32) -> u64) -> [Window; LANES] {
+        std::array::from_fn(|i| {
+            let room = self.room[i] % 128;
+            let bits = u64::from(self.high[i]) << 32 | u64::from(self.low[i]);
+            let cell = self.cell[i] & ((1 << table_log) - 1);
+            Window { bits: clean(bits, room), count: CAPACITY.wrapping_sub(room), cell }
+        })
+    }
+}
+
+/// A coder whose lanes are windows.
+pub trait WindowCoder {
+    /// The coder's name.
+    const CODER: Coder;
+    /// Bits of an initial state that hold the cell.
+    const CELL_BITS: u32;
+
+    /// What the encoder knows of the symbols.
+    type EncodeTable;
+
+    /// The cell from which an encoder starts, and where the decoder ends.
+    fn last_cell(table_log: u32) -> u32;
+
+    /// The table log of an encoder's table.
+    fn table_log(table: &Self::EncodeTable) -> u32;
+
+    /// Encodes a symbol: its bits, and how many (at most 12).
+    fn encode(table: &Self::EncodeTable, cell: &mut u32, symbol: u8) -> (u32, u32);
+
+    /// Decodes a symbol.
+    fn decode(table: &DecodeTable, lane: &mut Window) -> u8;
+}
+
+/// Initial states hold fewer bits than this: with a mark above them and the cell they fill 48.
+const fn limit<C: WindowCoder>() -> u32 {
+    48 - C::CELL_BITS
+}
+
+/// The pairs of a tile, first to last, as (lane, its first symbol's place in the tile).
+fn pairs() -> impl DoubleEndedIterator<Item = (usize, usize)> {
+    (0..2 * LANES).map(|i| (i % LANES, i % LANES * STEPS + i / LANES * 2))
+}
+
+impl<C: WindowCoder> LaneCoder for C {
+    const CODER: Coder = C::CODER;
+    type EncodeTable = C::EncodeTable;
+    type Lane = Window;
+
+    fn seeded(table: &Self::EncodeTable, seed: &[u8]) -> [Window; LANES] {
+        let cell = C::last_cell(C::table_log(table));
+        let bits = |seed| u64::from(u32::from_le_bytes(seed));
+        padded(seed).map(|seed| Window { bits: bits(seed), count: SEED_BITS, cell })
+    }
+
+    fn encode_tile(
+        table: &Self::EncodeTable,
+        lanes: &mut [Window; LANES],
+        tile: &[u8],
+        mut emit: impl FnMut(u32),
+    ) {
+        for (lane, place) in pairs().rev().filter(|&(_, place)| place < tile.len()) {
+            let lane = &mut lanes[lane];
+            let (mut bits, mut count) = (0, 0);
+            for &symbol in tile[place..].iter().take(2).rev() {
+                let (own_bits, own_count) = C::encode(table, &mut lane.cell, symbol);
+                bits = bits << own_count | own_bits;
+                count += own_count;
+            }
+            if lane.count + count > CAPACITY {
+                emit(lane.emit());
+            }
+            lane.push(bits, count);
+        }
+    }
+
+    fn finish(lanes: &mut [Window; LANES], mut emit: impl FnMut(u32), states: &mut [u8]) {
+        let (low, high) = states.split_at_mut(4 * LANES);
+        let (low, high) = (low.as_chunks_mut::<4>().0, high.as_chunks_mut::<2>().0);
+        for ((lane, low), high) in lanes.iter_mut().zip(low).zip(high).rev() {
+            if lane.count >= limit::<C>() {
+                emit(lane.emit());
+            }
+            let marked = lane.bits | 1 << lane.count;
+            *low = (marked as u32).to_le_bytes();
+            let above = (marked >> 32) as u32;
+            *high = ((above << C::CELL_BITS | lane.cell) as u16).to_le_bytes();
+        }
+    }
+
+    fn initial(table_log: u32, states: &[u8]) -> ([Window; LANES], bool) {
+        let (low, high) = states.split_at(4 * LANES);
+        let (low, high) = (low.as_chunks::<4>().0, high.as_chunks::<2>().0);
+        let mut good = true;
+        let lanes = std::array::from_fn(|lane| {
+            let high = u32::from(u16::from_le_bytes(high[lane]));
+            let (above, cell) = (high >> C::CELL_BITS, high & ((1 << C::CELL_BITS) - 1));
+            let marked = u64::from(above) << 32 | u64::from(u32::from_le_bytes(low[lane]));
+            let count = marked.checked_ilog2().unwrap_or(0);
+            good &= count >= limit::<C>() - u32::BITS && cell >> table_log == 0;
+            Window { bits: marked & !(1 << count), count, cell }
+        });
+        (lanes, good)
+    }
+
+    fn decode_tile(
+        table: &DecodeTable,
+        lanes: &mut [Window; LANES],
+        tile: &mut [u8],
+        mut word: impl FnMut() -> Option<u32>,
+    ) -> Option<()> {
+        let length = tile.len();
+        for (lane, place) in pairs().filter(|&(_, place)| place < length) {
+            let lane = &mut lanes[lane];
+            if lane.count + u32::BITS <= CAPACITY {
+                lane.refill(word()?);
+            }
+            for symbol in tile[place..].iter_mut().take(2) {
+                *symbol = C::decode(table, lane);
+            }
+        }
+        Some(())
+    }
+
+    fn take_seed(table_log: u32, lanes: &[Window; LANES], seed: &mut [u8]) -> bool {
+        let cell = C::last_cell(table_log);
+        let last = |lane: &Window| lane.count == SEED_BITS && lane.cell == cell;
+        let padding = unpad(&lanes.map(|lane| (lane.bits as u32).to_le_bytes()), seed);
+        padding && lanes.iter().all(last)
+    }
+}
