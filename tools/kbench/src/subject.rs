@@ -142,8 +142,8 @@ mod tests {
                 let mut variants = find(name).unwrap().variants.iter();
                 let variant = variants.find(|variant| variant.name == "shared").unwrap();
                 let choice = Choice { variant, spec: Vec::new() };
-                let outcome =
-                    verify::compare(&mut gpu, kernel, choice, &step, &before, &buffers).unwrap();
+                let found = verify::replay(&mut gpu, kernel, choice, &step, &before).unwrap();
+                let outcome = verify::difference(&step, &found, &buffers);
                 assert_eq!(outcome.is_ok(), right, "{outcome:?}");
             }
         }

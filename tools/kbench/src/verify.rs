@@ -17,8 +17,8 @@ use crate::{
 /// What buffers hold before a kernel writes to them.
 const POISON: u32 = 0xdead_beef;
 
-/// Buffers whose content is the affair of the kernels that use it, and may differ between their forms.
-const PRIVATE: &[&str] = &["scratch"];
+/// Buffers whose content, or what lies in them beside payloads, is the affair of the kernels that use it.
+const PRIVATE: &[&str] = &["scratch", "payload"];
 
 /// A form of a kernel, and what became of it.
 #[derive(Debug)]
@@ -48,7 +48,8 @@ pub fn case(
         buffer[..bytes.len()].copy_from_slice(&bytes);
     }
     let mut findings = Vec::new();
-    for command in &recording.commands {
+    for (number, command) in recording.commands.iter().enumerate() {
+        let last = number + 1 == recording.commands.len();
         let before = buffers.clone();
         twin::step(command, &mut buffers);
         let Command::Dispatch { kernel, .. } = *command else { continue };
@@ -57,7 +58,9 @@ pub fn case(
         let desc = ranvil::kernel::find(kernel).expect("plans name kernels of the library");
         for entry in variants::of(desc).into_iter().filter(&wanted) {
             if gpu.runs(&entry.choice).is_ok() {
-                let outcome = compare(gpu, kernel, entry.choice, &step, &before, &buffers)?;
+                let found = replay(gpu, kernel, entry.choice, &step, &before)?;
+                let same = difference(&step, &found, &buffers);
+                let outcome = if last { same.and(work.check_buffers(&found)) } else { same };
                 findings.push(Finding { kernel, variant: entry.name, outcome });
             }
         }
@@ -73,30 +76,38 @@ fn poisoned(recording: &Recording) -> Vec<Vec<u32>> {
     recording.buffers.iter().map(|desc| vec![POISON; desc.size as usize / 4]).collect()
 }
 
-/// Runs one command in one form from what was `before`, and compares all buffers but [`PRIVATE`] ones.
+/// What one command in one form makes of these buffers.
 ///
 /// # Errors
 /// The device's.
-pub fn compare(
+pub fn replay(
     gpu: &mut Gpu,
     kernel: &'static str,
     choice: Choice,
     step: &Recording,
     before: &[Vec<u32>],
-    expected: &[Vec<u32>],
-) -> Result<Result<(), String>> {
+) -> Result<Vec<Vec<u32>>> {
     gpu.force(kernel, Some(choice))?;
     let mut found = before.to_vec();
     let ran = gpu.replay(step, &mut found);
     gpu.force(kernel, None)?;
     ran?;
+    Ok(found)
+}
+
+/// The first word that differs from the twin's, [`PRIVATE`] buffers apart.
+pub fn difference(
+    step: &Recording,
+    found: &[Vec<u32>],
+    expected: &[Vec<u32>],
+) -> Result<(), String> {
     let buffers = found.iter().zip(expected).zip(&step.buffers);
     for ((found, expected), desc) in buffers.filter(|(_, desc)| !PRIVATE.contains(&desc.name)) {
         if let Some(at) = (0..found.len()).find(|&at| found[at] != expected[at]) {
             let (found, expected) = (found[at], expected[at]);
             let place = format!("{}[{at}]", desc.name);
-            return Ok(Err(format!("{place} is {found:#010x}, the twin has {expected:#010x}")));
+            return Err(format!("{place} is {found:#010x}, the twin has {expected:#010x}"));
         }
     }
-    Ok(Ok(()))
+    Ok(())
 }
