@@ -21,8 +21,8 @@ const BLOCKS: [usize; 3] = [BLOCK, 64 << 10, 16 << 10];
 const SEGMENT_LOG: u8 = 14;
 
 fn main() {
-    let (path, data) = input();
-    println!("input: {} ({} bytes)", path.display(), data.len());
+    let (name, data) = input();
+    println!("input: {name} ({} bytes)", data.len());
     println!("segments of {} bytes, one thread\n", 1 << SEGMENT_LOG);
     let pairs =
         Coder::ALL.into_iter().flat_map(|c| Simd::available().into_iter().map(move |s| (c, s)));

@@ -14,9 +14,9 @@ use criterion::{Criterion, Throughput};
 use ranvil::model::{Model, Sequence, parse::Parser, streams::Streams};
 
 fn main() {
-    let (path, data) = input();
+    let (name, data) = input();
     let level = env::var("RANVIL_BENCH_LEVEL").map_or(1, |level| level.parse().expect("a level"));
-    println!("input: {} ({} bytes)", path.display(), data.len());
+    println!("input: {name} ({} bytes)", data.len());
     println!("blocks of {BLOCK} bytes, level {level}, one thread\n");
     let mut benches: Vec<Bench<'_>> = [Model::Lz77, Model::LzSeq]
         .into_iter()

@@ -5,7 +5,7 @@ use super::desc::{BindingDesc, Form, KernelDesc, SpecDesc, Variant};
 include!(concat!(env!("OUT_DIR"), "/generated.rs"));
 
 /// The bytes of a SPIR-V module as words.
-const fn words<const N: usize>(bytes: &[u8]) -> [u32; N] {
+pub const fn words<const N: usize>(bytes: &[u8]) -> [u32; N] {
     assert!(bytes.len() == 4 * N);
     let mut words = [0; N];
     let mut i = 0;

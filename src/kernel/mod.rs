@@ -9,6 +9,9 @@ pub mod twin;
 
 pub use desc::{BindingDesc, Form, KernelDesc, SpecDesc, Variant};
 pub use generated::KERNELS as ALL;
+/// For kernels that tools bring along.
+#[doc(hidden)]
+pub use generated::words;
 pub use recording::{Binding, BufferDesc, BufferId, Command, Recording, Role};
 
 /// The kernel of this name.

@@ -7,7 +7,7 @@ use ash::vk;
 use super::{Named, device::Device, memory::Buffer, pipeline::Pipelines, timing::Timestamps};
 use crate::{
     error::DeviceError,
-    kernel::{self, Binding, BufferId, Command, Recording},
+    kernel::{Binding, BufferId, Command, Recording},
 };
 
 /// Bytes that a command touches.
@@ -123,7 +123,7 @@ pub(crate) fn encode(
     }
     let mut hazards = Hazards::default();
     for command in &recording.commands {
-        let accesses = accesses(command);
+        let accesses = accesses(command, pipelines);
         for access in &accesses {
             let buffer = buffers[access.buffer.0 as usize];
             assert!(access.bytes.end <= buffer.size, "a binding reaches past its buffer");
@@ -157,7 +157,7 @@ pub(crate) fn encode(
 }
 
 /// The bytes that a command touches.
-fn accesses(command: &Command) -> Vec<Access> {
+fn accesses(command: &Command, pipelines: &Pipelines) -> Vec<Access> {
     let access = |binding: &Binding, writes| Access {
         buffer: binding.buffer,
         bytes: binding.offset..binding.offset + binding.size,
@@ -165,8 +165,7 @@ fn accesses(command: &Command) -> Vec<Access> {
     };
     match command {
         Command::Dispatch { kernel, bindings, .. } => {
-            let desc = kernel::find(kernel).expect("recordings name kernels of this build");
-            let declared = desc.bindings;
+            let declared = pipelines.kernel(kernel).bindings;
             assert_eq!(bindings.len(), declared.len(), "{kernel}: one buffer for each binding");
             bindings.iter().zip(declared).map(|(b, desc)| access(b, desc.writes)).collect()
         }

@@ -10,8 +10,8 @@ use crate::{
     kernel::{self, Form, KernelDesc, Variant},
 };
 
-/// A kernel's name and its specialisation constants.
-type Key = (&'static str, Vec<(u32, u32)>);
+/// A kernel's name, the address of its module, which tells variants of the same name apart, and specialisation constants.
+type Key = (&'static str, usize, Vec<(u32, u32)>);
 
 /// The specialisation constant that is the workgroup size in x.
 const WORKGROUP_ID: u32 = 0;
@@ -19,8 +19,20 @@ const WORKGROUP_ID: u32 = 0;
 /// More segments than any block has.
 const MANY_SEGMENTS: u32 = 1 << 16;
 
+/// What a kernel's pipeline is made of, for tools that try what the device layer would not choose.
+#[derive(Clone, Debug)]
+pub struct Choice {
+    /// A variant of this kernel, or of one with the same interface.
+    pub variant: &'static Variant,
+    /// Specialisation constants by identifier, in place of the plan's and of the workgroup size.
+    pub spec: Vec<(u32, u32)>,
+}
+
 /// Every pipeline of a device that has been used so far.
 pub(crate) struct Pipelines {
+    /// Kernels of tools, beside the library's own.
+    foreign: Vec<&'static KernelDesc>,
+    forced: HashMap<&'static str, Choice>,
     layouts: HashMap<&'static str, Layout>,
     pipelines: HashMap<Key, Pipeline>,
     device: Arc<Device>,
@@ -42,7 +54,35 @@ pub(crate) struct Layout {
 
 impl Pipelines {
     pub fn new(device: Arc<Device>) -> Self {
-        Self { layouts: HashMap::new(), pipelines: HashMap::new(), device }
+        Self {
+            foreign: Vec::new(),
+            forced: HashMap::new(),
+            layouts: HashMap::new(),
+            pipelines: HashMap::new(),
+            device,
+        }
+    }
+
+    /// Lets recordings name these kernels too.
+    pub fn add(&mut self, kernels: &'static [KernelDesc]) {
+        self.foreign.extend(kernels);
+    }
+
+    /// Makes the kernel's next pipelines of this, or again of what suits the device.
+    pub fn force(&mut self, kernel: &'static str, choice: Option<Choice>) {
+        match choice {
+            Some(choice) => self.forced.insert(kernel, choice),
+            None => self.forced.remove(kernel),
+        };
+    }
+
+    /// The kernel of this name.
+    ///
+    /// # Panics
+    /// If there is none: recordings name kernels of this build.
+    pub fn kernel(&self, name: &str) -> &'static KernelDesc {
+        let foreign = || self.foreign.iter().copied().find(|kernel| kernel.name == name);
+        kernel::find(name).or_else(foreign).unwrap_or_else(|| panic!("no kernel {name}"))
     }
 
     /// The kernel's pipeline with these specialisation constants, and workgroups for so many segments.
@@ -52,8 +92,12 @@ impl Pipelines {
         spec: &[(u32, u32)],
         segments: Option<u32>,
     ) -> Result<Pipeline, DeviceError> {
-        let kernel = kernel::find(name).expect("recordings name kernels of this build");
-        let variant = choose_variant(kernel, &self.device)?;
+        let kernel = self.kernel(name);
+        let forced = self.forced.get(name);
+        let variant = match forced {
+            Some(choice) => choice.variant,
+            None => choose_variant(kernel, &self.device)?,
+        };
         // Software drivers compile for seconds and run one workgroup at a time: two sizes are enough for them, and the
         // plans' constants, which leave room for more workgroups, are of no use.
         let software = self.device.info.software;
@@ -63,8 +107,12 @@ impl Pipelines {
             segments => segments,
         });
         let workgroup = segments.map(|segments| (WORKGROUP_ID, variant.workgroup_for(segments)));
-        let spec: Vec<_> = spec.iter().copied().chain(workgroup).collect();
-        if let Some(&pipeline) = self.pipelines.get(&(name, spec.clone())) {
+        let own = forced.map_or(&[][..], |choice| &choice.spec);
+        let planned = spec.iter().copied().chain(workgroup);
+        let planned = planned.filter(|(id, _)| own.iter().all(|(own, _)| own != id));
+        let spec: Vec<_> = planned.chain(own.iter().copied()).collect();
+        let key = (name, variant.spirv.as_ptr().addr(), spec);
+        if let Some(&pipeline) = self.pipelines.get(&key) {
             return Ok(pipeline);
         }
         let subgroup = match variant.form {
@@ -72,8 +120,8 @@ impl Pipelines {
             Form::Any | Form::Shared => None,
         };
         let flags = vk::PipelineCreateFlags::empty();
-        let pipeline = self.create(kernel, variant, &spec, subgroup, flags)?;
-        self.pipelines.insert((name, spec), pipeline);
+        let pipeline = self.create(kernel, variant, &key.2, subgroup, flags)?;
+        self.pipelines.insert(key, pipeline);
         Ok(pipeline)
     }
 

@@ -218,6 +218,22 @@ impl Slot {
         Ok(())
     }
 
+    /// Runs a recording over what the buffers hold: nothing goes up or down. The slot is idle.
+    pub fn rerun(
+        &mut self,
+        pipelines: &mut Pipelines,
+        recording: &Recording,
+    ) -> Result<(), DeviceError> {
+        self.assert_settled();
+        let device = Arc::clone(self.device());
+        self.commands.reset(&device)?;
+        let compute = self.commands.compute;
+        begin(&device, compute)?;
+        self.record_kernels(compute, pipelines, recording)?;
+        encoder::host_barrier(&device, compute, true);
+        self.submit(device.compute.raw, compute)
+    }
+
     /// Brings parts of Download buffers down after a run has finished; at once if the host sees them anyway.
     pub fn fetch(&mut self, parts: &[Part]) -> Result<(), DeviceError> {
         self.assert_settled();

@@ -1,4 +1,4 @@
-//! Timestamps after every command of a recording.
+//! Timestamps after commands of a recording.
 
 use std::{sync::Arc, time::Duration};
 
@@ -7,10 +7,10 @@ use ash::vk;
 use super::{Named, device::Device};
 use crate::{error::DeviceError, kernel::Command};
 
-/// How long one command took on the device.
+/// How long one command, or a number of them, took on the device.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct CommandTime {
-    /// The kernel's name, or `copy` or `fill`.
+    /// The (last) kernel's name, or `copy` or `fill`.
     pub name: &'static str,
     /// From the end of the command before it to its own end.
     pub time: Duration,
@@ -20,36 +20,58 @@ pub struct CommandTime {
 pub(crate) struct Timestamps {
     pool: vk::QueryPool,
     capacity: u32,
+    /// A timestamp follows each so many commands.
+    every: usize,
+    /// Commands since the last timestamp.
+    passed: usize,
     names: Vec<&'static str>,
     device: Arc<Device>,
 }
 
 impl Timestamps {
-    /// Room for recordings of `commands` commands; `None` if the queue has no timestamps.
-    pub fn new(device: &Arc<Device>, commands: usize) -> Result<Option<Self>, DeviceError> {
+    /// Room for recordings of `commands` commands, with a timestamp after each `every` of them; `None` if the queue has
+    /// no timestamps.
+    pub fn new(
+        device: &Arc<Device>,
+        commands: usize,
+        every: usize,
+    ) -> Result<Option<Self>, DeviceError> {
         if device.compute.timestamp_bits == 0 {
             return Ok(None);
         }
-        let capacity = commands as u32 + 1;
+        let capacity = (commands / every) as u32 + 1;
         let create = vk::QueryPoolCreateInfo::default()
             .query_type(vk::QueryType::TIMESTAMP)
             .query_count(capacity);
         // SAFETY: a valid description.
         let pool =
             unsafe { device.raw.create_query_pool(&create, None) }.named("vkCreateQueryPool")?;
-        Ok(Some(Self { pool, capacity, names: Vec::new(), device: Arc::clone(device) }))
+        Ok(Some(Self {
+            pool,
+            capacity,
+            every,
+            passed: 0,
+            names: Vec::new(),
+            device: Arc::clone(device),
+        }))
     }
 
     /// Resets the pool and takes the first timestamp.
     pub(super) fn begin(&mut self, commands: vk::CommandBuffer, count: usize) {
-        assert!(count < self.capacity as usize, "more commands than timestamps");
+        assert!(count / self.every < self.capacity as usize, "more commands than timestamps");
         self.names.clear();
+        self.passed = 0;
         // SAFETY: the pool belongs to the device and is not in use: the slot is idle.
         unsafe { self.device.raw.cmd_reset_query_pool(commands, self.pool, 0, self.capacity) };
         self.write(commands, 0);
     }
 
     pub(super) fn mark(&mut self, commands: vk::CommandBuffer, command: &Command) {
+        self.passed += 1;
+        if self.passed < self.every {
+            return;
+        }
+        self.passed = 0;
         self.names.push(match command {
             Command::Dispatch { kernel, .. } => kernel,
             Command::Copy { .. } => "copy",

@@ -1,11 +1,13 @@
 //! What integration tests and benchmarks need of the device layer. Not part of the public API.
 
 mod link;
+mod resident;
 mod seam;
 mod traffic;
 
 pub use self::{
     link::LinkRates,
+    resident::{Resident, Stamps},
     traffic::{Traffic, Trip},
 };
 use super::{
@@ -17,7 +19,8 @@ use super::{
     timing::Timestamps,
 };
 pub use super::{
-    inspect::{Compiled, compile_all},
+    inspect::{Candidate, Compiled, compile},
+    pipeline::Choice,
     timing::CommandTime,
 };
 use crate::{
@@ -178,7 +181,7 @@ impl Bench {
     ) -> Result<Self, DeviceError> {
         let commands: Vec<_> =
             (0..times).flat_map(|_| recording.commands.iter().cloned()).collect();
-        gpu.slot.timestamps = Timestamps::new(gpu.accelerator.device(), commands.len())?;
+        gpu.slot.timestamps = Timestamps::new(gpu.accelerator.device(), commands.len(), 1)?;
         gpu.slot.reserve(&recording.buffers)?;
         for &(buffer, bytes) in inputs {
             gpu.slot.upload(buffer).bytes_mut()[..bytes.len()].copy_from_slice(bytes);

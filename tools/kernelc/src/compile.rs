@@ -8,39 +8,77 @@ use shaderc::{
 };
 
 use crate::{
-    Error, Kernel, Result, Variant, reflect,
+    Error, Experiment, Kernel, Result, Variant,
+    reflect::{self, Interface},
     source::{self, Declared},
     validate,
 };
 
 /// Compiles and checks every variant of the kernel in `path`.
 pub fn kernel(path: &Path) -> Result<Kernel> {
-    let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-    let text = source::read(path)?;
-    let mut interface = None;
-    let mut variants: Vec<Variant> = Vec::new();
-    for declared in source::variants(&name, &source::with_includes(path, &text)?)? {
-        let place = format!("{name}: variant {}", declared.name);
-        if variants.iter().any(|v| v.name == declared.name) {
-            return Err(Error(format!("{place} is declared twice")));
-        }
-        let plain = spirv(path, &text, &declared, OptimizationLevel::Zero)?;
-        let (own, facts) = reflect::module(&place, &plain)?;
-        validate::check(&place, &declared, &plain, &facts)?;
-        // Every variant takes the same buffers and constants: the host records a kernel, not a variant.
-        match &interface {
-            None => interface = Some(own),
-            Some(first) if *first == own => {}
-            Some(_) => {
+    let source = Source::read(path)?;
+    let declared = source.declared()?;
+    let (interface, variants) = source.compile(declared, None)?;
+    let interface = interface.ok_or_else(|| Error(format!("{}: no variant", source.name)))?;
+    Ok(Kernel { name: source.name, interface, variants })
+}
+
+/// The same of the variants that the experiments make of the kernel's own; `None` if they make none. They have the
+/// interface of the kernel's first variant.
+pub fn experiments(path: &Path, experiments: &[Experiment<'_>]) -> Result<Option<Kernel>> {
+    let source = Source::read(path)?;
+    let own = source.declared()?;
+    let derived =
+        experiments.iter().flat_map(|one| own.iter().map(|from| one.of(&source.name, from)));
+    let derived: Vec<Declared> = derived.filter_map(Result::transpose).collect::<Result<_>>()?;
+    let Some(first) = own.first().filter(|_| !derived.is_empty()) else { return Ok(None) };
+    let plain = spirv(path, &source.text, first, OptimizationLevel::Zero)?;
+    let (interface, _) = reflect::module(&source.name, &plain)?;
+    let (interface, variants) = source.compile(derived, Some(interface))?;
+    Ok(interface.map(|interface| Kernel { name: source.name, interface, variants }))
+}
+
+/// A kernel's file.
+struct Source<'a> {
+    path: &'a Path,
+    name: String,
+    text: String,
+}
+
+impl<'a> Source<'a> {
+    fn read(path: &'a Path) -> Result<Self> {
+        let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        Ok(Self { path, name, text: source::read(path)? })
+    }
+
+    fn declared(&self) -> Result<Vec<Declared>> {
+        source::variants(&self.name, &source::with_includes(self.path, &self.text)?)
+    }
+
+    /// Compiles variants, all of which must have one interface: the host records a kernel, not a variant.
+    fn compile(
+        &self,
+        declared: Vec<Declared>,
+        mut interface: Option<Interface>,
+    ) -> Result<(Option<Interface>, Vec<Variant>)> {
+        let mut variants: Vec<Variant> = Vec::new();
+        for declared in declared {
+            let place = format!("{}: variant {}", self.name, declared.name);
+            if variants.iter().any(|v| v.name == declared.name) {
+                return Err(Error(format!("{place} is declared twice")));
+            }
+            let plain = spirv(self.path, &self.text, &declared, OptimizationLevel::Zero)?;
+            let (own, facts) = reflect::module(&place, &plain)?;
+            validate::check(&place, &declared, &plain, &facts)?;
+            if interface.get_or_insert_with(|| own.clone()) != &own {
                 return Err(Error(format!("{place} has another interface than the first variant")));
             }
+            let spirv = spirv(self.path, &self.text, &declared, OptimizationLevel::Performance)?;
+            let Declared { name, form, storage16, streams, .. } = declared;
+            variants.push(Variant { name, form, storage16, streams, facts, spirv });
         }
-        let spirv = spirv(path, &text, &declared, OptimizationLevel::Performance)?;
-        let Declared { name, form, storage16, streams, .. } = declared;
-        variants.push(Variant { name, form, storage16, streams, facts, spirv });
+        Ok((interface, variants))
     }
-    let interface = interface.ok_or_else(|| Error(format!("{name}: no variant")))?;
-    Ok(Kernel { name, interface, variants })
 }
 
 fn spirv(

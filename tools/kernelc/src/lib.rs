@@ -23,7 +23,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-pub use source::{checksum, source_files};
+pub use source::{Experiment, checksum, source_files};
 
 /// Why the kernels could not be built. Names the kernel, and the variant, struct and member where there is one.
 #[derive(Debug)]
@@ -73,13 +73,32 @@ pub fn build(kernels: &Path, out: &Path) -> Result<()> {
         .iter()
         .map(|path| compile::kernel(path))
         .collect::<Result<Vec<_>>>()?;
-    for kernel in &compiled {
+    write_modules(&compiled, out)?;
+    write(&out.join("generated.rs"), emit::rust(&compiled)?.as_bytes())
+}
+
+/// Compiles what the experiments make of the kernels of `kernels` and writes one `KERNEL.VARIANT+EXPERIMENT.spv` each and
+/// `experiments.rs`, which has descriptors as `generated.rs` and no structs, into `out`.
+///
+/// # Errors
+/// As [`build`]; and an experiment that changes the interface of a kernel.
+pub fn build_experiments(kernels: &Path, out: &Path, experiments: &[Experiment<'_>]) -> Result<()> {
+    let compiled = source::comp_files(kernels)?
+        .iter()
+        .filter_map(|path| compile::experiments(path, experiments).transpose())
+        .collect::<Result<Vec<_>>>()?;
+    write_modules(&compiled, out)?;
+    write(&out.join("experiments.rs"), emit::kernels(&compiled).as_bytes())
+}
+
+fn write_modules(kernels: &[Kernel], out: &Path) -> Result<()> {
+    for kernel in kernels {
         for variant in &kernel.variants {
             let bytes: Vec<u8> = variant.spirv.iter().flat_map(|word| word.to_le_bytes()).collect();
             write(&out.join(emit::spirv_name(&kernel.name, &variant.name)), &bytes)?;
         }
     }
-    write(&out.join("generated.rs"), emit::rust(&compiled)?.as_bytes())
+    Ok(())
 }
 
 /// Writes the directory `prebuilt` of `kernels`, which a published package carries: what [`build`] writes, and

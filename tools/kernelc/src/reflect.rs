@@ -10,7 +10,7 @@ use rspirv::{
 use crate::{Error, Result};
 
 /// What the host must agree with; the same for all variants of a kernel.
-#[derive(PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub struct Interface {
     /// Storage buffers in binding order.
     pub bindings: Vec<Binding>,
@@ -19,7 +19,7 @@ pub struct Interface {
     pub spec: BTreeMap<u32, String>,
 }
 
-#[derive(PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub struct Binding {
     pub binding: u32,
     /// Name of the block's member.

@@ -46,6 +46,11 @@ fn variant(kernel: &str, line: &str) -> Result<Declared> {
         .map(|word| word.split_once('=').map(|(key, value)| (key.to_owned(), value.to_owned())))
         .collect::<Option<_>>()
         .ok_or_else(|| Error(format!("{kernel}: variant {name}: macros are KEY=VALUE")))?;
+    declare(kernel, name.to_owned(), macros)
+}
+
+/// A variant with these macros, the meanings of those that kernelc knows worked out.
+fn declare(kernel: &str, name: String, macros: Vec<(String, String)>) -> Result<Declared> {
     let value = |key| macros.iter().find(|(k, _)| k == key).map(|(_, value)| value.as_str());
     let form = match (value("SUBGROUP"), value("SHARED")) {
         (None, None) => Form::Any,
@@ -70,7 +75,36 @@ fn variant(kernel: &str, line: &str) -> Result<Declared> {
         Ok(streams) if streams > 0 => streams,
         _ => return Err(Error(format!("{kernel}: variant {name}: STREAMS is a number above 0"))),
     };
-    Ok(Declared { name: name.to_owned(), form, storage16, int64, khr_ballot, streams, macros })
+    Ok(Declared { name, form, storage16, int64, khr_ballot, streams, macros })
+}
+
+/// Variants for measurements, which a product does not carry: those that kernels declare, with some macros changed.
+#[derive(Clone, Copy, Debug)]
+pub struct Experiment<'a> {
+    /// Added to the variant's name, behind a `+`.
+    pub name: &'a str,
+    /// The kernels that it changes.
+    pub kernels: &'a [&'a str],
+    /// How the names of their variants begin that it changes.
+    pub variants: &'a [&'a str],
+    /// The macros that are set or changed.
+    pub macros: &'a [(&'a str, &'a str)],
+}
+
+impl Experiment<'_> {
+    /// What it makes of a variant, if anything.
+    pub(crate) fn of(&self, kernel: &str, from: &Declared) -> Result<Option<Declared>> {
+        let applies = !self.macros.is_empty()
+            && self.kernels.contains(&kernel)
+            && self.variants.iter().any(|start| from.name.starts_with(start));
+        if !applies {
+            return Ok(None);
+        }
+        let mut macros = from.macros.clone();
+        macros.retain(|(key, _)| self.macros.iter().all(|(own, _)| own != key));
+        macros.extend(self.macros.iter().map(|&(key, value)| (key.to_owned(), value.to_owned())));
+        declare(kernel, format!("{}+{}", from.name, self.name), macros).map(Some)
+    }
 }
 
 /// A kernel's text and that of the files that it includes itself, which may declare its variants.

@@ -145,3 +145,31 @@ fn prebuilt_kernels_carry_the_checksum_of_their_sources() {
     fs::write(root.join("kernel.comp"), kernel("", "b[0] = 2;")).unwrap();
     assert_ne!(sum.trim(), format!("{:016x}", ranvil_kernelc::checksum(&root).unwrap()));
 }
+
+#[test]
+fn experiments_change_macros_and_nothing_that_the_host_sees() {
+    use ranvil_kernelc::Experiment;
+    let root = Path::new(env!("CARGO_TARGET_TMPDIR")).join("experiments");
+    fs::create_dir_all(root.join("shared")).unwrap();
+    let source = "#version 450
+// variant: one N=1
+// variant: two N=2
+layout(local_size_x = 64) in;
+#if N > 8
+layout(push_constant) uniform Push { uint count; };
+#endif
+layout(std430, binding = 0) buffer B { uint b[]; };
+void main() { b[0] = N; }";
+    fs::write(root.join("kernel.comp"), source).unwrap();
+    let experiment =
+        Experiment { name: "n7", kernels: &["kernel"], variants: &["tw"], macros: &[("N", "7")] };
+    ranvil_kernelc::build_experiments(&root, &root, &[experiment]).unwrap();
+    let generated = fs::read_to_string(root.join("experiments.rs")).unwrap();
+    assert!(generated.contains("\"two+n7\"") && !generated.contains("\"one"), "{generated}");
+    assert!(root.join("kernel.two+n7.spv").exists());
+    let other = Experiment { macros: &[("N", "9")], ..experiment };
+    let error = ranvil_kernelc::build_experiments(&root, &root, &[other]).unwrap_err();
+    assert!(error.to_string().contains("another interface"), "{error}");
+    let none = Experiment { kernels: &["other"], ..experiment };
+    ranvil_kernelc::build_experiments(&root, &root, &[none]).unwrap();
+}

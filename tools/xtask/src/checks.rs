@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use crate::{
     Result, drivers, instructions, package,
     process::{cargo, command, output, run},
+    tests,
 };
 
 /// Packages that run on Windows; ranvil-kernelc links shaderc, which only the build machine has.
@@ -22,6 +23,8 @@ pub fn all() -> Result {
     spirv()?;
     windows()?;
     instructions::check(false)?;
+    tests::verify_kernels()?;
+    tests::compile_for_amd(&[])?;
     package::check()
 }
 

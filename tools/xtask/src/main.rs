@@ -30,7 +30,10 @@ usage: cargo xtask TASK
   gate        compares ranvil's speed with a baseline of this class of machine; `cargo xtask gate --help`
   instructions [--update]
               counts the instructions of the hot loops, and compares with those recorded
-  ci          all checks after `test`: fmt, clippy, docs, spirv, windows, instructions, package";
+  verify      checks every variant of every kernel against its twin, on lavapipe and SwiftShader
+  static [--update-baseline]
+              compiles every kernel with AMD's compiler, and compares with what was recorded
+  ci          all checks after `test`: fmt, clippy, docs, spirv, windows, instructions, verify, static, package";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -51,6 +54,8 @@ fn main() -> ExitCode {
         ["windows"] => checks::windows(),
         ["instructions"] => instructions::check(false),
         ["instructions", "--update"] => instructions::check(true),
+        ["verify"] => tests::verify_kernels(),
+        ["static", ref flags @ ..] => tests::compile_for_amd(flags),
         ["ci"] => checks::all(),
         _ => {
             eprintln!("{USAGE}");

@@ -1,4 +1,5 @@
-//! Every test: the workspace's own, the device tests once per driver configuration, and AMD's compiler.
+//! Every test: the workspace's own, and the device tests once per driver configuration. And `kbench`, which checks kernels
+//! on the same drivers.
 
 use std::{env, ffi::OsStr, fs, path::PathBuf, process::Command};
 
@@ -10,7 +11,6 @@ use crate::{
 
 /// Tests of the library that need a driver chosen for them.
 const DEVICE_TESTS: &str = "gpu";
-const AMD_COMPILER: &str = "amd_compiler";
 
 /// Features of every cargo call here, so that all of them share one build.
 const FEATURES: [&str; 3] = ["--workspace", "--features", "ranvil/compile-kernels,ranvil/tracing"];
@@ -121,11 +121,41 @@ pub fn run_all() -> Result {
         });
         suites.push((config.name, run_tests(&mut tests)?));
     }
-    println!("\n==> AMD's compiler");
-    let mut amd = library_test(AMD_COMPILER);
-    amd.envs(drivers.environment(Driver::Radv));
-    suites.push(("amd-compiler", run_tests(&mut amd)?));
     summarise(&suites)
+}
+
+/// Every form of every kernel, experiments too, against its twin, on both drivers: `kbench verify`.
+pub fn verify_kernels() -> Result {
+    let drivers = drivers::install()?;
+    // The shared-memory form is among those that each runs. At other subgroup sizes, which take minutes to compile, the
+    // device tests check the product's.
+    for config in
+        CONFIGS.iter().filter(|config| ["lavapipe-8", "swiftshader"].contains(&config.name))
+    {
+        println!("\n==> {}", config.name);
+        let mut verify = kbench(&["verify"])?;
+        config.apply(&drivers, |key, value| {
+            verify.env(key, value);
+        });
+        run(verify.env_remove("RANVIL_VALIDATION"))?;
+    }
+    Ok(())
+}
+
+/// What AMD's compiler makes of every kernel, against what was recorded: `kbench static`.
+pub fn compile_for_amd(flags: &[&str]) -> Result {
+    let drivers = drivers::install()?;
+    let flags = [&["static"], flags].concat();
+    run(kbench(&flags)?.envs(drivers.environment(Driver::Radv)))
+}
+
+/// `kbench`, built as the tests are.
+fn kbench(args: &[&str]) -> Result<Command> {
+    run(cargo(&["build", "--locked", "--bin", "kbench"]).args(FEATURES))?;
+    let mut kbench =
+        command(target().join("debug/kbench").with_extension(env::consts::EXE_EXTENSION));
+    kbench.args(args);
+    Ok(kbench)
 }
 
 /// Real data beside the repository, if there is any and nothing else was named: unpacked below the target directory.
@@ -139,11 +169,11 @@ fn unpack_corpus() -> Result<Option<(&'static str, PathBuf)>> {
     Ok(Some(("RANVIL_CORPUS", directory)))
 }
 
-/// All tests but the two that run on each driver in turn; some others want any one.
+/// All tests but those that run on each driver in turn; some others want any one.
 fn workspace_tests(drivers: &Drivers) -> Result<Command> {
     let mut tests = cargo(&["test", "--locked", "--no-fail-fast", "--lib", "--bins", "--examples"]);
     tests.args(FEATURES).envs(drivers.environment(Driver::Lavapipe)).env_remove("RANVIL_DEVICE");
-    for package in ["", "tools/cli", "tools/kernelc", "tools/xtask"] {
+    for package in ["", "tools/cli", "tools/kbench", "tools/kernelc", "tools/xtask"] {
         let dir = root().join(package).join("tests");
         for entry in fs::read_dir(&dir).into_iter().flatten() {
             let path = entry.map_err(|e| format!("{}: {e}", dir.display()))?.path();
@@ -151,7 +181,7 @@ fn workspace_tests(drivers: &Drivers) -> Result<Command> {
             // As cargo finds them: NAME.rs and NAME/main.rs.
             let is_test =
                 path.extension() == Some(OsStr::new("rs")) || path.join("main.rs").exists();
-            if is_test && ![DEVICE_TESTS, AMD_COMPILER].contains(&name) {
+            if is_test && name != DEVICE_TESTS {
                 tests.args(["--test", name]);
             }
         }

@@ -1,0 +1,68 @@
+//! Compares ranvil's kernels with each other, with the device's limits and with peers: `kbench --help`, and
+//! `docs/BENCHMARKING.md` for how to read what it says.
+
+mod args;
+mod blocks;
+mod case;
+mod clock;
+mod compare;
+mod compiled;
+#[path = "../../../benches/common/mod.rs"]
+mod data;
+mod limits;
+mod list;
+mod measure;
+mod record;
+mod report;
+mod roofline;
+mod run;
+#[allow(dead_code, reason = "the command's own, of which not all is used here")]
+#[path = "../../cli/src/size.rs"]
+mod size;
+mod stats;
+mod subject;
+mod table;
+mod variants;
+mod verify;
+mod work;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use args::{Cli, Command};
+use clap::Parser;
+
+/// A check failed.
+const FAILED: u8 = 1;
+/// It could not be done.
+const IMPOSSIBLE: u8 = 3;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match run(&cli) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(FAILED),
+        Err(error) => {
+            eprintln!("kbench: {error:#}");
+            let wrong = error.downcast_ref::<measure::Wrong>().is_some();
+            ExitCode::from(if wrong { FAILED } else { IMPOSSIBLE })
+        }
+    }
+}
+
+/// False if a check failed.
+fn run(Cli { device, command }: &Cli) -> Result<bool> {
+    match command {
+        Command::List => list::list(device),
+        Command::Verify(args) => run::verify(device, args),
+        Command::Measure { work, output } => run::measure(device, work, output),
+        Command::Sweep { range, work, output } => run::sweep(device, range, work, output),
+        Command::Compare { a, b, work, output, margin, fail_on } => {
+            run::compare(device, [a, b], work, output, margin / 100.0, fail_on)
+        }
+        Command::Limits { output } => run::limits(device, output),
+        Command::Static(args) => compiled::run(device, args),
+        Command::Roofline { work, output } => run::roofline(device, work, output),
+        Command::Report(args) => report::run(args),
+    }
+}

@@ -1,0 +1,254 @@
+//! What a run leaves behind: one JSON file, which everything else is made from.
+
+use std::{fs, path::Path};
+
+use anyhow::{Context, Result, bail};
+use ranvil::DeviceInfo;
+use serde::{Deserialize, Serialize};
+
+use crate::{case::Case, clock::Clock, compare::Verdict, stats::Interval};
+
+/// Raised when a field changes its meaning or goes.
+pub const SCHEMA: u32 = 1;
+
+/// One run of the tool on one device.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Record {
+    pub schema: u32,
+    /// `kbench` and its version.
+    pub tool: String,
+    /// The commit that it was built from; a `+` says that files differed from it.
+    pub revision: String,
+    pub device: Device,
+    /// What the device can do at most, if it was measured.
+    pub limits: Option<Limits>,
+    pub rows: Vec<Row>,
+    #[serde(default)]
+    pub comparisons: Vec<Comparison>,
+}
+
+/// What it ran on.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Device {
+    pub name: String,
+    pub driver: String,
+    pub driver_version: String,
+    /// It runs on the CPU: its speed says nothing about any GPU.
+    pub software: bool,
+    /// The subgroup size that the product's kernels run at; `None` is their shared-memory form.
+    pub subgroup: Option<u32>,
+}
+
+impl Device {
+    pub fn new(info: &DeviceInfo, subgroup: Option<u32>) -> Self {
+        let DeviceInfo { name, driver, driver_version, software, .. } = info.clone();
+        Self { name, driver, driver_version, software, subgroup }
+    }
+}
+
+/// What a device does at most, in units per second.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Limits {
+    /// Bytes read and written by a copy within the device's memory.
+    pub copy: f64,
+    /// Bytes to the device and from it, each alone; `None` if host and device share their memory.
+    pub upload: Option<f64>,
+    pub download: Option<f64>,
+    /// Bytes loaded from shared memory.
+    pub shared: f64,
+    /// 32-bit multiplications with addition.
+    pub multiply: f64,
+    /// 32-bit logic operations and shifts.
+    pub logic: f64,
+}
+
+/// The samples of one clock over one case.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Row {
+    #[serde(flatten)]
+    pub case: Case,
+    pub clock: Clock,
+    /// The kernel, on the kernels' clock.
+    pub kernel: Option<String>,
+    /// The forms of the kernels, as `KERNEL VARIANT`, each with the CRC-32C of its SPIR-V module.
+    pub modules: Vec<(String, u32)>,
+    pub data: Data,
+    /// Bytes of all payloads.
+    pub coded_bytes: u64,
+    /// Bytes of all buffers: what a cache would have to hold.
+    pub working_set: u64,
+    /// The results were the right bytes before and after. There are no samples otherwise.
+    pub verified: bool,
+    /// Nanoseconds for all of the data, in the order in which they were taken.
+    pub samples: Vec<f64>,
+    /// Nanoseconds of the calibration kernel, taken in between.
+    pub calibration: Vec<f64>,
+    pub confidence: f64,
+    /// What is doubtful about it.
+    pub notes: Vec<String>,
+}
+
+/// What was coded.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Data {
+    pub name: String,
+    /// Raw bytes, after repetition.
+    pub bytes: u64,
+    /// CRC-32C of all raw bytes.
+    pub crc32c: u32,
+}
+
+impl Row {
+    /// Median time in nanoseconds; `None` without samples.
+    pub fn time(&self) -> Option<f64> {
+        (!self.samples.is_empty()).then(|| crate::stats::median(&self.samples))
+    }
+
+    /// Raw bytes per nanosecond, which is GB/s.
+    pub fn speed(&self) -> Option<f64> {
+        self.time().map(|time| self.data.bytes as f64 / time)
+    }
+
+    /// The interval of the speed.
+    pub fn speed_interval(&self) -> Option<Interval> {
+        self.time()?;
+        let Interval { low, high } = crate::stats::median_interval(&self.samples, self.confidence);
+        let bytes = self.data.bytes as f64;
+        Some(Interval { low: bytes / high, high: bytes / low })
+    }
+
+    /// Bytes of payload for each raw byte.
+    pub fn ratio(&self) -> f64 {
+        self.coded_bytes as f64 / self.data.bytes as f64
+    }
+
+    /// `decode rans`, and the kernel if it is one kernel's row.
+    pub fn work(&self) -> String {
+        let Case { direction, coder, .. } = &self.case;
+        match &self.kernel {
+            Some(kernel) => kernel.clone(),
+            None => format!("{direction} {coder}"),
+        }
+    }
+}
+
+/// Two cases, interleaved.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Comparison {
+    pub baseline: Row,
+    pub candidate: Row,
+    /// Speed of the candidate over that of the baseline.
+    pub ratio: f64,
+    pub interval: Interval,
+    pub margin: f64,
+    pub verdict: Verdict,
+}
+
+impl Record {
+    pub fn new(device: Device) -> Self {
+        Self {
+            schema: SCHEMA,
+            tool: concat!("kbench ", env!("CARGO_PKG_VERSION")).to_owned(),
+            revision: env!("KBENCH_REVISION").to_owned(),
+            device,
+            limits: None,
+            rows: Vec::new(),
+            comparisons: Vec::new(),
+        }
+    }
+
+    pub fn write(&self, path: &Path) -> Result<()> {
+        let text = serde_json::to_string_pretty(self)?;
+        fs::write(path, text + "\n").with_context(|| path.display().to_string())
+    }
+
+    /// Reads one, of this schema only.
+    pub fn parse(text: &str) -> Result<Self> {
+        #[derive(Deserialize)]
+        struct Head {
+            schema: u32,
+        }
+        let Head { schema } = serde_json::from_str(text).context("this is no record of kbench")?;
+        if schema != SCHEMA {
+            bail!("its schema is {schema}; this kbench reads {SCHEMA}: measure again");
+        }
+        Ok(serde_json::from_str(text)?)
+    }
+}
+
+#[cfg(test)]
+pub mod tests {
+    use super::*;
+
+    /// A row as a measurement leaves it.
+    pub fn row() -> Row {
+        Row {
+            case: Case::default(),
+            clock: Clock::Device,
+            kernel: None,
+            modules: vec![("decode_rans subgroup32".to_owned(), 7)],
+            data: Data { name: "mixed".to_owned(), bytes: 1000, crc32c: 9 },
+            coded_bytes: 650,
+            working_set: 1 << 20,
+            verified: true,
+            samples: vec![10.25, 11.5, 10.75],
+            calibration: vec![5.0],
+            confidence: 0.95,
+            notes: vec!["a note, with \"quotes\" & <angles>".to_owned()],
+        }
+    }
+
+    /// A record with one of everything.
+    pub fn record() -> Record {
+        let device = Device {
+            name: "Some <GPU>".to_owned(),
+            driver: "driver".to_owned(),
+            driver_version: "1.2".to_owned(),
+            software: false,
+            subgroup: Some(32),
+        };
+        let mut other = row();
+        other.case.variant = "auto+streams4".to_owned();
+        other.samples = vec![9.0, 9.5, 9.25];
+        let mut kernel = row();
+        (kernel.clock, kernel.kernel) = (Clock::Kernel, Some("decode_rans".to_owned()));
+        Record {
+            limits: Some(Limits {
+                copy: 4e12,
+                upload: Some(5e10),
+                download: None,
+                shared: 3e13,
+                multiply: 1.5e13,
+                logic: 1.2e13,
+            }),
+            rows: vec![row(), other.clone(), kernel],
+            comparisons: vec![Comparison {
+                baseline: row(),
+                candidate: other,
+                ratio: 1.15,
+                interval: Interval { low: 1.1, high: 1.2 },
+                margin: 0.01,
+                verdict: Verdict::Faster,
+            }],
+            ..Record::new(device)
+        }
+    }
+
+    #[test]
+    fn a_record_survives_its_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("record.json");
+        record().write(&path).unwrap();
+        assert_eq!(Record::parse(&fs::read_to_string(path).unwrap()).unwrap(), record());
+    }
+
+    #[test]
+    fn another_schema_is_refused_and_so_is_anything_else() {
+        let text = serde_json::to_string(&record()).unwrap();
+        let other = text.replace("\"schema\":1", "\"schema\":2");
+        let error = Record::parse(&other).unwrap_err().to_string();
+        assert!(error.contains("schema is 2"), "{error}");
+        assert!(Record::parse("{}").is_err());
+        assert!(Record::parse(&text[..text.len() / 2]).is_err());
+    }
+}

@@ -1,0 +1,189 @@
+//! The subcommands that use a device.
+
+use anyhow::{Result, anyhow, bail};
+use ranvil::{DeviceSelector, testing::Gpu};
+
+use crate::{
+    args::{self, Output, Range, Work},
+    case::{Case, Param},
+    compare::{self, Verdict},
+    data, limits, measure,
+    record::{Device, Record},
+    roofline::{self, Standing},
+    size, table,
+    variants::Entry,
+    verify,
+};
+
+/// Host memory for staging, in bytes.
+pub const STAGING: u64 = 1 << 30;
+
+/// What is measured if nobody says how much.
+const SIZE: u64 = 1 << 30;
+const SOFTWARE_SIZE: u64 = 4 << 20;
+
+/// A device, and a record to be filled.
+struct Session {
+    gpu: Gpu,
+    record: Record,
+}
+
+impl Session {
+    /// Opens a device for measuring.
+    ///
+    /// # Errors
+    /// It cannot be opened, or it is a software device and nobody allowed that.
+    fn open(selector: &DeviceSelector, output: &Output) -> Result<Self> {
+        let gpu = Gpu::open(selector, STAGING)?;
+        let info = gpu.info();
+        let device = Device::new(info, gpu.subgroup());
+        if device.software && !output.allow_software {
+            bail!(
+                "{} runs on the CPU: its speed is no result. With --allow-software it is measured, and all figures are marked",
+                info.name
+            );
+        }
+        println!("{}, {} {}", device.name, device.driver, device.driver_version);
+        if device.software {
+            println!("*** A SOFTWARE DEVICE: these figures say nothing about any GPU");
+        }
+        Ok(Self { gpu, record: Record::new(device) })
+    }
+
+    fn size(&self) -> u64 {
+        if self.record.device.software { SOFTWARE_SIZE } else { SIZE }
+    }
+
+    /// Measures cases one by one and prints their rows.
+    fn measure(&mut self, cases: &[Case], work: &Work) -> Result<()> {
+        let data = data::load(&work.data).map_err(|error| anyhow!(error))?;
+        println!(
+            "{}: {} repeated to {}",
+            work.data,
+            size::human(data.len() as u64),
+            size::human(cases[0].params.size)
+        );
+        table::header(work.confidence);
+        for case in cases {
+            let data = (work.data.as_str(), &data[..]);
+            let rows = measure::case(&mut self.gpu, case, data, &work.clock, work.effort())?;
+            rows.iter().for_each(|row| table::row(row, self.record.device.software));
+            self.record.rows.extend(rows);
+        }
+        Ok(())
+    }
+
+    fn write(&self, output: &Output) -> Result<bool> {
+        if let Some(path) = &output.json {
+            self.record.write(path)?;
+        }
+        Ok(true)
+    }
+}
+
+fn usage<T>(result: Result<T, String>) -> Result<T> {
+    result.map_err(|message| anyhow!(message))
+}
+
+pub fn measure(selector: &DeviceSelector, work: &Work, output: &Output) -> Result<bool> {
+    let mut session = Session::open(selector, output)?;
+    let cases = usage(work.cases(session.size()))?;
+    session.measure(&cases, work)?;
+    session.write(output)
+}
+
+pub fn sweep(
+    selector: &DeviceSelector,
+    range: &Range,
+    work: &Work,
+    output: &Output,
+) -> Result<bool> {
+    let mut session = Session::open(selector, output)?;
+    let mut cases = Vec::new();
+    for case in usage(work.cases(session.size()))? {
+        for &value in &range.values {
+            let mut case = case.clone();
+            usage(case.params.set(range.param, value))?;
+            cases.push(case);
+        }
+    }
+    session.measure(&cases, work)?;
+    session.write(output)
+}
+
+pub fn compare(
+    selector: &DeviceSelector,
+    texts: [&String; 2],
+    work: &Work,
+    output: &Output,
+    margin: f64,
+    fail_on: &[Verdict],
+) -> Result<bool> {
+    let mut session = Session::open(selector, output)?;
+    let data = data::load(&work.data).map_err(|error| anyhow!(error))?;
+    let mut good = true;
+    for case in usage(work.cases(session.size()))? {
+        let [a, b] = [usage(case.with(texts[0]))?, usage(case.with(texts[1]))?];
+        let data = (work.data.as_str(), &data[..]);
+        let comparison = compare::cases(&mut session.gpu, [&a, &b], data, work.effort(), margin)?;
+        table::comparison(&comparison, session.record.device.software);
+        good &= !fail_on.contains(&comparison.verdict);
+        session.record.comparisons.push(comparison);
+    }
+    session.write(output)?;
+    Ok(good)
+}
+
+pub fn limits(selector: &DeviceSelector, output: &Output) -> Result<bool> {
+    let mut session = Session::open(selector, output)?;
+    let found = limits::measure(&mut session.gpu)?;
+    limits::print(&found, if session.record.device.software { " (software)" } else { "" });
+    session.record.limits = Some(found);
+    session.write(output)
+}
+
+pub fn roofline(selector: &DeviceSelector, work: &Work, output: &Output) -> Result<bool> {
+    let mut session = Session::open(selector, output)?;
+    let cases = usage(work.cases(session.size()))?;
+    let found = limits::measure(&mut session.gpu)?;
+    let mark = if session.record.device.software { " (software)" } else { "" };
+    limits::print(&found, mark);
+    session.record.limits = Some(found);
+    session.measure(&cases, work)?;
+    let standings = session.record.rows.iter().filter_map(|row| Standing::of(row, &found));
+    roofline::print(&standings.collect::<Vec<_>>(), mark);
+    session.write(output)
+}
+
+pub fn verify(selector: &DeviceSelector, args: &args::Verify) -> Result<bool> {
+    let mut gpu = Gpu::open(selector, STAGING)?;
+    println!("{}, {} {}", gpu.info().name, gpu.info().driver, gpu.info().driver_version);
+    let data = data::load(&args.data).map_err(|error| anyhow!(error))?;
+    let (mut checked, mut wrong) = (0, 0);
+    for &coder in &args.coder {
+        for &direction in &args.direction {
+            let mut case = Case { direction, coder, ..Case::default() };
+            usage(case.params.set(Param::Block, args.block))?;
+            usage(case.params.set(Param::Size, args.size))?;
+            let wanted = |entry: &Entry| entry.name.contains(&args.variant);
+            for finding in verify::case(&mut gpu, &case, &data, wanted)? {
+                checked += 1;
+                let verify::Finding { kernel, variant, outcome } = finding;
+                match outcome {
+                    Ok(()) => println!("{direction} {coder:<5}{kernel:<14}{variant:<28}right"),
+                    Err(difference) => {
+                        wrong += 1;
+                        println!(
+                            "{direction} {coder:<5}{kernel:<14}{variant:<28}WRONG: {difference}"
+                        );
+                    }
+                }
+            }
+        }
+    }
+    println!("{checked} checked, {wrong} wrong");
+    if checked == 0 {
+        bail!("no variant was checked: does the name {:?} occur in `kbench list`?", args.variant);
+    }
+    Ok(wrong == 0)
+}

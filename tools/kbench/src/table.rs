@@ -1,0 +1,73 @@
+//! Rows for a person.
+
+use crate::{
+    record::{Comparison, Row},
+    size,
+};
+
+pub fn header(confidence: f64) {
+    println!(
+        "\n{:<7} {:<13} {:<26} {:>9} {:>4} {:>3} {:>9} {:>7} {:>10} {:>9} {:>7}",
+        "clock",
+        "work",
+        "variant",
+        "block",
+        "seg",
+        "log",
+        "workgroup",
+        "ratio",
+        "GB/s",
+        format!("±{confidence}%"),
+        "samples"
+    );
+}
+
+fn optional<T: ToString>(value: Option<T>) -> String {
+    value.map_or("auto".to_owned(), |value| value.to_string())
+}
+
+pub fn row(row: &Row, software: bool) {
+    let params = &row.case.params;
+    let speed = row.speed().unwrap_or(0.0);
+    let precision = row.speed_interval().map_or(0.0, |interval| interval.precision(speed));
+    let mut notes = row.notes.clone();
+    if software {
+        notes.push("software".to_owned());
+    }
+    println!(
+        "{:<7} {:<13} {:<26} {:>9} {:>4} {:>3.3} {:>9} {:>7.4} {:>10.3} {:>8.2}% {:>7}  {}",
+        row.clock,
+        row.work(),
+        row.case.variant,
+        size::human(params.block),
+        params.segment_log,
+        optional(params.table_log),
+        optional(params.workgroup),
+        row.ratio(),
+        speed,
+        100.0 * precision,
+        row.samples.len(),
+        notes.join("; "),
+    );
+}
+
+pub fn comparison(comparison: &Comparison, software: bool) {
+    let Comparison { baseline, candidate, ratio, interval, verdict, .. } = comparison;
+    for (name, row) in [("A", baseline), ("B", candidate)] {
+        println!(
+            "{name}: {}: {:.3} GB/s, ratio {:.4}{}",
+            row.case,
+            row.speed().unwrap_or(0.0),
+            row.ratio(),
+            row.notes.iter().map(|note| format!("; {note}")).collect::<String>(),
+        );
+    }
+    let mark = if software { " (software)" } else { "" };
+    println!(
+        "B is {verdict}: {ratio:.4} times A's speed, {:.4} to {:.4} at {:.0} % confidence, {} rounds{mark}\n",
+        interval.low,
+        interval.high,
+        100.0 * baseline.confidence,
+        baseline.samples.len(),
+    );
+}

@@ -1,0 +1,126 @@
+//! Which forms of each kernel there are: the product's own and those of [`table::EXPERIMENTS`].
+
+pub mod table;
+
+mod experiments {
+    //! What the build made of the table.
+    use ranvil::kernel::{BindingDesc, Form, KernelDesc, SpecDesc, Variant, words};
+    include!(concat!(env!("OUT_DIR"), "/experiments.rs"));
+}
+
+use anyhow::{Result, bail};
+use ranvil::{
+    kernel::{self, KernelDesc},
+    testing::{Choice, Gpu},
+};
+use table::{EXPERIMENTS, Experiment};
+
+/// The product's choice for the device.
+pub const AUTO: &str = "auto";
+
+/// One form of a kernel.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    pub kernel: &'static KernelDesc,
+    /// `VARIANT` or `VARIANT+EXPERIMENT`.
+    pub name: String,
+    pub choice: Choice,
+    pub experiment: Option<&'static Experiment>,
+}
+
+/// Every form of every kernel.
+pub fn all() -> Vec<Entry> {
+    kernel::ALL.iter().flat_map(of).collect()
+}
+
+/// Every form of a kernel, the product's first.
+pub fn of(kernel: &'static KernelDesc) -> Vec<Entry> {
+    let own = kernel.variants.iter().map(|variant| Entry {
+        kernel,
+        name: variant.name.to_owned(),
+        choice: Choice { variant, spec: Vec::new() },
+        experiment: None,
+    });
+    let own: Vec<Entry> = own.collect();
+    let tried = EXPERIMENTS.iter().flat_map(|e| own.iter().filter_map(|from| derive(from, e)));
+    let tried: Vec<Entry> = tried.collect();
+    [own, tried].concat()
+}
+
+/// What an experiment makes of a product's variant, if anything.
+fn derive(from: &Entry, experiment: &'static Experiment) -> Option<Entry> {
+    let Experiment { kernels, variants, macros, spec, .. } = experiment;
+    if !kernels.contains(&from.kernel.name) || !variants.iter().any(|v| from.name.starts_with(v)) {
+        return None;
+    }
+    let name = format!("{}+{}", from.name, experiment.name);
+    let variant = if macros.is_empty() {
+        from.choice.variant
+    } else {
+        let compiled = experiments::KERNELS.iter().find(|k| k.name == from.kernel.name)?;
+        compiled.variants.iter().find(|variant| variant.name == name)?
+    };
+    let choice = Choice { variant, spec: spec.to_vec() };
+    Some(Entry { kernel: from.kernel, name, choice, experiment: Some(experiment) })
+}
+
+/// The forms of these kernels that `name` means on a device: `auto` or a variant, and `+EXPERIMENT` if wanted. A kernel
+/// without that variant, or that the experiment does not change, keeps what suits the device; one of them must have it.
+pub fn choose(gpu: &Gpu, kernels: &[&'static KernelDesc], name: &str) -> Result<Vec<Entry>> {
+    let (base, experiment) = match name.split_once('+') {
+        Some((base, experiment)) => (base, Some(experiment)),
+        None => (name, None),
+    };
+    let mut meant = false;
+    let mut chosen = Vec::new();
+    for kernel in kernels {
+        let suitable = gpu.suitable(kernel)?.name;
+        let entries = of(kernel);
+        let entry = |name: &str| entries.iter().find(|entry| entry.name == name).cloned();
+        let own = if base == AUTO { None } else { entry(base) };
+        let found = own.is_some() || base == AUTO;
+        let plain = own.or_else(|| entry(suitable)).expect("a variant of this kernel");
+        let changed = experiment.and_then(|e| entry(&format!("{}+{e}", plain.name)));
+        meant |= found && (experiment.is_none() || changed.is_some());
+        chosen.push(changed.unwrap_or(plain));
+    }
+    if !meant {
+        let names: Vec<_> = kernels.iter().map(|kernel| kernel.name).collect();
+        bail!("none of {} has a variant {name}: see `kbench list`", names.join(", "));
+    }
+    for entry in &chosen {
+        if let Err(missing) = gpu.runs(&entry.choice) {
+            bail!("{} {}: {} lacks {missing}", entry.kernel.name, entry.name, gpu.info().name);
+        }
+    }
+    Ok(chosen)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_experiment_changes_something_and_no_interface() {
+        let all = all();
+        for experiment in EXPERIMENTS {
+            let own: Vec<_> = all
+                .iter()
+                .filter(|entry| entry.experiment.is_some_and(|e| e.name == experiment.name))
+                .collect();
+            for kernel in experiment.kernels {
+                assert!(
+                    own.iter().any(|entry| entry.kernel.name == *kernel),
+                    "{} changes no variant of {kernel}",
+                    experiment.name
+                );
+            }
+            assert!(!experiment.about.is_empty());
+        }
+        let mut names: Vec<_> = all.iter().map(|entry| (entry.kernel.name, &entry.name)).collect();
+        let count = names.len();
+        names.sort();
+        names.dedup();
+        assert_eq!(names.len(), count, "two entries have one name");
+    }
+}

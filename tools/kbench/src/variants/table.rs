@@ -1,0 +1,57 @@
+//! What is tried beside the product's own variants. A new one is one entry: the build compiles it, `list` shows it, `verify`
+//! and `static` check it, `measure` and `compare` take it as `VARIANT+NAME`.
+
+/// A change to variants of some kernels. What a device must have for it follows from the variant that it changes and from
+/// the module that it compiles to.
+#[derive(Clone, Copy, Debug)]
+pub struct Experiment {
+    pub name: &'static str,
+    /// What it tries.
+    pub about: &'static str,
+    pub kernels: &'static [&'static str],
+    /// How the names of the variants begin that it changes.
+    pub variants: &'static [&'static str],
+    /// Macros that are set or changed.
+    pub macros: &'static [(&'static str, &'static str)],
+    /// Specialisation constants, by identifier.
+    pub spec: &'static [(u32, u32)],
+}
+
+const DECODE: &[&str] = &["decode_rans", "decode_fse", "decode_huff"];
+/// Variants with a whole segment's lanes in a subgroup.
+const WIDE: &[&str] = &["subgroup32", "subgroup64"];
+
+pub const EXPERIMENTS: &[Experiment] = &[
+    Experiment {
+        name: "streams1",
+        about: "one segment a group: fewer registers, nothing to do while memory answers",
+        kernels: DECODE,
+        variants: WIDE,
+        macros: &[("STREAMS", "1")],
+        spec: &[],
+    },
+    Experiment {
+        name: "streams2",
+        about: "two segments a group",
+        kernels: DECODE,
+        variants: &["subgroup8", "subgroup16", "subgroup4"],
+        macros: &[("STREAMS", "2")],
+        spec: &[],
+    },
+    Experiment {
+        name: "streams4",
+        about: "four segments a group: more registers, more loads in flight",
+        kernels: DECODE,
+        variants: WIDE,
+        macros: &[("STREAMS", "4")],
+        spec: &[],
+    },
+    Experiment {
+        name: "log12",
+        about: "tables of log 12 whatever the batch needs: what shared memory costs in occupancy",
+        kernels: DECODE,
+        variants: &[""],
+        macros: &[],
+        spec: &[(1, 12)],
+    },
+];
