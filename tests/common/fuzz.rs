@@ -4,7 +4,7 @@
 use std::io::{Cursor, Read};
 
 use ranvil::{
-    DeviceSelector, Options, Pipeline, SegmentProfile, Simd,
+    DeviceSelector, Error, Options, Pipeline, SegmentProfile, Simd,
     coder::{BlockParams, Codec, Coder},
     format::BlockKind,
     model::{LzCoder, LzParams, Model, streams::Streams, twin},
@@ -51,7 +51,7 @@ pub fn coder(mut data: &[u8]) {
         let mut codec = Codec::new(simd).expect("available");
         let mut raw = vec![0; size];
         let kind = BlockKind::Coded;
-        codec.decode(data, kind, coder, table_log, segment_log, &mut raw).map(|()| raw).ok()
+        codec.decode(data, kind, coder, table_log, segment_log, &mut raw).map(|()| raw)
     });
     let verdicts: Vec<_> = verdicts.collect();
     assert!(verdicts.windows(2).all(|pair| pair[0] == pair[1]), "verdicts differ");
@@ -92,7 +92,7 @@ pub fn lz_block(mut data: &[u8]) {
         let mut coder = LzCoder::new(simd).expect("available");
         [(); 2].map(|()| {
             let mut raw = vec![0; size];
-            coder.decode(data, model, segment_log, &mut raw).map(|()| raw).ok()
+            coder.decode(data, model, segment_log, &mut raw).map(|()| raw)
         })
     });
     let verdicts: Vec<_> = verdicts.collect();
@@ -152,20 +152,39 @@ fn options() -> Options {
     Options::new().device(DeviceSelector::Cpu).threads(2).output_limit(1 << 22)
 }
 
-/// Any file: decompression at once and as a stream agree, and seeking and listing end.
+/// Any file: decompression at once, to a slice and as a stream agree, also in what is wrong; seeking and listing end.
 pub fn frame(data: &[u8]) {
-    let whole = options().decompress(data);
+    let readable = |error: Error| format!("{error:?}");
+    let whole = options().decompress(data).map_err(readable);
     let mut streamed = Vec::new();
     let stream = options()
         .decompressor(data)
-        .map_err(std::io::Error::from)
-        .and_then(|mut reader| reader.read_to_end(&mut streamed));
-    match (&whole, stream) {
-        (Ok(whole), Ok(_)) => assert!(*whole == streamed, "a stream has other bytes"),
-        (Err(_), Err(_)) => {}
-        (whole, stream) => {
-            panic!("at once {:?}, as a stream {stream:?}", whole.as_ref().map(|_| ()))
+        .and_then(|mut reader| reader.read_to_end(&mut streamed).map_err(Error::from_io));
+    let stream = stream.map(|_| &streamed).map_err(readable);
+    assert!(
+        whole.as_ref() == stream.as_ref().map(|raw| *raw),
+        "at once {:?}, as a stream {:?}",
+        whole.as_ref().err(),
+        stream.err()
+    );
+    let mut room = vec![0xee; 4 + streamed.len()];
+    let filled = options().decompress_into(data, &mut room);
+    match (&whole, filled.map_err(readable)) {
+        (Ok(whole), Ok(length)) => {
+            assert!(
+                room[..length] == *whole && room[length..] == [0xee; 4],
+                "other bytes in a slice"
+            );
+            if let Some(short) = length.checked_sub(1) {
+                let error = options().decompress_into(data, &mut room[..short]);
+                assert!(matches!(error, Err(Error::OutputLimit { .. })), "{error:?}");
+            }
         }
+        (Err(at_once), Err(into)) => assert!(
+            *at_once == into || into.starts_with("OutputLimit"),
+            "at once {at_once}, to a slice {into}"
+        ),
+        (whole, into) => panic!("at once {:?}, to a slice {into:?}", whole.as_ref().err()),
     }
     let mut sought = Vec::new();
     let reader = options().seekable(Cursor::new(data));
