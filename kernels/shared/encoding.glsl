@@ -28,6 +28,13 @@ layout(std430, binding = 7) writeonly buffer Payload { uint payload[]; };
 
 #define WORDS_PER_U32 (32u / WORD_BITS)
 
+// With two lanes an invocation lavapipe would take a minute to compile it otherwise.
+#if WIDTH == 32
+#define UNROLL_PARTS UNROLL_STEPS
+#else
+#define UNROLL_PARTS [[dont_unroll]]
+#endif
+
 uint table_log;
 
 // One segment in work.
@@ -102,7 +109,7 @@ void load_tile(const bool checked, uint tile, Stream stream, out uint quad[LANES
 // Encodes a tile, which is whole if `checked` is false.
 void encode_tile(const bool checked, uint tile, uint quad[LANES], inout Stream stream) {
     uint limit = max(stream.body, tile * TILE) - tile * TILE;
-    UNROLL_STEPS for (uint part = 4u / SYMBOLS; part-- > 0u;) encode_part(checked, part, limit, quad, stream);
+    UNROLL_PARTS for (uint part = 4u / SYMBOLS; part-- > 0u;) encode_part(checked, part, limit, quad, stream);
 }
 
 // Where a segment's space ends in streams[].
