@@ -13,101 +13,111 @@ use crate::{
     walk::{Step, walk},
 };
 
-/// Where the blocks of a file are, and how large they say to be.
-pub(crate) struct Layout {
-    frames: Vec<FrameHeader>,
-    blocks: Vec<Location>,
-    raw_bytes: u64,
+/// What a file has, from front to back.
+enum Part {
+    Frame(FrameHeader),
+    /// Of the frame that came last.
+    Block(Location),
 }
 
+/// Where a block is, and how large it says to be.
 struct Location {
-    /// Its frame in the list, and its number there.
-    frame: usize,
+    /// Its number in the frame.
     number: u64,
     /// Position of its header.
     offset: usize,
     header: BlockHeader,
 }
 
-impl Layout {
-    /// The layout of a file that has a frame and is whole.
-    ///
-    /// # Errors
-    /// It is not. What is wrong with it first is for a decompressor to say.
-    pub fn of(coded: &[u8]) -> Result<Self> {
-        let mut layout = Self { frames: Vec::new(), blocks: Vec::new(), raw_bytes: 0 };
-        let (mut at, mut number) = (0, 0);
-        let end = coded.len() as u64;
-        walk(&mut Cursor::new(coded), 0, end, |step| {
-            match step {
-                Step::Frame { offset, header } => {
-                    Pipeline::try_from(header.pipeline)?;
-                    layout.frames.push(header);
-                    (at, number) = (offset as usize + FrameHeader::SIZE, 0);
-                }
-                Step::Block(header) => {
-                    let frame = layout.frames.len() - 1;
-                    layout.blocks.push(Location { frame, number, offset: at, header });
-                    layout.raw_bytes += u64::from(header.raw_size);
-                    number += 1;
-                    let next = at + record_size(header.coded_size) as usize;
-                    if coded[next - padding(header.coded_size)..next].iter().any(|&byte| byte != 0)
-                    {
-                        let (block, offset) = (number - 1, at as u64);
-                        let reason = BlockFault::Padding;
-                        return Err(Error::CorruptBlock { block, offset, reason });
-                    }
-                    at = next;
-                }
-                Step::Skippable { .. } | Step::End { .. } => {}
-            }
-            Ok(())
-        })?;
-        if layout.frames.is_empty() {
-            return Err(Error::Truncated { offset: end, inside: "a frame header" });
-        }
-        Ok(layout)
+impl Location {
+    fn payload<'a>(&self, coded: &'a [u8]) -> &'a [u8] {
+        &coded[self.offset + RECORD_HEADER_SIZE..][..self.header.coded_size as usize]
     }
 
-    /// Raw bytes of all blocks.
-    pub fn raw_bytes(&self) -> u64 {
-        self.raw_bytes
+    fn padding<'a>(&self, coded: &'a [u8]) -> &'a [u8] {
+        let size = self.header.coded_size;
+        let end = self.offset + record_size(size) as usize;
+        &coded[end - padding(size)..end]
+    }
+
+    fn fault(&self, reason: BlockFault) -> Error {
+        Error::CorruptBlock { block: self.number, offset: self.offset as u64, reason }
     }
 }
 
-/// Decompresses the blocks of `layout`, which is that of `coded`, to the beginning of `raw`.
+/// Visits frames and blocks. Nothing is kept of them, as hostile input may have very many.
+fn visit_parts(coded: &[u8], mut visit: impl FnMut(Part) -> Result<()>) -> Result<()> {
+    let (mut offset, mut number) = (0, 0);
+    walk(&mut Cursor::new(coded), 0, coded.len() as u64, |step| match step {
+        Step::Frame { offset: begin, header } => {
+            (offset, number) = (begin as usize + FrameHeader::SIZE, 0);
+            visit(Part::Frame(header))
+        }
+        Step::Block(header) => {
+            let block = Location { number, offset, header };
+            number += 1;
+            offset += record_size(header.coded_size) as usize;
+            visit(Part::Block(block))
+        }
+        Step::Skippable { .. } | Step::End { .. } => Ok(()),
+    })
+}
+
+/// The raw bytes that the blocks of a file say to have, if it has a frame and is whole.
+///
+/// # Errors
+/// It is not. What is wrong with it first is for a decompressor to say.
+pub(crate) fn raw_bytes(coded: &[u8]) -> Result<u64> {
+    let (mut frames, mut raw_bytes) = (0, 0);
+    visit_parts(coded, |part| {
+        match part {
+            Part::Frame(header) => {
+                Pipeline::try_from(header.pipeline)?;
+                frames += 1;
+            }
+            Part::Block(block) if block.padding(coded).iter().any(|&byte| byte != 0) => {
+                return Err(block.fault(BlockFault::Padding));
+            }
+            Part::Block(block) => raw_bytes += u64::from(block.header.raw_size),
+        }
+        Ok(())
+    })?;
+    if frames == 0 {
+        return Err(Error::Truncated { offset: coded.len() as u64, inside: "a frame header" });
+    }
+    Ok(raw_bytes)
+}
+
+/// Decompresses `coded`, which is whole, to `raw`, which has its [`raw_bytes`].
 ///
 /// # Errors
 /// A damaged block; an impossible option, device or memory limit; [`Error::Cancelled`].
 ///
 /// # Panics
 /// If `raw` is shorter than they are.
-pub(crate) fn restore(
-    options: &Options,
-    route: Route,
-    coded: &[u8],
-    layout: &Layout,
-    raw: &mut [u8],
-) -> Result<()> {
+pub(crate) fn restore(options: &Options, route: Route, coded: &[u8], raw: &mut [u8]) -> Result<()> {
     let run = Run::begin(options.telemetry.as_ref(), "decompress");
     thread::scope(|scope| {
         let mut restorer = Restorer {
             options,
-            layout,
+            coded,
+            raw_bytes: raw.len() as u64,
             route: Some(route),
             run,
             spawner: Spawner::scoped(scope),
             engine: None,
             pending: VecDeque::new(),
+            announced: 0,
             progress: Progress::default(),
         };
-        restorer.run(coded, raw)
+        restorer.run(raw)
     })
 }
 
 struct Restorer<'a, 'b> {
     options: &'b Options,
-    layout: &'b Layout,
+    coded: &'a [u8],
+    raw_bytes: u64,
     /// The route until the first engine takes it.
     route: Option<Route>,
     run: Run,
@@ -115,43 +125,58 @@ struct Restorer<'a, 'b> {
     /// Made for the first frame, and anew for one that it does not [fit](Engine::fits).
     engine: Option<Engine<'a>>,
     /// The blocks in flight.
-    pending: VecDeque<&'b Location>,
+    pending: VecDeque<Location>,
+    /// Raw bytes of the blocks so far.
+    announced: u64,
     progress: Progress,
 }
 
 impl<'a> Restorer<'a, '_> {
-    fn run(&mut self, coded: &'a [u8], mut raw: &'a mut [u8]) -> Result<()> {
-        let mut announced = 0;
-        for block in &self.layout.blocks {
-            let &Location { frame, offset, header, .. } = block;
-            let frame = &self.layout.frames[frame];
-            let pipeline = Pipeline::try_from(frame.pipeline)?;
-            self.fit(frame, pipeline)?;
-            let (place, rest) = take(&mut raw).split_at_mut(header.raw_size as usize);
-            raw = rest;
-            let payload = &coded[offset + RECORD_HEADER_SIZE..][..header.coded_size as usize];
-            let encoded = Encoded { kind: header.kind, table_log: header.table_log };
-            let engine = loop {
-                let engine = self.engine.as_mut().expect("made for the frame");
-                if let Some(mut buffers) = engine.acquire() {
-                    (buffers.raw, buffers.payload) = (Bytes::Place(place), Bytes::Lent(payload));
-                    let work = Work::Decode { encoded, raw_size: header.raw_size };
-                    engine.submit(Block {
-                        buffers,
-                        pipeline,
-                        segment_log: frame.segment_log,
-                        work,
-                    });
-                    break engine;
+    fn run(&mut self, mut raw: &'a mut [u8]) -> Result<()> {
+        let mut frame = None;
+        visit_parts(self.coded, |part| match part {
+            Part::Frame(header) => {
+                let pipeline = Pipeline::try_from(header.pipeline)?;
+                frame = Some((header, pipeline));
+                let fitted = self.fit(&header, pipeline);
+                if fitted.is_err() {
+                    while self.accept_next()? {} // What is wrong there comes first.
                 }
-                self.accept_next()?;
-            };
-            announced += u64::from(header.raw_size);
-            engine.expect_content(self.layout.raw_bytes, announced)?;
-            self.pending.push_back(block);
-        }
+                fitted
+            }
+            Part::Block(block) => {
+                let (place, rest) = take(&mut raw).split_at_mut(block.header.raw_size as usize);
+                raw = rest;
+                let (header, pipeline) = frame.expect("blocks are in frames");
+                self.submit(block, place, pipeline, header.segment_log)
+            }
+        })?;
         while self.accept_next()? {}
         Ok(())
+    }
+
+    fn submit(
+        &mut self,
+        location: Location,
+        place: &'a mut [u8],
+        pipeline: Pipeline,
+        segment_log: u8,
+    ) -> Result<()> {
+        let BlockHeader { kind, table_log, raw_size, .. } = location.header;
+        let mut buffers = loop {
+            match self.engine.as_mut().expect("made for the frame").acquire() {
+                Some(buffers) => break buffers,
+                None => self.accept_next()?,
+            };
+        };
+        (buffers.raw, buffers.payload) =
+            (Bytes::Place(place), Bytes::Lent(location.payload(self.coded)));
+        let work = Work::Decode { encoded: Encoded { kind, table_log }, raw_size };
+        let engine = self.engine.as_mut().expect("made for the frame");
+        engine.submit(Block { buffers, pipeline, segment_log, work });
+        self.announced += u64::from(raw_size);
+        self.pending.push_back(location);
+        engine.expect_content(self.raw_bytes, self.announced)
     }
 
     /// Makes an engine for a frame where there is none that does.
@@ -182,15 +207,12 @@ impl<'a> Restorer<'a, '_> {
         };
         engine.release(buffers);
         let block = self.pending.pop_front().expect("every block in flight is pending");
-        let &Location { number, offset, header, .. } = block;
+        let Location { offset, header, .. } = block;
         let verdict = match outcome {
             Ok(_) if self.options.verify && crc != header.crc => Err(BlockFault::Checksum),
             outcome => outcome,
         };
-        verdict.map_err(|reason| {
-            let (block, offset) = (number, offset as u64);
-            Error::CorruptBlock { block, offset, reason }
-        })?;
+        verdict.map_err(|reason| block.fault(reason))?;
         self.progress.blocks += 1;
         self.progress.raw_bytes += u64::from(header.raw_size);
         self.progress.coded_bytes = offset as u64 + record_size(header.coded_size);

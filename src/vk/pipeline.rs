@@ -275,6 +275,7 @@ pub(crate) fn runs(variant: &Variant, device: &Device) -> bool {
         && variant.shared_bytes <= limits.max_compute_shared_memory_size
         && invocations <= limits.max_compute_work_group_invocations
         && variant.workgroup[0] <= limits.max_compute_work_group_size[0]
+        && offer.holds(variant)
 }
 
 fn specialisation(spec: &[(u32, u32)]) -> (Vec<vk::SpecializationMapEntry>, Vec<u8>) {

@@ -11,7 +11,7 @@ use super::{
 use crate::{
     device::{DeviceInfo, DeviceKind, PciAddress, SubgroupSizes},
     error::DeviceError,
-    kernel::{self, Form, Variant},
+    kernel::{self, Form, KernelDesc, Variant},
 };
 
 /// A physical device and all that is known of it.
@@ -65,10 +65,22 @@ impl Offer {
     /// Whether kernels can be made to run in subgroups of this size; `default` is the device's own.
     pub fn runs_at(&self, size: u32, default: u32) -> bool {
         let Some(control) = &self.size_control else { return size == default };
-        let variants = kernel::ALL.iter().flat_map(|kernel| kernel.variants);
-        let own = variants.filter(|variant| variant.form == Form::Subgroup(size));
-        let subgroups = own.map(|variant| variant.workgroup[0] / size).max().unwrap_or(0);
-        (control.min..=control.max).contains(&size) && subgroups <= control.workgroup_subgroups
+        let form = Form::Subgroup(size);
+        let able = |kernel: &KernelDesc| {
+            let mut own = kernel.variants.iter().filter(|variant| variant.form == form).peekable();
+            own.peek().is_none() || own.any(|variant| self.holds(variant))
+        };
+        (control.min..=control.max).contains(&size) && kernel::ALL.iter().all(able)
+    }
+
+    /// Whether a workgroup of the variant has no more subgroups than one whose subgroup size is demanded can have.
+    pub fn holds(&self, variant: &Variant) -> bool {
+        match (variant.form, &self.size_control) {
+            (Form::Subgroup(size), Some(control)) => {
+                variant.workgroup[0] / size <= control.workgroup_subgroups
+            }
+            _ => true,
+        }
     }
 }
 
@@ -366,21 +378,24 @@ mod tests {
 
     #[test]
     fn a_device_must_be_able_to_bind_and_run_every_kernel() {
+        // The kernels that encode bind as many.
+        const BUFFERS: u32 = 8;
         let limits = vk::PhysicalDeviceLimits {
             max_compute_work_group_invocations: 256,
             max_compute_work_group_size: [256, 1, 1],
             max_compute_shared_memory_size: 32 << 10,
-            max_per_stage_descriptor_storage_buffers: 9,
+            max_per_stage_descriptor_storage_buffers: BUFFERS,
             max_descriptor_set_storage_buffers: 24,
             ..Default::default()
         };
         let missing = |limits| missing(&Offer { limits, ..Offer::default() });
         assert_eq!(missing(limits), None);
-        // The kernel `pack` binds nine.
-        let less =
-            vk::PhysicalDeviceLimits { max_per_stage_descriptor_storage_buffers: 8, ..limits };
+        let less = vk::PhysicalDeviceLimits {
+            max_per_stage_descriptor_storage_buffers: BUFFERS - 1,
+            ..limits
+        };
         let text = missing(less).unwrap();
-        assert!(text.contains("storage buffers in a stage: 9 are needed, it has 8"), "{text}");
+        assert!(text.contains("storage buffers in a stage: 8 are needed, it has 7"), "{text}");
         let less = vk::PhysicalDeviceLimits { max_compute_shared_memory_size: 8 << 10, ..limits };
         assert!(missing(less).unwrap().contains("shared memory"));
         let less = vk::PhysicalDeviceLimits { max_compute_work_group_invocations: 128, ..limits };
@@ -394,7 +409,7 @@ mod tests {
         let sizes = |offer: &Offer| -> Vec<u32> {
             [4, 8, 16, 32, 64, 128].into_iter().filter(|&size| offer.runs_at(size, 16)).collect()
         };
-        // Workgroups have 16 subgroups of 8 or 16, 8 of 32 and 4 of 64.
+        // Workgroups have 16 subgroups of 8 or 16, 8 of 32 (the larger ones are not for every device) and 4 of 64.
         assert_eq!(sizes(&offer), [32, 64]);
         let control = SizeControl { workgroup_subgroups: 16, ..control };
         assert_eq!(sizes(&Offer { size_control: Some(control), ..offer }), [8, 16, 32, 64]);
