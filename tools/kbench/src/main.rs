@@ -19,6 +19,7 @@ mod run;
 #[allow(dead_code, reason = "the command's own, of which not all is used here")]
 #[path = "../../cli/src/size.rs"]
 mod size;
+mod small;
 mod stats;
 mod subject;
 mod table;
@@ -69,6 +70,7 @@ fn run(Cli { device, command }: &Cli) -> Result<bool> {
         Command::Compare { a, b, work, output, margin, fail_on } => {
             run::compare(device, [a, b], work, output, margin / 100.0, fail_on)
         }
+        Command::Small(args) => run::small(device, args),
         Command::Limits { output } => run::limits(device, output),
         Command::Static(args) => compiled::run(device, args),
         Command::Roofline { work, output } => run::roofline(device, work, output),

@@ -12,7 +12,7 @@ use crate::{
     data, limits, measure,
     record::{Device, Record},
     roofline::{self, Standing},
-    size, table,
+    size, small, table,
     variants::Entry,
     verify,
 };
@@ -58,18 +58,18 @@ impl Session {
 
     /// Measures cases one by one and prints their rows.
     fn measure(&mut self, cases: &[Case], work: &Work) -> Result<()> {
-        let data = data::load(&work.data).map_err(|error| anyhow!(error))?;
+        let data = data::load(&work.source.data).map_err(|error| anyhow!(error))?;
         writeln!(
             stdout(),
             "{}: {} repeated to {}",
-            work.data,
+            work.source.data,
             size::human(data.len() as u64),
             size::human(cases[0].params.size)
         )?;
-        table::header(work.confidence)?;
+        table::header(work.timing.confidence)?;
         for case in cases {
-            let data = (work.data.as_str(), &data[..]);
-            let rows = measure::case(&mut self.gpu, case, data, &work.clock, work.effort())?;
+            let data = (work.source.data.as_str(), &data[..]);
+            let rows = measure::case(&mut self.gpu, case, data, &work.clock, work.timing.effort())?;
             for row in &rows {
                 table::row(row, self.record.device.software)?;
             }
@@ -77,13 +77,14 @@ impl Session {
         }
         Ok(())
     }
+}
 
-    fn write(&self, output: &Output) -> Result<bool> {
-        if let Some(path) = &output.json {
-            self.record.write(path)?;
-        }
-        Ok(true)
+/// Writes the record where it is wanted.
+fn write(record: &Record, output: &Output) -> Result<bool> {
+    if let Some(path) = &output.json {
+        record.write(path)?;
     }
+    Ok(true)
 }
 
 fn usage<T>(result: Result<T, String>) -> Result<T> {
@@ -94,7 +95,7 @@ pub fn measure(selector: &DeviceSelector, work: &Work, output: &Output) -> Resul
     let mut session = Session::open(selector, output)?;
     let cases = usage(work.cases(session.size()))?;
     session.measure(&cases, work)?;
-    session.write(output)
+    write(&session.record, output)
 }
 
 pub fn sweep(
@@ -113,7 +114,7 @@ pub fn sweep(
         }
     }
     session.measure(&cases, work)?;
-    session.write(output)
+    write(&session.record, output)
 }
 
 pub fn compare(
@@ -125,17 +126,18 @@ pub fn compare(
     fail_on: &[Verdict],
 ) -> Result<bool> {
     let mut session = Session::open(selector, output)?;
-    let data = data::load(&work.data).map_err(|error| anyhow!(error))?;
+    let data = data::load(&work.source.data).map_err(|error| anyhow!(error))?;
     let mut good = true;
     for case in usage(work.cases(session.size()))? {
         let [a, b] = [usage(case.with(texts[0]))?, usage(case.with(texts[1]))?];
-        let data = (work.data.as_str(), &data[..]);
-        let comparison = compare::cases(&mut session.gpu, [&a, &b], data, work.effort(), margin)?;
+        let data = (work.source.data.as_str(), &data[..]);
+        let comparison =
+            compare::cases(&mut session.gpu, [&a, &b], data, work.timing.effort(), margin)?;
         table::comparison(&comparison, session.record.device.software)?;
         good &= !fail_on.contains(&comparison.verdict);
         session.record.comparisons.push(comparison);
     }
-    session.write(output)?;
+    write(&session.record, output)?;
     Ok(good)
 }
 
@@ -144,7 +146,7 @@ pub fn limits(selector: &DeviceSelector, output: &Output) -> Result<bool> {
     let found = limits::measure(&mut session.gpu)?;
     limits::print(&found, if session.record.device.software { " (software)" } else { "" })?;
     session.record.limits = Some(found);
-    session.write(output)
+    write(&session.record, output)
 }
 
 pub fn roofline(selector: &DeviceSelector, work: &Work, output: &Output) -> Result<bool> {
@@ -157,7 +159,33 @@ pub fn roofline(selector: &DeviceSelector, work: &Work, output: &Output) -> Resu
     session.measure(&cases, work)?;
     let standings = session.record.rows.iter().filter_map(|row| Standing::of(row, &found));
     roofline::print(&standings.collect::<Vec<_>>(), mark)?;
-    session.write(output)
+    write(&session.record, output)
+}
+
+pub fn small(selector: &DeviceSelector, args: &args::Small) -> Result<bool> {
+    let Session { gpu, mut record } = Session::open(selector, &args.output)?;
+    // The library is to open it itself, and not to choose: that would be none for inputs like these.
+    let device = DeviceSelector::Uuid(gpu.info().uuid);
+    drop(gpu);
+    let mark = if record.device.software { " (software)" } else { "" };
+    let data = data::load(&args.source.data).map_err(|error| anyhow!(error))?;
+    small::header()?;
+    for &pipeline in &args.pipeline {
+        for &direction in &args.direction {
+            let first = record.small.len();
+            for &size in &args.size {
+                let raw: Vec<u8> = data.iter().copied().cycle().take(size as usize).collect();
+                let (name, threads) = (args.source.data.as_str(), args.threads);
+                let input = small::Input { pipeline, direction, name, raw: &raw, threads };
+                let found = small::measure(&device, &input, args.timing.effort())?;
+                small::row(&found, mark)?;
+                record.small.push(found);
+            }
+            let crossover = small::crossover(&record.small[first..]);
+            writeln!(stdout(), "{pipeline} {direction}: {crossover}{mark}")?;
+        }
+    }
+    write(&record, &args.output)
 }
 
 pub fn verify(selector: &DeviceSelector, args: &args::Verify) -> Result<bool> {

@@ -98,6 +98,24 @@ fn measurements_become_reports() {
 }
 
 #[test]
+fn small_inputs_go_three_ways() {
+    let dir = tempfile::tempdir().unwrap();
+    let json = dir.path().join("small.json").to_str().unwrap().to_owned();
+    let args = "small --allow-software --pipeline rans,lzseqr --size 5K,300K --least 0 --most 0.1";
+    let args: Vec<&str> = args.split(' ').chain(["--json", &json]).collect();
+    let small = kbench(&args);
+    let text = stdout(&small);
+    assert!(small.status.success(), "{text}{}", stderr(&small));
+    for line in
+        ["rans     encode     5 KiB", "lzseqr   decode   300 KiB", "rans decode: the device is"]
+    {
+        assert!(text.contains(line), "no {line}:\n{text}");
+    }
+    let report = kbench(&["report", &json, "--format", "markdown"]);
+    assert!(stdout(&report).contains("| lzseqr | encode |"), "{}", stdout(&report));
+}
+
+#[test]
 fn a_verdict_can_fail() {
     // Whatever the verdict is, all of them together are sure to be met, and none of them never.
     let compare = |flags: &[&str]| {

@@ -250,6 +250,7 @@ mod tests {
             "Where the time goes",
             "Difference from the baseline",
             "All rows",
+            "Small inputs",
         ] {
             assert!(page.contains(heading), "no {heading}");
         }
