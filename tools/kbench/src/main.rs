@@ -26,7 +26,7 @@ mod variants;
 mod verify;
 mod work;
 
-use std::process::ExitCode;
+use std::{io, process::ExitCode};
 
 use anyhow::Result;
 use args::{Cli, Command};
@@ -36,18 +36,27 @@ use clap::Parser;
 const FAILED: u8 = 1;
 /// It could not be done.
 const IMPOSSIBLE: u8 = 3;
+/// Nobody reads on: 128 + SIGPIPE.
+const CLOSED_PIPE: u8 = 141;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
     match run(&cli) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(FAILED),
+        Err(error) if is_closed_pipe(&error) => ExitCode::from(CLOSED_PIPE),
         Err(error) => {
             eprintln!("kbench: {error:#}");
             let wrong = error.downcast_ref::<measure::Wrong>().is_some();
             ExitCode::from(if wrong { FAILED } else { IMPOSSIBLE })
         }
     }
+}
+
+/// Whether the reader of standard output has gone away; nothing else here is a pipe.
+fn is_closed_pipe(error: &anyhow::Error) -> bool {
+    let kind = error.downcast_ref().map(io::Error::kind);
+    kind == Some(io::ErrorKind::BrokenPipe)
 }
 
 /// False if a check failed.

@@ -1,5 +1,7 @@
 //! The subcommands that use a device.
 
+use std::io::{Write, stdout};
+
 use anyhow::{Result, anyhow, bail};
 use ranvil::{DeviceSelector, testing::Gpu};
 
@@ -43,9 +45,9 @@ impl Session {
                 info.name
             );
         }
-        println!("{}, {} {}", device.name, device.driver, device.driver_version);
+        writeln!(stdout(), "{}, {} {}", device.name, device.driver, device.driver_version)?;
         if device.software {
-            println!("*** A SOFTWARE DEVICE: these figures say nothing about any GPU");
+            writeln!(stdout(), "*** A SOFTWARE DEVICE: these figures say nothing about any GPU")?;
         }
         Ok(Self { gpu, record: Record::new(device) })
     }
@@ -57,17 +59,20 @@ impl Session {
     /// Measures cases one by one and prints their rows.
     fn measure(&mut self, cases: &[Case], work: &Work) -> Result<()> {
         let data = data::load(&work.data).map_err(|error| anyhow!(error))?;
-        println!(
+        writeln!(
+            stdout(),
             "{}: {} repeated to {}",
             work.data,
             size::human(data.len() as u64),
             size::human(cases[0].params.size)
-        );
-        table::header(work.confidence);
+        )?;
+        table::header(work.confidence)?;
         for case in cases {
             let data = (work.data.as_str(), &data[..]);
             let rows = measure::case(&mut self.gpu, case, data, &work.clock, work.effort())?;
-            rows.iter().for_each(|row| table::row(row, self.record.device.software));
+            for row in &rows {
+                table::row(row, self.record.device.software)?;
+            }
             self.record.rows.extend(rows);
         }
         Ok(())
@@ -126,7 +131,7 @@ pub fn compare(
         let [a, b] = [usage(case.with(texts[0]))?, usage(case.with(texts[1]))?];
         let data = (work.data.as_str(), &data[..]);
         let comparison = compare::cases(&mut session.gpu, [&a, &b], data, work.effort(), margin)?;
-        table::comparison(&comparison, session.record.device.software);
+        table::comparison(&comparison, session.record.device.software)?;
         good &= !fail_on.contains(&comparison.verdict);
         session.record.comparisons.push(comparison);
     }
@@ -137,7 +142,7 @@ pub fn compare(
 pub fn limits(selector: &DeviceSelector, output: &Output) -> Result<bool> {
     let mut session = Session::open(selector, output)?;
     let found = limits::measure(&mut session.gpu)?;
-    limits::print(&found, if session.record.device.software { " (software)" } else { "" });
+    limits::print(&found, if session.record.device.software { " (software)" } else { "" })?;
     session.record.limits = Some(found);
     session.write(output)
 }
@@ -147,17 +152,17 @@ pub fn roofline(selector: &DeviceSelector, work: &Work, output: &Output) -> Resu
     let cases = usage(work.cases(session.size()))?;
     let found = limits::measure(&mut session.gpu)?;
     let mark = if session.record.device.software { " (software)" } else { "" };
-    limits::print(&found, mark);
+    limits::print(&found, mark)?;
     session.record.limits = Some(found);
     session.measure(&cases, work)?;
     let standings = session.record.rows.iter().filter_map(|row| Standing::of(row, &found));
-    roofline::print(&standings.collect::<Vec<_>>(), mark);
+    roofline::print(&standings.collect::<Vec<_>>(), mark)?;
     session.write(output)
 }
 
 pub fn verify(selector: &DeviceSelector, args: &args::Verify) -> Result<bool> {
     let mut gpu = Gpu::open(selector, STAGING)?;
-    println!("{}, {} {}", gpu.info().name, gpu.info().driver, gpu.info().driver_version);
+    writeln!(stdout(), "{}, {} {}", gpu.info().name, gpu.info().driver, gpu.info().driver_version)?;
     let data = data::load(&args.data).map_err(|error| anyhow!(error))?;
     let (mut checked, mut wrong) = (0, 0);
     for &coder in &args.coder {
@@ -170,18 +175,21 @@ pub fn verify(selector: &DeviceSelector, args: &args::Verify) -> Result<bool> {
                 checked += 1;
                 let verify::Finding { kernel, variant, outcome } = finding;
                 match outcome {
-                    Ok(()) => println!("{direction} {coder:<5}{kernel:<14}{variant:<28}right"),
+                    Ok(()) => {
+                        writeln!(stdout(), "{direction} {coder:<5}{kernel:<14}{variant:<28}right")?
+                    }
                     Err(difference) => {
                         wrong += 1;
-                        println!(
+                        writeln!(
+                            stdout(),
                             "{direction} {coder:<5}{kernel:<14}{variant:<28}WRONG: {difference}"
-                        );
+                        )?;
                     }
                 }
             }
         }
     }
-    println!("{checked} checked, {wrong} wrong");
+    writeln!(stdout(), "{checked} checked, {wrong} wrong")?;
     if checked == 0 {
         bail!("no variant was checked: does the name {:?} occur in `kbench list`?", args.variant);
     }
