@@ -421,7 +421,8 @@ fn a_device_is_given_up_for_another_engine_unless_it_failed() {
 /// Opening it took longer than many a run.
 #[test]
 fn a_device_that_was_opened_in_vain_is_given_up_for_another_engine() {
-    let cases: [(&str, fn(Fake)); 5] = [
+    type Case = (&'static str, fn(Fake));
+    let cases: [Case; 5] = [
         ("no engine takes the route", |fake| drop(strict(fake))),
         ("the stage is the CPU's", |fake| {
             let route = Route::open(vec![Idle::new(fake)], Assignment::Cpu);
