@@ -9,22 +9,28 @@
 #include "window_state.glsl"
 #include "spread.glsl"
 
-void keep_symbols(uint four, uvec4 symbols) {
-    [[unroll]] for (uint i = 0u; i < 4u; i++) table[4u * four + i] = symbols[i];
+uint frequency(uint number) { return run(number).end - run(number).first; }
+
+void put_slot(uint slot, Run owner) {
+    uint cell = slot * spread_step(table_log) & (1u << table_log) - 1u;
+    table[cell] = owner.symbol << 8 | owner.number;
+    count_cell(cell, owner.number);
 }
+
+void keep_symbols() { put_slots(); }
 
 uvec4 kept_symbols(uint four) {
     return uvec4(table[4u * four], table[4u * four + 1u], table[4u * four + 2u], table[4u * four + 3u]);
 }
 
 // Entries: base << 16 | symbol << 8 | bits.
-void put_cell(uint cell, uint symbol, uint y) {
+void put_cell(uint cell, uint kept, uint y) {
     uint bits = table_log - uint(findMSB(y));
     uint base = (y << bits) - (1u << table_log);
-    table[cell] = base << 16 | symbol << 8 | bits;
+    table[cell] = base << 16 | kept & 0xff00u | bits;
 }
 
-void fill_table() { spread(table_log); }
+void fill_table() { spread(); }
 
 bool has_cell(uint cell) { return cell >> table_log == 0u; }
 

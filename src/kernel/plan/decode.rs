@@ -5,6 +5,7 @@ use std::ops::Range;
 use super::{MAX_BLOCKS, MAX_RAW_BYTES, check_limits, dispatch, words};
 use crate::{
     block::Coder,
+    format::MAX_SEGMENT_LOG,
     kernel::{
         generated::{DecodeBlock, DecodePush, ParsePush},
         recording::{BufferDesc, BufferId, Recording, Role},
@@ -43,7 +44,7 @@ impl DecodePlan {
     pub const BLOCKS: BufferId = BufferId(0);
     /// Upload: the payloads, each from a multiple of 4 bytes.
     pub const PAYLOAD: BufferId = BufferId(1);
-    /// Device: 256 entries a block, frequencies or codes.
+    /// Device: [`RUNS`] words a block, the slots of symbols.
     pub const TABLES: BufferId = BufferId(2);
     /// Device: where segments begin.
     pub const STREAMS: BufferId = BufferId(3);
@@ -87,7 +88,7 @@ impl DecodePlan {
         let mut recording = Recording {
             buffers: buffers(
                 coded.len(),
-                next.payload.into(),
+                u64::from(next.payload) + slack(segment_log),
                 next.streams.into(),
                 next.raw.into(),
             ),
@@ -134,7 +135,8 @@ impl DecodePlan {
     pub fn capacity(blocks: usize, raw_bytes: usize) -> Vec<BufferDesc> {
         let (blocks, raw_bytes) = (blocks.min(MAX_BLOCKS), raw_bytes.min(MAX_RAW_BYTES));
         let bytes = (raw_bytes / 4 + blocks) as u64;
-        buffers(blocks, bytes, (raw_bytes / 4096 + 2 * blocks) as u64, bytes)
+        let payload = bytes + slack(MAX_SEGMENT_LOG);
+        buffers(blocks, payload, (raw_bytes / 4096 + 2 * blocks) as u64, bytes)
     }
 
     /// Where block `number`'s payload goes in `PAYLOAD`, in bytes.
@@ -152,15 +154,21 @@ impl DecodePlan {
     }
 }
 
-/// Words behind the last payload: decode kernels look whether a stream has ended every two tiles only, and load ahead of time.
-const SLACK: u64 = 256;
+/// Words of a block in [`DecodePlan::TABLES`]: `RUNS` of `kernels/shared/decode.glsl`.
+pub(crate) const RUNS: usize = 257;
+
+/// Words behind the last payload: while they decode whole tiles, kernels do not look whether a stream has ended, and they load
+/// ahead of time.
+fn slack(segment_log: u8) -> u64 {
+    (2 << segment_log) / 4 + 256
+}
 
 fn buffers(blocks: usize, payload: u64, streams: u64, raw: u64) -> Vec<BufferDesc> {
     let count = blocks as u64;
     vec![
         words("blocks", count * size_of::<DecodeBlock>() as u64 / 4, Role::Upload),
-        words("payload", payload + SLACK, Role::Upload),
-        words("tables", 256 * count, Role::Device),
+        words("payload", payload, Role::Upload),
+        words("tables", RUNS as u64 * count, Role::Device),
         words("streams", streams, Role::Device),
         words("status", count, Role::Download),
         words("raw", raw, Role::Download),
