@@ -204,7 +204,7 @@ fn same_verdict(gpu: &mut Gpu, blocks: &[CodedBlock]) -> usize {
 /// Every single-bit flip and every truncation of small blocks, each batch with good blocks between the bad ones.
 fn every_flip_and_cut(gpu: &mut Gpu) {
     let skewed = contents(4300).swap_remove(3).1;
-    let small = [ALICE[..400].to_vec(), ALICE[..500].iter().map(|b| b & 3).collect(), skewed];
+    let small = [ALICE[..500].to_vec(), ALICE[..500].iter().map(|b| b & 3).collect(), skewed];
     let coded = Coder::ALL.map(|coder| {
         round_trip(gpu, &small, BlockParams { coder, segment_log: 12, table_log: None })
     });

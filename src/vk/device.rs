@@ -28,6 +28,9 @@ pub(crate) struct OpenOptions {
     /// Does what is done on a discrete GPU: stages every buffer and copies in submissions of their own, for tests
     /// on devices that have one memory and one queue.
     pub as_discrete: bool,
+    /// With validation on, also instruments the kernels and checks each access (GPU-assisted validation). Drivers then compile
+    /// for longer, and lavapipe finds little of it in its cache.
+    pub instrumented: bool,
     /// For inspecting compiled pipelines: enables their statistics, and takes a null device too.
     pub inspect_pipelines: bool,
 }

@@ -81,8 +81,9 @@ pub(super) fn validation_wanted() -> bool {
 }
 
 impl Instance {
-    /// An instance; `None` if a loader is installed but no driver.
-    pub fn new() -> Result<Option<Self>, DeviceError> {
+    /// An instance; `None` if a loader is installed but no driver. With `instrumented` validation has an eye on kernels'
+    /// accesses.
+    pub fn new(instrumented: bool) -> Result<Option<Self>, DeviceError> {
         let entry = entry()?;
         // SAFETY: `entry` holds the loader's functions.
         let version = unsafe { entry.try_enumerate_instance_version() };
@@ -122,8 +123,9 @@ impl Instance {
             vk::ValidationFeatureEnableEXT::GPU_ASSISTED,
             vk::ValidationFeatureEnableEXT::GPU_ASSISTED_RESERVE_BINDING_SLOT,
         ];
+        let enabled = if instrumented { &enabled[..] } else { &enabled[..1] };
         let mut features =
-            vk::ValidationFeaturesEXT::default().enabled_validation_features(&enabled);
+            vk::ValidationFeaturesEXT::default().enabled_validation_features(enabled);
         let mut create = vk::InstanceCreateInfo::default()
             .flags(flags)
             .application_info(&application)

@@ -47,7 +47,7 @@ use crate::{
 /// [`DeviceError::NoLoader`] where no Vulkan is installed, [`DeviceError::NoDriver`] where it has no driver. A
 /// driver without a device gives an empty list.
 pub fn devices() -> Result<Vec<DeviceInfo>, DeviceError> {
-    let Some(instance) = Instance::new()? else { return Ok(Vec::new()) };
+    let Some(instance) = Instance::new(false)? else { return Ok(Vec::new()) };
     Ok(probe::enumerate(&instance)?.into_iter().map(|found| found.info).collect())
 }
 
@@ -79,7 +79,9 @@ fn open_device(
     selector: &DeviceSelector,
     options: OpenOptions,
 ) -> Result<Arc<Device>, DeviceError> {
-    let Some(instance) = Instance::new()? else { return Err(select::not_found(selector, &[])) };
+    let Some(instance) = Instance::new(options.instrumented)? else {
+        return Err(select::not_found(selector, &[]));
+    };
     let mut found = probe::enumerate(&instance)?;
     let infos: Vec<DeviceInfo> = found.iter().map(|found| found.info.clone()).collect();
     let index = select::resolve(selector, &infos)?;

@@ -12,7 +12,7 @@ pub use self::{
 };
 use super::{
     accel::{Shape, VulkanAccelerator},
-    device::{Device, OpenOptions},
+    device::{Device, ForcedForm, OpenOptions},
     instance::Messages,
     parking,
     submit::{Part, Slot},
@@ -60,9 +60,12 @@ impl Gpu {
     }
 
     /// Opens a device and treats it as if it had memory and queues for copies of its own: every buffer is staged, and
-    /// copies are submitted apart from kernels.
+    /// copies are submitted apart from kernels. Validation, if it is on, also checks the accesses of kernels in their
+    /// subgroup form; software drivers would compile for many minutes in the other, which makes the same ones.
     pub fn open_as_discrete(selector: &DeviceSelector, budget: u64) -> Result<Self, DeviceError> {
-        let options = OpenOptions { as_discrete: true, ..OpenOptions::from_env()? };
+        let options = OpenOptions::from_env()?;
+        let instrumented = options.form != Some(ForcedForm::Shared);
+        let options = OpenOptions { as_discrete: true, instrumented, ..options };
         let device = super::open_device(selector, options)?;
         Self::new(VulkanAccelerator::new(device, budget)?)
     }
