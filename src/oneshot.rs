@@ -183,7 +183,10 @@ mod tests {
     use super::*;
     use crate::{
         Assignment, DeviceSelector, Pipeline,
-        engine::tests::{Fake, Trouble},
+        engine::{
+            accel::Idle,
+            tests::{Fake, Trouble},
+        },
     };
 
     const ALICE: &[u8] = include_bytes!("../tests/data/alice29.txt");
@@ -325,7 +328,7 @@ mod tests {
                 (Slow(1), Assignment::Auto),
                 (Stall, Assignment::Auto),
             ] {
-                let route = || Route::open(vec![Box::new(Fake::new(trouble, 8, 2).0)], side);
+                let route = || Route::open(vec![Idle::new(Fake::new(trouble, 8, 2).0)], side);
                 let mut coded = vec![0xEE; expected.len() + 10];
                 let length = pack(&options, route(), ALICE, &mut coded).unwrap();
                 assert!(coded[..length] == expected, "{pipeline}, {trouble:?}");

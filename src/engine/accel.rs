@@ -4,7 +4,11 @@
 //! copied out by an [`Unload`], both on any thread; meanwhile the engine keeps the [`Job`], so that the CPU can do it as
 //! well.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    ops::{Deref, DerefMut},
+    sync::Arc,
+    time::Duration,
+};
 
 pub(crate) use crate::telemetry::{Queue, Span};
 use crate::{
@@ -174,4 +178,43 @@ pub(crate) trait Accelerator: Send {
 
     /// The engine gives it up: what is in flight is for nobody. It may be kept for another engine that opens the same.
     fn park(self: Box<Self>);
+}
+
+/// A device that is open and not at work. Dropping it [parks](Accelerator::park) the device.
+pub(crate) struct Idle(Option<Box<dyn Accelerator>>);
+
+impl Idle {
+    pub fn new(device: impl Accelerator + 'static) -> Self {
+        Self(Some(Box::new(device)))
+    }
+
+    /// The device, to be put to work.
+    pub fn into_inner(mut self) -> Box<dyn Accelerator> {
+        self.0.take().expect(THERE)
+    }
+}
+
+/// Until it is taken out, which consumes the `Idle`.
+const THERE: &str = "the device is there";
+
+impl Deref for Idle {
+    type Target = dyn Accelerator;
+
+    fn deref(&self) -> &Self::Target {
+        self.0.as_deref().expect(THERE)
+    }
+}
+
+impl DerefMut for Idle {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        self.0.as_deref_mut().expect(THERE)
+    }
+}
+
+impl Drop for Idle {
+    fn drop(&mut self) {
+        if let Some(device) = self.0.take() {
+            device.park();
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! How many workers and blocks in flight the memory limit allows.
 
-use super::accel::Accelerator;
+use super::accel::{Accelerator, Idle};
 use crate::{
     Pipeline,
     error::{Error, Result},
@@ -72,7 +72,7 @@ pub(crate) struct Staging {
 
 impl Staging {
     /// `None` without devices.
-    pub fn of(devices: &[Box<dyn Accelerator>], block_size: u32) -> Option<Self> {
+    pub fn of(devices: &[Idle], block_size: u32) -> Option<Self> {
         let one = |device: &dyn Accelerator| {
             let limit = device.batch_limit();
             let blocks = limit.parts.min(limit.raw_bytes / block_size as usize + 1) as u64;
@@ -80,7 +80,7 @@ impl Staging {
             let blocks = blocks.saturating_mul(device.slots() as u64 + 1);
             Self { bytes: device.staging_bytes(), blocks, devices: 1 }
         };
-        devices.iter().map(|device| one(device.as_ref())).reduce(|a, b| Self {
+        devices.iter().map(|device| one(&**device)).reduce(|a, b| Self {
             bytes: a.bytes.saturating_add(b.bytes),
             blocks: a.blocks.saturating_add(b.blocks),
             devices: a.devices + b.devices,

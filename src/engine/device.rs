@@ -15,7 +15,7 @@ use std::{
 };
 
 use super::{
-    accel::{Accelerator, Arrival, Job, Load, Unload, Waker},
+    accel::{Arrival, Idle, Job, Load, Unload, Waker},
     block::Side,
     desk::{Desk, Fleet},
     policy::{
@@ -58,11 +58,12 @@ pub(super) struct Surroundings<'a> {
 
 impl<'a> Device<'a> {
     pub fn start(
-        mut accelerator: Box<dyn Accelerator>,
+        accelerator: Idle,
         station: Arc<Station<'a>>,
         surroundings: Surroundings<'a>,
     ) -> io::Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
+        let mut accelerator = accelerator.into_inner();
         let waker = accelerator.waker();
         accelerator.measure(surroundings.run.is_on());
         surroundings.run.name_device(station.index, &station.name);
@@ -260,14 +261,14 @@ impl<'a> Crew<'a> for Hands<'a> {
 
 /// Makes the fleet of devices that are open, and starts their threads.
 pub(super) fn start_fleet<'a>(
-    accelerators: Vec<Box<dyn Accelerator>>,
+    accelerators: Vec<Idle>,
     workload: Workload,
     surroundings: &Surroundings<'a>,
 ) -> io::Result<Vec<Device<'a>>> {
     let stations: Vec<_> = accelerators
         .iter()
         .enumerate()
-        .map(|(index, accelerator)| Arc::new(Station::new(index, accelerator.as_ref())))
+        .map(|(index, accelerator)| Arc::new(Station::new(index, &**accelerator)))
         .collect();
     let uuids: Vec<_> = stations.iter().map(|station| station.uuid).collect();
     let (devices, cpu) = memory::recall(workload, &uuids);

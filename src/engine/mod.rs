@@ -47,7 +47,7 @@ use std::{
 };
 
 use self::{
-    accel::Accelerator,
+    accel::Idle,
     budget::{Demand, Plan, Staging},
     device::start_fleet,
     pool::Pool,
@@ -165,10 +165,7 @@ impl<'a> Engine<'a> {
         let devices = std::mem::replace(&mut route.devices, Devices::None);
         let unused_devices = assignment == Assignment::Cpu && matches!(devices, Devices::Open(_));
         let devices = match devices {
-            devices if config.is_stored() || assignment == Assignment::Cpu => {
-                devices.park();
-                Vec::new()
-            }
+            _ if config.is_stored() || assignment == Assignment::Cpu => Vec::new(),
             Devices::None => Vec::new(),
             Devices::Later => {
                 route.devices = Devices::Later;
@@ -346,7 +343,7 @@ impl<'a> Engine<'a> {
     }
 
     /// Adds devices beside the CPU, if there is memory for them beside what there is already.
-    fn add(&mut self, devices: Vec<Box<dyn Accelerator>>) {
+    fn add(&mut self, devices: Vec<Idle>) {
         if devices.is_empty() {
             return;
         }
@@ -365,7 +362,7 @@ impl<'a> Engine<'a> {
         }
     }
 
-    fn start_devices(&mut self, devices: Vec<Box<dyn Accelerator>>) -> Result<()> {
+    fn start_devices(&mut self, devices: Vec<Idle>) -> Result<()> {
         devices.iter().for_each(|device| log::debug!("blocks go to {}", device.name()));
         self.bytes += devices.iter().map(|device| device.staging_bytes()).sum::<u64>();
         self.recorder.memory(self.bytes);
@@ -506,14 +503,14 @@ impl<'a> Engine<'a> {
 }
 
 /// Has devices get by with less staging where the memory limit is short.
-fn shrink(options: &Options, config: &Config, devices: &mut [Box<dyn Accelerator>]) {
+fn shrink(options: &Options, config: &Config, devices: &mut [Idle]) {
     let Err(Error::MemoryLimit { needed, limit }) = plan(options, config, devices) else { return };
     let staging: u64 = devices.iter().map(|device| device.staging_bytes()).sum();
     let left = staging.saturating_sub(needed - limit) / devices.len() as u64;
     devices.iter_mut().for_each(|device| device.shrink(left));
 }
 
-fn plan(options: &Options, config: &Config, devices: &[Box<dyn Accelerator>]) -> Result<Plan> {
+fn plan(options: &Options, config: &Config, devices: &[Idle]) -> Result<Plan> {
     let threads = match options.threads {
         0 => thread::available_parallelism().map_or(1, usize::from),
         threads => threads.min(MAX_THREADS),

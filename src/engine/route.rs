@@ -4,7 +4,7 @@ use std::{sync::mpsc, thread};
 
 use crate::{
     Assignment, DeviceSelector, Options, Pipeline,
-    engine::accel::Accelerator,
+    engine::accel::Idle,
     error::{DeviceError, Error, Result},
     vk,
 };
@@ -29,16 +29,7 @@ pub(crate) enum Devices {
     None,
     /// The best hardware, once the content turns out to be large.
     Later,
-    Open(Vec<Box<dyn Accelerator>>),
-}
-
-impl Devices {
-    /// Gives up those that are open, as nothing is for them.
-    pub fn park(self) {
-        if let Self::Open(devices) = self {
-            devices.into_iter().for_each(Accelerator::park);
-        }
-    }
+    Open(Vec<Idle>),
 }
 
 impl Route {
@@ -49,7 +40,7 @@ impl Route {
     }
 
     /// These devices, and the entropy stage as said; for tests.
-    pub fn open(devices: Vec<Box<dyn Accelerator>>, entropy: Assignment) -> Self {
+    pub fn open(devices: Vec<Idle>, entropy: Assignment) -> Self {
         Self { devices: Devices::Open(devices), stages: [None; 2], entropy }
     }
 
@@ -153,7 +144,7 @@ pub(super) fn worth_opening(remaining: u64, done: u64, seconds: f64) -> bool {
 
 /// A device that is being opened on a thread of its own.
 pub(super) struct Opening {
-    pub result: mpsc::Receiver<Option<Box<dyn Accelerator>>>,
+    pub result: mpsc::Receiver<Option<Idle>>,
     thread: Option<thread::JoinHandle<()>>,
 }
 
@@ -165,7 +156,7 @@ impl Opening {
         let open = move || {
             let device = open(&DeviceSelector::Auto, budget)
                 .inspect_err(|error| log::debug!("no device beside the CPU: {error}"));
-            let _ = sender.send(device.ok()); // The engine may be gone.
+            let _ = sender.send(device.ok()); // If the engine is gone, the device is parked.
         };
         let thread = thread::Builder::new().name("ranvil-open".to_owned()).spawn(open).ok()?;
         Some(Self { result, thread: Some(thread) })
@@ -178,13 +169,9 @@ impl Drop for Opening {
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
-        // It was ready too late for this engine.
-        if let Ok(Some(device)) = self.result.try_recv() {
-            device.park();
-        }
     }
 }
 
-fn open(selector: &DeviceSelector, budget: u64) -> Result<Box<dyn Accelerator>, DeviceError> {
-    vk::open(selector, budget).map(|device| Box::new(device) as _)
+fn open(selector: &DeviceSelector, budget: u64) -> Result<Idle, DeviceError> {
+    vk::open(selector, budget).map(Idle::new)
 }

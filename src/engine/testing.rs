@@ -8,7 +8,7 @@ use std::{
 
 use super::{
     Route,
-    accel::{Accelerator, Arrival, BatchLimit, Load, Planned, Waker, Work},
+    accel::{Accelerator, Arrival, BatchLimit, Idle, Load, Planned, Waker, Work},
     policy::{
         CpuPrior, DevicePrior,
         memory::{self, Workload},
@@ -48,7 +48,7 @@ pub fn compressor_beside_a_stalled_device<W: Write>(
     let mut believed = DevicePrior::default();
     believed.learn(true, raw_bytes as u64, raw_bytes as u64 * ns_per_byte);
     memory::remember(workload, &[device.uuid()], (vec![believed], memory::recall(workload, &[]).1));
-    Compressor::new(options, inner, Route::open(vec![Box::new(device)], Assignment::Auto))
+    Compressor::new(options, inner, Route::open(vec![Idle::new(device)], Assignment::Auto))
 }
 
 struct Stalled {

@@ -83,7 +83,6 @@ impl<T: Send> Inbox<T> for mpsc::Sender<Outcome<T>> {
 }
 
 /// What a worker is to do that found no task.
-#[allow(dead_code, reason = "for the engine's devices")]
 pub(crate) enum Forage<T> {
     /// This.
     Task(T),
@@ -160,14 +159,12 @@ impl<'a, T: Task + 'a> Scheduler<'a, T> {
     }
 
     /// Queues a task that the next worker to become free does before any other. For short ones.
-    #[allow(dead_code, reason = "for the engine's devices")]
     pub fn spawn_urgent(&self, task: T) {
         self.shared.urgent.push(task);
         self.rouse(|| self.shared.urgent.len());
     }
 
     /// Wakes a worker, or starts one if none sleeps, because there is something to forage.
-    #[allow(dead_code, reason = "for the engine's devices")]
     pub fn wake(&self) {
         if self.shared.sleep.wake_one() == 0 && !self.complete.load(Relaxed) {
             self.hire();
@@ -185,7 +182,6 @@ impl<'a, T: Task + 'a> Scheduler<'a, T> {
     }
 
     /// Runs an urgent task on the calling thread, if there is one.
-    #[allow(dead_code, reason = "for the engine's devices")]
     pub fn help(&self, scratch: &mut Option<T::Scratch>, recorder: &mut Recorder) -> bool {
         let task = steal(&self.shared.urgent);
         let index = self.shared.stealers.len();
@@ -198,7 +194,6 @@ impl<'a, T: Task + 'a> Scheduler<'a, T> {
     }
 
     /// Takes the first of these tasks that is acceptable.
-    #[allow(dead_code, reason = "for the engine's devices")]
     pub fn take_queued(&self, accept: impl Fn(&T) -> bool) -> Option<T> {
         let shared = &self.shared;
         // All of those passed over before, so that they can be put back in order.

@@ -7,6 +7,7 @@ use crate::{
     Assignment, BlockFault, Error, Options, Pipeline, Progress, Result,
     engine::{
         Route,
+        accel::Idle,
         tests::{Fake, Trouble},
     },
 };
@@ -18,7 +19,7 @@ fn options() -> Options {
 }
 
 fn device(trouble: Trouble) -> Route {
-    Route::open(vec![Box::new(Fake::new(trouble, 8, 2).0)], Assignment::Gpu)
+    Route::open(vec![Idle::new(Fake::new(trouble, 8, 2).0)], Assignment::Gpu)
 }
 
 fn compress(options: &Options, trouble: Trouble) -> Result<(Vec<u8>, Progress)> {

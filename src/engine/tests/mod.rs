@@ -7,6 +7,7 @@ use std::{sync::atomic::Ordering::Relaxed, thread, time::Duration};
 
 pub(crate) use self::fake::{Fake, Trouble};
 use super::{
+    accel::Accelerator,
     policy::{
         CpuPrior, DevicePrior,
         memory::{self, Workload},
@@ -42,21 +43,21 @@ fn payload(pipeline: Pipeline, number: u64) -> Vec<u8> {
 
 /// A route to one device, and nowhere else.
 fn strict(fake: Fake) -> Route {
-    Route::open(vec![Box::new(fake)], Assignment::Gpu)
+    Route::open(vec![Idle::new(fake)], Assignment::Gpu)
 }
 
-fn boxed(fakes: Vec<Fake>) -> Vec<Box<dyn Accelerator>> {
-    fakes.into_iter().map(|fake| Box::new(fake) as _).collect()
+fn idle(fakes: Vec<Fake>) -> Vec<Idle> {
+    fakes.into_iter().map(Idle::new).collect()
 }
 
 /// A route to several, and nowhere else.
 fn strict_list(fakes: Vec<Fake>) -> Route {
-    Route::open(boxed(fakes), Assignment::Gpu)
+    Route::open(idle(fakes), Assignment::Gpu)
 }
 
 /// A route to devices and the CPU.
 fn shared(fakes: Vec<Fake>) -> Route {
-    Route::open(boxed(fakes), Assignment::Auto)
+    Route::open(idle(fakes), Assignment::Auto)
 }
 
 fn submit(engine: &mut Engine<'_>, number: u64) {
@@ -415,10 +416,37 @@ fn a_device_is_given_up_for_another_engine_unless_it_failed() {
     assert!(engine.next(Wait::Block).is_err());
     drop(engine);
     assert_eq!(seen.parked.load(Relaxed), 0, "it panicked");
-    let (fake, seen) = Fake::new(Trouble::None, 2, 2);
-    let config = Config { pipeline: Pipeline::Stored, ..CONFIG };
-    drop(Engine::new(&options(), strict(fake), config).unwrap());
-    assert_eq!(seen.parked.load(Relaxed), 1, "there was nothing for it");
+}
+
+/// Opening it took longer than many a run.
+#[test]
+fn a_device_that_was_opened_in_vain_is_given_up_for_another_engine() {
+    let cases: [(&str, fn(Fake)); 5] = [
+        ("no engine takes the route", |fake| drop(strict(fake))),
+        ("the stage is the CPU's", |fake| {
+            let route = Route::open(vec![Idle::new(fake)], Assignment::Cpu);
+            drop(Engine::new(&options(), route, CONFIG).unwrap());
+        }),
+        ("stored blocks need none", |fake| {
+            let config = Config { pipeline: Pipeline::Stored, ..CONFIG };
+            drop(Engine::new(&options(), strict(fake), config).unwrap());
+        }),
+        ("there is no memory for an engine", |fake| {
+            let engine = Engine::new(&options().memory_limit(1 << 20), strict(fake), CONFIG);
+            assert!(matches!(engine.err(), Some(Error::MemoryLimit { .. })));
+        }),
+        ("there is no memory for another device", |fake| {
+            let options = options().memory_limit(2 << 20);
+            let mut engine = Engine::new(&options, Route::cpu(), CONFIG).unwrap();
+            engine.add(vec![Idle::new(fake)]);
+            assert!(engine.pool.is_none(), "it is refused");
+        }),
+    ];
+    for (case, use_in_vain) in cases {
+        let (fake, seen) = Fake::new(Trouble::None, 2, 2);
+        use_in_vain(fake);
+        assert_eq!(seen.parked.load(Relaxed), 1, "{case}");
+    }
 }
 
 #[test]
