@@ -73,6 +73,15 @@ pub const EXPERIMENTS: &[Experiment] = &[
         checked: true,
     },
     Experiment {
+        name: "high-cells",
+        about: "fse's cells in the highest bits: a logical instruction a symbol less, two multiplications more",
+        kernels: &["decode_fse"],
+        variants: &["subgroup32", "subgroup16", "subgroup8", "subgroup4"],
+        macros: &[("HIGH_CELLS", "1")],
+        spec: &[],
+        checked: false,
+    },
+    Experiment {
         name: "tiles1",
         about: "a tile a turn of the decode loop",
         kernels: DECODE,
