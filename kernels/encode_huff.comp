@@ -24,8 +24,11 @@ void fill_table(uint first) {
 Lane seeded_state(uint seed) { return Lane(Window(seed, 0u, 32u)); }
 
 Bits look_up(inout Lane x, uint quad, uint first, uint count) {
-    uint low = count > 0u ? table[symbol(quad, first)] : 0u;
-    uint high = count > 1u ? table[symbol(quad, first + 1u)] : 0u;
+    // Loaded in any case: SwiftShader takes minutes and gigabytes to compile loads that are conditional.
+    uint low = table[symbol(quad, first)];
+    uint high = table[symbol(quad, first + 1u)];
+    low = count > 0u ? low : 0u;
+    high = count > 1u ? high : 0u;
     return Bits(high | low >> (high & 31u), low + high & 31u);
 }
 

@@ -246,7 +246,7 @@ pub enum DeviceError {
         /// The `VkResult`, readable.
         result: String,
     },
-    /// The Khronos validation layer was asked for (`RANVIL_VALIDATION=1`) and is missing, or it complained.
+    /// The Khronos validation layer was asked for (`RANVIL_VALIDATION`) and is missing, or it complained.
     #[error("Vulkan validation: {0}")]
     Validation(String),
     /// The device was lost while it worked.

@@ -339,14 +339,20 @@ fn decode_segments<C: Implemented>(
 mod tests {
     use super::*;
 
-    /// `tests/coder.rs` compares what users can choose; this one has both of the AVX2 decoder's look-ups.
-    #[test]
-    fn every_implementation_yields_the_same_bytes() {
+    /// What users can choose, and both of the AVX2 coder's look-ups.
+    fn codecs() -> Vec<Codec> {
         let mut all: Vec<_> = Simd::available().into_iter().filter_map(Instructions::new).collect();
         #[cfg(target_arch = "x86_64")]
         all.extend(simd::Avx2::new().into_iter().flat_map(|avx2| {
             [true, false].map(|gathers| Instructions::Avx2(avx2.with_gathers(gathers)))
         }));
+        let codec = |instructions| Codec { instructions, ..Codec::new(Simd::Scalar).unwrap() };
+        all.into_iter().map(codec).collect()
+    }
+
+    #[test]
+    fn every_implementation_yields_the_same_bytes() {
+        let mut all = codecs();
         let mut reference = Codec::new(Simd::Scalar).unwrap();
         let (mut expected, mut payload) = (Vec::new(), Vec::new());
         let raw = include_bytes!("../../tests/data/alice29.txt");
@@ -354,8 +360,8 @@ mod tests {
             for (segment_log, table_log) in (12..=16).zip(8..=12) {
                 let params = BlockParams { coder, segment_log, table_log: Some(table_log) };
                 let encoded = reference.encode(raw, &params, &mut expected);
-                for &instructions in &all {
-                    let mut codec = Codec { instructions, ..Codec::new(Simd::Scalar).unwrap() };
+                for codec in &mut all {
+                    let instructions = codec.instructions;
                     assert_eq!(codec.encode(raw, &params, &mut payload), encoded);
                     assert!(payload == expected, "{instructions:?} {params:?}");
                     let mut back = vec![0; raw.len()];
@@ -365,6 +371,59 @@ mod tests {
                     assert_eq!(done, Ok(()), "{instructions:?} {params:?}");
                     assert!(back == raw, "{instructions:?} {params:?}");
                 }
+            }
+        }
+    }
+
+    /// Damage to word counts, table, padding, initial states and words, and a wrong raw size.
+    #[test]
+    fn every_implementation_finds_the_same_fault() {
+        let mut all = codecs();
+        let text = &include_bytes!("../../tests/data/alice29.txt")[..3 * 4096 + 777];
+        let rare: Vec<u8> = text.iter().map(|&byte| u8::from(byte == b'z')).collect();
+        let mut seed = 1_u64;
+        let mut below = |limit: usize| {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (seed >> 33) as usize % limit
+        };
+        let mut payload = Vec::new();
+        for (coder, raw) in Coder::ALL.into_iter().flat_map(|c| [(c, text), (c, &rare)]) {
+            let params = BlockParams { coder, segment_log: 12, table_log: None };
+            let Encoded { kind, table_log } = all[0].encode(raw, &params, &mut payload);
+            assert_eq!(kind, BlockKind::Coded);
+            let mut faults = Vec::new();
+            for round in 0..600 {
+                let (mut damaged, mut size) = (payload.clone(), raw.len());
+                for _ in 0..1 + below(3) {
+                    // The front is often the place: counts, table, and the first segment's states.
+                    let reach = [8, 400, damaged.len()][below(3)].min(damaged.len());
+                    let at = below(reach);
+                    match below(6) {
+                        0 => damaged[at] = [0, 255][below(2)],
+                        1 => damaged[at..].iter_mut().take(128).for_each(|byte| *byte = 0),
+                        2 => {
+                            (damaged[0], damaged[2]) =
+                                (damaged[0].wrapping_add(1), damaged[2].wrapping_sub(1))
+                        }
+                        3 => size = 3 * 4096 + 1 + below(4096),
+                        _ => damaged[at] ^= 1 << below(8),
+                    }
+                }
+                let verdicts: Vec<_> = all
+                    .iter_mut()
+                    .map(|codec| {
+                        let mut back = vec![0xcc; size];
+                        let decoded = codec.decode(&damaged, kind, coder, table_log, 12, &mut back);
+                        decoded.map(|()| back)
+                    })
+                    .collect();
+                let same = verdicts.windows(2).all(|pair| pair[0] == pair[1]);
+                let found: Vec<_> = verdicts.into_iter().map(|verdict| verdict.err()).collect();
+                assert!(same, "{coder:?}, {round}: {found:?}");
+                faults.extend(found[0]);
+            }
+            for fault in [BlockFault::SegmentSizes, BlockFault::Stream, BlockFault::FinalState] {
+                assert!(faults.contains(&fault), "{coder:?}: no {fault:?}");
             }
         }
     }

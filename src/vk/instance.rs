@@ -1,4 +1,4 @@
-//! Loads Vulkan and holds the instance, with the validation layer if `RANVIL_VALIDATION=1` asks for it.
+//! Loads Vulkan and holds the instance, with the validation layer if `RANVIL_VALIDATION` asks for it.
 
 use std::{
     ffi::{CStr, c_void},
@@ -76,8 +76,15 @@ pub(super) fn entry() -> Result<&'static ash::Entry, DeviceError> {
         .map_err(|text| DeviceError::NoLoader(text.clone()))
 }
 
+/// Whether `RANVIL_VALIDATION` is one of these. `1` asks for all that the layer can do; `calls` for all but instrumented
+/// kernels, which some drivers take minutes to compile.
+fn validation_is(levels: &[&str]) -> bool {
+    let asked = std::env::var_os("RANVIL_VALIDATION");
+    asked.is_some_and(|asked| levels.iter().any(|level| asked == *level))
+}
+
 pub(super) fn validation_wanted() -> bool {
-    std::env::var_os("RANVIL_VALIDATION").is_some_and(|value| value == "1")
+    validation_is(&["1", "calls"])
 }
 
 impl Instance {
@@ -123,6 +130,7 @@ impl Instance {
             vk::ValidationFeatureEnableEXT::GPU_ASSISTED,
             vk::ValidationFeatureEnableEXT::GPU_ASSISTED_RESERVE_BINDING_SLOT,
         ];
+        let instrumented = instrumented && validation_is(&["1"]);
         let enabled = if instrumented { &enabled[..] } else { &enabled[..1] };
         let mut features =
             vk::ValidationFeaturesEXT::default().enabled_validation_features(enabled);
@@ -188,7 +196,7 @@ fn require_validation_layer(entry: &ash::Entry) -> Result<(), DeviceError> {
         return Ok(());
     }
     Err(DeviceError::Validation(
-        "RANVIL_VALIDATION=1 is set but VK_LAYER_KHRONOS_validation is not installed \
+        "RANVIL_VALIDATION is set but VK_LAYER_KHRONOS_validation is not installed \
          (Debian: vulkan-validationlayers)"
             .to_owned(),
     ))

@@ -98,6 +98,30 @@ fn no_device_makes_a_run_of_few_blocks_slower_than_the_cpu_alone() {
     }
 }
 
+/// A lone block is sooner on the CPU up to a certain size, and beyond it on a device. Where that is follows from what an earlier
+/// run has measured with blocks of one size.
+#[test]
+fn auto_puts_the_crossover_of_small_inputs_where_it_is() {
+    for (name, card, crosses) in
+        [("large", large(), true), ("small", small(), true), ("slow", slow(), false)]
+    {
+        let known = setup(1, 1, &[card]).experienced();
+        let mut on_device = Vec::new();
+        for block in (12..=22).map(|log| 1 << log) {
+            let copy = block / 13; // 13 GB/s
+            let costs = Costs { entropy: block, load: copy, behind: copy, ..known.costs };
+            let lone = Setup { block, costs, ..known.clone() };
+            let [cpu, device] =
+                [0, 1].map(|split| Setup { split: Some(split), ..lone.clone() }.run().makespan);
+            let found = lone.run();
+            assert_eq!(found.device[0] == 1, device < cpu, "{name}, {block}: {found:?}");
+            assert_eq!(found.makespan, cpu.min(device), "{name}, {block}");
+            on_device.push(device < cpu);
+        }
+        assert!(!on_device[0] && on_device.is_sorted() && on_device[10] == crosses, "{name}");
+    }
+}
+
 /// Nothing can be expected of a device that is cold: only blocks that wait anyway go to it, and come back when the worker
 /// would have got to them. A known one gets blocks from the start, so a worker may have made a copy in vain. If it
 /// worked for a while and then stalls, the blocks that it holds are found late when up to a block's time has passed.

@@ -12,7 +12,7 @@ pub use self::{
 };
 use super::{
     accel::{Shape, VulkanAccelerator},
-    device::{Device, ForcedForm, OpenOptions},
+    device::{Device, OpenOptions},
     instance::Messages,
     parking,
     submit::{Part, Slot},
@@ -60,12 +60,10 @@ impl Gpu {
     }
 
     /// Opens a device and treats it as if it had memory and queues for copies of its own: every buffer is staged, and
-    /// copies are submitted apart from kernels. Validation, if it is on, also checks the accesses of kernels in their
-    /// subgroup form; software drivers would compile for many minutes in the other, which makes the same ones.
+    /// copies are submitted apart from kernels. `RANVIL_VALIDATION=1` also checks the kernels' accesses.
     pub fn open_as_discrete(selector: &DeviceSelector, budget: u64) -> Result<Self, DeviceError> {
-        let options = OpenOptions::from_env()?;
-        let instrumented = options.form != Some(ForcedForm::Shared);
-        let options = OpenOptions { as_discrete: true, instrumented, ..options };
+        let options =
+            OpenOptions { as_discrete: true, instrumented: true, ..OpenOptions::from_env()? };
         let device = super::open_device(selector, options)?;
         Self::new(VulkanAccelerator::new(device, budget)?)
     }

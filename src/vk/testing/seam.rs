@@ -104,7 +104,7 @@ impl Gpu {
             });
             for round in 1..=rounds {
                 // With and without work in flight.
-                if round % 50 == 0 && accelerator.idle_slots() > 0 {
+                if round % 200 == 0 && accelerator.idle_slots() > 0 {
                     let planned = plan(accelerator, &works);
                     load_and_start(accelerator, planned, &works);
                 }
@@ -126,9 +126,11 @@ impl Gpu {
 
     /// What the device says it did lies between submission and arrival, one piece after the other.
     pub fn spans_are_in_order(&mut self, blocks: &[&[u8]], params: BlockParams) {
-        assert!(
-            self.send(&mut Traffic::encode(blocks, params), 2).unwrap().spans.concat().is_empty()
-        );
+        let unmeasured = |gpu: &mut Self| {
+            let trip = gpu.send(&mut Traffic::encode(&blocks[..5], params), 2).unwrap();
+            trip.spans.concat().is_empty()
+        };
+        assert!(unmeasured(self));
         self.accelerator.measure(true);
         let before = clock();
         let trip = self.send(&mut Traffic::encode(blocks, params), 2).unwrap();
@@ -147,9 +149,7 @@ impl Gpu {
         }
         let computed = trip.spans.concat().into_iter().filter(|span| span.queue == Queue::Compute);
         assert!(computed.map(|span| span.end - span.begin).sum::<u64>() > 0);
-        assert!(
-            self.send(&mut Traffic::encode(blocks, params), 2).unwrap().spans.concat().is_empty()
-        );
+        assert!(unmeasured(self));
     }
 
     /// A device is not parked that has failed, or whose memory somebody still reads or writes; what it has in flight is

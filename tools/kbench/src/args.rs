@@ -3,7 +3,7 @@
 use std::{path::PathBuf, str::FromStr, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use ranvil::DeviceSelector;
+use ranvil::{DeviceSelector, Pipeline};
 
 use crate::{
     case::{Case, Coder, Direction, Param},
@@ -27,7 +27,7 @@ pub struct Cli {
 
 const EXIT_CODES: &str = "\
 Exit codes: 0 all is well; 1 a check failed: wrong results, a verdict that --fail-on names, code worse than its baseline; \
-2 usage; 3 it could not be done: no such device, a software device without --allow-software, unreadable files.";
+2 usage; 3 it could not be done: no such device, a software device without --allow-software, unreadable files; 141 the reader of standard output closed the pipe.";
 
 #[derive(Subcommand)]
 pub enum Command {
@@ -68,6 +68,8 @@ pub enum Command {
         #[arg(long, value_delimiter = ',', value_name = "VERDICT")]
         fail_on: Vec<Verdict>,
     },
+    /// Small inputs from host memory and back: device, CPU, and what the scheduler makes of both
+    Small(Small),
     /// What the device does at most: copies, link, shared memory, integers
     Limits {
         #[command(flatten)]
@@ -120,9 +122,8 @@ pub struct Work {
     /// Variants of `kbench list`, with +EXPERIMENT if wanted; auto is what the product takes
     #[arg(long, value_delimiter = ',', default_value = AUTO)]
     pub variant: Vec<String>,
-    /// A data set (alice, mixed, dickens, silesia6, bf16, bc7, arrow), or a file
-    #[arg(long, default_value = "mixed")]
-    pub data: String,
+    #[command(flatten)]
+    pub source: Source,
     /// Raw bytes that the data is repeated to; 1G, or 4M on a software device
     #[arg(long, value_parser = size::parse)]
     pub size: Option<u64>,
@@ -141,6 +142,21 @@ pub struct Work {
     /// kernel: each kernel; device: all kernels of a direction; host: from host memory and back
     #[arg(long, value_delimiter = ',', default_value = "kernel,device")]
     pub clock: Vec<Clock>,
+    #[command(flatten)]
+    pub timing: Timing,
+}
+
+/// What is coded.
+#[derive(Args)]
+pub struct Source {
+    /// A data set (alice, mixed, dickens, silesia6, bf16, bc7, arrow), or a file
+    #[arg(long, default_value = "mixed")]
+    pub data: String,
+}
+
+/// How long to go on.
+#[derive(Args)]
+pub struct Timing {
     /// Seconds to measure a case on each clock, at least
     #[arg(long, default_value_t = 0.5)]
     pub least: f64,
@@ -153,6 +169,29 @@ pub struct Work {
     /// Confidence of intervals, in percent
     #[arg(long, default_value_t = 95.0)]
     pub confidence: f64,
+}
+
+/// Inputs through the library.
+#[derive(Args)]
+pub struct Small {
+    /// Pipelines
+    #[arg(long, value_delimiter = ',', default_value = "rans,fse,huff,lzseqr")]
+    pub pipeline: Vec<Pipeline>,
+    /// Directions
+    #[arg(long, value_delimiter = ',', default_value = "encode,decode")]
+    pub direction: Vec<Direction>,
+    /// Raw bytes of an input, in ascending order
+    #[arg(long, value_parser = size::parse, value_delimiter = ',', default_value = "64K,1M,16M")]
+    pub size: Vec<u64>,
+    /// CPU threads, also beside the device
+    #[arg(short = 'T', long, value_name = "N", default_value_t = 1)]
+    pub threads: usize,
+    #[command(flatten)]
+    pub source: Source,
+    #[command(flatten)]
+    pub timing: Timing,
+    #[command(flatten)]
+    pub output: Output,
 }
 
 #[derive(Args)]
@@ -258,7 +297,9 @@ impl Work {
         }
         Ok(cases)
     }
+}
 
+impl Timing {
     pub fn effort(&self) -> Effort {
         Effort {
             least: Duration::from_secs_f64(self.least.max(0.0)),

@@ -1,6 +1,9 @@
 //! What a device does at most, measured on itself: copies, the host link, shared memory, integers.
 
-use std::time::{Duration, Instant};
+use std::{
+    io::{self, Write, stdout},
+    time::{Duration, Instant},
+};
 
 use anyhow::{Result, ensure};
 use bytemuck::{bytes_of, cast_slice};
@@ -45,22 +48,25 @@ pub fn measure(gpu: &mut Gpu) -> Result<Limits> {
     Ok(Limits { copy, upload, download, shared, multiply, logic })
 }
 
-pub fn print(limits: &Limits, mark: &str) {
+pub fn print(limits: &Limits, mark: &str) -> io::Result<()> {
     let Limits { copy, upload, download, shared, multiply, logic } = limits;
     let giga = |name: &str, value: f64, unit: &str| {
-        println!("{name:<44}{:>10.1} G{unit}/s{mark}", value / 1e9);
+        writeln!(stdout(), "{name:<44}{:>10.1} G{unit}/s{mark}", value / 1e9)
     };
-    giga("copy within the device's memory, read + write", *copy, "B");
+    giga("copy within the device's memory, read + write", *copy, "B")?;
     match (upload, download) {
         (Some(up), Some(down)) => {
-            giga("upload", *up, "B");
-            giga("download", *down, "B");
+            giga("upload", *up, "B")?;
+            giga("download", *down, "B")?;
         }
-        _ => println!("host and device share their memory: nothing is uploaded or downloaded"),
+        _ => writeln!(
+            stdout(),
+            "host and device share their memory: nothing is uploaded or downloaded"
+        )?,
     }
-    giga("shared memory, conflict-free loads", *shared, "B");
-    giga("32-bit multiply-add", *multiply, "op");
-    giga("32-bit shift and logic", *logic, "op");
+    giga("shared memory, conflict-free loads", *shared, "B")?;
+    giga("32-bit multiply-add", *multiply, "op")?;
+    giga("32-bit shift and logic", *logic, "op")
 }
 
 /// Bytes per second of a copy within the device's memory, read and write counted.

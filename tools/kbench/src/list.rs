@@ -1,5 +1,7 @@
 //! The list of kernels and variants.
 
+use std::io::{self, Write, stdout};
+
 use anyhow::Result;
 use ranvil::{
     DeviceSelector,
@@ -16,27 +18,33 @@ use crate::{
 pub fn list(selector: &DeviceSelector) -> Result<bool> {
     let gpu = Gpu::open(selector, STAGING);
     match &gpu {
-        Ok(gpu) => println!("on {}:", gpu.info().name),
-        Err(error) => println!("no device to compare with ({error}):"),
+        Ok(gpu) => writeln!(stdout(), "on {}:", gpu.info().name)?,
+        Err(error) => writeln!(stdout(), "no device to compare with ({error}):")?,
     }
     let gpu = gpu.ok();
-    println!(
+    writeln!(
+        stdout(),
         "\n{:<14}{:<28}{:<12}{:>6}{:>10}{:>8}  on this device",
-        "kernel", "variant", "subgroup", "16bit", "workgroup", "shared"
-    );
+        "kernel",
+        "variant",
+        "subgroup",
+        "16bit",
+        "workgroup",
+        "shared"
+    )?;
     for kernel in kernel::ALL {
         for entry in variants::of(kernel) {
-            print(&entry, gpu.as_ref());
+            print(&entry, gpu.as_ref())?;
         }
     }
-    println!();
+    writeln!(stdout())?;
     for experiment in EXPERIMENTS {
-        println!("+{:<13}{}", experiment.name, experiment.about);
+        writeln!(stdout(), "+{:<13}{}", experiment.name, experiment.about)?;
     }
     Ok(true)
 }
 
-fn print(entry: &Entry, gpu: Option<&Gpu>) {
+fn print(entry: &Entry, gpu: Option<&Gpu>) -> io::Result<()> {
     let variant = entry.choice.variant;
     let subgroup = match variant.form {
         Form::Any => "any".to_owned(),
@@ -50,12 +58,13 @@ fn print(entry: &Entry, gpu: Option<&Gpu>) {
         Ok(()) => "runs".to_owned(),
         Err(missing) => format!("lacks {missing}"),
     });
-    println!(
+    writeln!(
+        stdout(),
         "{:<14}{:<28}{subgroup:<12}{:>6}{:>10}{:>8}  {suits}",
         entry.kernel.name,
         entry.name,
         if variant.storage16 { "yes" } else { "no" },
         variant.workgroup[0],
         variant.shared_bytes,
-    );
+    )
 }

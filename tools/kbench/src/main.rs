@@ -19,6 +19,7 @@ mod run;
 #[allow(dead_code, reason = "the command's own, of which not all is used here")]
 #[path = "../../cli/src/size.rs"]
 mod size;
+mod small;
 mod stats;
 mod subject;
 mod table;
@@ -26,7 +27,7 @@ mod variants;
 mod verify;
 mod work;
 
-use std::process::ExitCode;
+use std::{io, process::ExitCode};
 
 use anyhow::Result;
 use args::{Cli, Command};
@@ -36,18 +37,27 @@ use clap::Parser;
 const FAILED: u8 = 1;
 /// It could not be done.
 const IMPOSSIBLE: u8 = 3;
+/// Nobody reads on: 128 + SIGPIPE.
+const CLOSED_PIPE: u8 = 141;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
     match run(&cli) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(FAILED),
+        Err(error) if is_closed_pipe(&error) => ExitCode::from(CLOSED_PIPE),
         Err(error) => {
             eprintln!("kbench: {error:#}");
             let wrong = error.downcast_ref::<measure::Wrong>().is_some();
             ExitCode::from(if wrong { FAILED } else { IMPOSSIBLE })
         }
     }
+}
+
+/// Whether the reader of standard output has gone away; nothing else here is a pipe.
+fn is_closed_pipe(error: &anyhow::Error) -> bool {
+    let kind = error.downcast_ref().map(io::Error::kind);
+    kind == Some(io::ErrorKind::BrokenPipe)
 }
 
 /// False if a check failed.
@@ -60,6 +70,7 @@ fn run(Cli { device, command }: &Cli) -> Result<bool> {
         Command::Compare { a, b, work, output, margin, fail_on } => {
             run::compare(device, [a, b], work, output, margin / 100.0, fail_on)
         }
+        Command::Small(args) => run::small(device, args),
         Command::Limits { output } => run::limits(device, output),
         Command::Static(args) => compiled::run(device, args),
         Command::Roofline { work, output } => run::roofline(device, work, output),

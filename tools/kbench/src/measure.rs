@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// Real work before any timing: a GPU's clocks are slow to rise.
-const WARM_UP: Duration = Duration::from_millis(250);
+pub const WARM_UP: Duration = Duration::from_millis(250);
 /// How long a run should take, so that what the host does in between counts little.
 const RUN: Duration = Duration::from_millis(10);
 const MOST_REPETITIONS: usize = 64;
@@ -233,7 +233,10 @@ fn host_to_host(
 }
 
 /// Calls `more`, which adds samples, until they are enough.
-fn sample(effort: Effort, mut more: impl FnMut(&mut Vec<f64>) -> Result<()>) -> Result<Vec<f64>> {
+pub fn sample(
+    effort: Effort,
+    mut more: impl FnMut(&mut Vec<f64>) -> Result<()>,
+) -> Result<Vec<f64>> {
     let start = Instant::now();
     let mut looked = Duration::ZERO;
     let mut samples = Vec::new();

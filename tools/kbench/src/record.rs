@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail};
 use ranvil::DeviceInfo;
 use serde::{Deserialize, Serialize};
 
-use crate::{case::Case, clock::Clock, compare::Verdict, stats::Interval};
+use crate::{case::Case, clock::Clock, compare::Verdict, small::Small, stats::Interval};
 
 /// Raised when a field changes its meaning or goes.
 pub const SCHEMA: u32 = 1;
@@ -25,6 +25,8 @@ pub struct Record {
     pub rows: Vec<Row>,
     #[serde(default)]
     pub comparisons: Vec<Comparison>,
+    #[serde(default)]
+    pub small: Vec<Small>,
 }
 
 /// What it ran on.
@@ -154,6 +156,7 @@ impl Record {
             limits: None,
             rows: Vec::new(),
             comparisons: Vec::new(),
+            small: Vec::new(),
         }
     }
 
@@ -230,6 +233,7 @@ pub mod tests {
                 margin: 0.01,
                 verdict: Verdict::Faster,
             }],
+            small: vec![crate::small::tests::small(1 << 16, 1e5, 0.0)],
             ..Record::new(device)
         }
     }

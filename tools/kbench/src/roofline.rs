@@ -2,6 +2,8 @@
 //! must do for a raw byte is counted by hand from its algorithm, below; what it does beyond that shows as distance from the
 //! roof.
 
+use std::io::{self, Write, stdout};
+
 use crate::record::{Limits, Row};
 
 /// The least that a kernel does for each raw byte.
@@ -75,14 +77,22 @@ impl Standing {
     }
 }
 
-pub fn print(standings: &[Standing], mark: &str) {
-    println!(
+pub fn print(standings: &[Standing], mark: &str) -> io::Result<()> {
+    writeln!(
+        stdout(),
         "\n{:<14}{:<26}{:>10}{:>10}{:>10}{:>10}{:>8}  limited by",
-        "kernel", "variant", "GB/s", "memory", "shared", "integer", "of it"
-    );
+        "kernel",
+        "variant",
+        "GB/s",
+        "memory",
+        "shared",
+        "integer",
+        "of it"
+    )?;
     for s in standings {
         let (roof, name) = s.roof();
-        println!(
+        writeln!(
+            stdout(),
             "{:<14}{:<26}{:>10.2}{:>10.1}{:>10.1}{:>10.1}{:>7.0}%  {name}{mark}",
             s.kernel,
             s.variant,
@@ -91,8 +101,9 @@ pub fn print(standings: &[Standing], mark: &str) {
             s.shared,
             s.integer,
             100.0 * s.speed / roof,
-        );
+        )?;
     }
+    Ok(())
 }
 
 #[cfg(test)]

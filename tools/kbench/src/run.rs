@@ -1,5 +1,7 @@
 //! The subcommands that use a device.
 
+use std::io::{Write, stdout};
+
 use anyhow::{Result, anyhow, bail};
 use ranvil::{DeviceSelector, testing::Gpu};
 
@@ -10,7 +12,7 @@ use crate::{
     data, limits, measure,
     record::{Device, Record},
     roofline::{self, Standing},
-    size, table,
+    size, small, table,
     variants::Entry,
     verify,
 };
@@ -43,9 +45,9 @@ impl Session {
                 info.name
             );
         }
-        println!("{}, {} {}", device.name, device.driver, device.driver_version);
+        writeln!(stdout(), "{}, {} {}", device.name, device.driver, device.driver_version)?;
         if device.software {
-            println!("*** A SOFTWARE DEVICE: these figures say nothing about any GPU");
+            writeln!(stdout(), "*** A SOFTWARE DEVICE: these figures say nothing about any GPU")?;
         }
         Ok(Self { gpu, record: Record::new(device) })
     }
@@ -56,29 +58,33 @@ impl Session {
 
     /// Measures cases one by one and prints their rows.
     fn measure(&mut self, cases: &[Case], work: &Work) -> Result<()> {
-        let data = data::load(&work.data).map_err(|error| anyhow!(error))?;
-        println!(
+        let data = data::load(&work.source.data).map_err(|error| anyhow!(error))?;
+        writeln!(
+            stdout(),
             "{}: {} repeated to {}",
-            work.data,
+            work.source.data,
             size::human(data.len() as u64),
             size::human(cases[0].params.size)
-        );
-        table::header(work.confidence);
+        )?;
+        table::header(work.timing.confidence)?;
         for case in cases {
-            let data = (work.data.as_str(), &data[..]);
-            let rows = measure::case(&mut self.gpu, case, data, &work.clock, work.effort())?;
-            rows.iter().for_each(|row| table::row(row, self.record.device.software));
+            let data = (work.source.data.as_str(), &data[..]);
+            let rows = measure::case(&mut self.gpu, case, data, &work.clock, work.timing.effort())?;
+            for row in &rows {
+                table::row(row, self.record.device.software)?;
+            }
             self.record.rows.extend(rows);
         }
         Ok(())
     }
+}
 
-    fn write(&self, output: &Output) -> Result<bool> {
-        if let Some(path) = &output.json {
-            self.record.write(path)?;
-        }
-        Ok(true)
+/// Writes the record where it is wanted.
+fn write(record: &Record, output: &Output) -> Result<bool> {
+    if let Some(path) = &output.json {
+        record.write(path)?;
     }
+    Ok(true)
 }
 
 fn usage<T>(result: Result<T, String>) -> Result<T> {
@@ -89,7 +95,7 @@ pub fn measure(selector: &DeviceSelector, work: &Work, output: &Output) -> Resul
     let mut session = Session::open(selector, output)?;
     let cases = usage(work.cases(session.size()))?;
     session.measure(&cases, work)?;
-    session.write(output)
+    write(&session.record, output)
 }
 
 pub fn sweep(
@@ -108,7 +114,7 @@ pub fn sweep(
         }
     }
     session.measure(&cases, work)?;
-    session.write(output)
+    write(&session.record, output)
 }
 
 pub fn compare(
@@ -120,26 +126,27 @@ pub fn compare(
     fail_on: &[Verdict],
 ) -> Result<bool> {
     let mut session = Session::open(selector, output)?;
-    let data = data::load(&work.data).map_err(|error| anyhow!(error))?;
+    let data = data::load(&work.source.data).map_err(|error| anyhow!(error))?;
     let mut good = true;
     for case in usage(work.cases(session.size()))? {
         let [a, b] = [usage(case.with(texts[0]))?, usage(case.with(texts[1]))?];
-        let data = (work.data.as_str(), &data[..]);
-        let comparison = compare::cases(&mut session.gpu, [&a, &b], data, work.effort(), margin)?;
-        table::comparison(&comparison, session.record.device.software);
+        let data = (work.source.data.as_str(), &data[..]);
+        let comparison =
+            compare::cases(&mut session.gpu, [&a, &b], data, work.timing.effort(), margin)?;
+        table::comparison(&comparison, session.record.device.software)?;
         good &= !fail_on.contains(&comparison.verdict);
         session.record.comparisons.push(comparison);
     }
-    session.write(output)?;
+    write(&session.record, output)?;
     Ok(good)
 }
 
 pub fn limits(selector: &DeviceSelector, output: &Output) -> Result<bool> {
     let mut session = Session::open(selector, output)?;
     let found = limits::measure(&mut session.gpu)?;
-    limits::print(&found, if session.record.device.software { " (software)" } else { "" });
+    limits::print(&found, if session.record.device.software { " (software)" } else { "" })?;
     session.record.limits = Some(found);
-    session.write(output)
+    write(&session.record, output)
 }
 
 pub fn roofline(selector: &DeviceSelector, work: &Work, output: &Output) -> Result<bool> {
@@ -147,17 +154,43 @@ pub fn roofline(selector: &DeviceSelector, work: &Work, output: &Output) -> Resu
     let cases = usage(work.cases(session.size()))?;
     let found = limits::measure(&mut session.gpu)?;
     let mark = if session.record.device.software { " (software)" } else { "" };
-    limits::print(&found, mark);
+    limits::print(&found, mark)?;
     session.record.limits = Some(found);
     session.measure(&cases, work)?;
     let standings = session.record.rows.iter().filter_map(|row| Standing::of(row, &found));
-    roofline::print(&standings.collect::<Vec<_>>(), mark);
-    session.write(output)
+    roofline::print(&standings.collect::<Vec<_>>(), mark)?;
+    write(&session.record, output)
+}
+
+pub fn small(selector: &DeviceSelector, args: &args::Small) -> Result<bool> {
+    let Session { gpu, mut record } = Session::open(selector, &args.output)?;
+    // The library is to open it itself, and not to choose: that would be none for inputs like these.
+    let device = DeviceSelector::Uuid(gpu.info().uuid);
+    drop(gpu);
+    let mark = if record.device.software { " (software)" } else { "" };
+    let data = data::load(&args.source.data).map_err(|error| anyhow!(error))?;
+    small::header()?;
+    for &pipeline in &args.pipeline {
+        for &direction in &args.direction {
+            let first = record.small.len();
+            for &size in &args.size {
+                let raw: Vec<u8> = data.iter().copied().cycle().take(size as usize).collect();
+                let (name, threads) = (args.source.data.as_str(), args.threads);
+                let input = small::Input { pipeline, direction, name, raw: &raw, threads };
+                let found = small::measure(&device, &input, args.timing.effort())?;
+                small::row(&found, mark)?;
+                record.small.push(found);
+            }
+            let crossover = small::crossover(&record.small[first..]);
+            writeln!(stdout(), "{pipeline} {direction}: {crossover}{mark}")?;
+        }
+    }
+    write(&record, &args.output)
 }
 
 pub fn verify(selector: &DeviceSelector, args: &args::Verify) -> Result<bool> {
     let mut gpu = Gpu::open(selector, STAGING)?;
-    println!("{}, {} {}", gpu.info().name, gpu.info().driver, gpu.info().driver_version);
+    writeln!(stdout(), "{}, {} {}", gpu.info().name, gpu.info().driver, gpu.info().driver_version)?;
     let data = data::load(&args.data).map_err(|error| anyhow!(error))?;
     let (mut checked, mut wrong) = (0, 0);
     for &coder in &args.coder {
@@ -170,18 +203,21 @@ pub fn verify(selector: &DeviceSelector, args: &args::Verify) -> Result<bool> {
                 checked += 1;
                 let verify::Finding { kernel, variant, outcome } = finding;
                 match outcome {
-                    Ok(()) => println!("{direction} {coder:<5}{kernel:<14}{variant:<28}right"),
+                    Ok(()) => {
+                        writeln!(stdout(), "{direction} {coder:<5}{kernel:<14}{variant:<28}right")?
+                    }
                     Err(difference) => {
                         wrong += 1;
-                        println!(
+                        writeln!(
+                            stdout(),
                             "{direction} {coder:<5}{kernel:<14}{variant:<28}WRONG: {difference}"
-                        );
+                        )?;
                     }
                 }
             }
         }
     }
-    println!("{checked} checked, {wrong} wrong");
+    writeln!(stdout(), "{checked} checked, {wrong} wrong")?;
     if checked == 0 {
         bail!("no variant was checked: does the name {:?} occur in `kbench list`?", args.variant);
     }

@@ -1,12 +1,15 @@
 //! Rows for a person.
 
+use std::io::{self, Write, stdout};
+
 use crate::{
     record::{Comparison, Row},
     size,
 };
 
-pub fn header(confidence: f64) {
-    println!(
+pub fn header(confidence: f64) -> io::Result<()> {
+    writeln!(
+        stdout(),
         "\n{:<7} {:<13} {:<26} {:>9} {:>4} {:>3} {:>9} {:>7} {:>10} {:>9} {:>7}",
         "clock",
         "work",
@@ -19,14 +22,14 @@ pub fn header(confidence: f64) {
         "GB/s",
         format!("±{confidence}%"),
         "samples"
-    );
+    )
 }
 
 fn optional<T: ToString>(value: Option<T>) -> String {
     value.map_or("auto".to_owned(), |value| value.to_string())
 }
 
-pub fn row(row: &Row, software: bool) {
+pub fn row(row: &Row, software: bool) -> io::Result<()> {
     let params = &row.case.params;
     let speed = row.speed().unwrap_or(0.0);
     let precision = row.speed_interval().map_or(0.0, |interval| interval.precision(speed));
@@ -34,7 +37,8 @@ pub fn row(row: &Row, software: bool) {
     if software {
         notes.push("software".to_owned());
     }
-    println!(
+    writeln!(
+        stdout(),
         "{:<7} {:<13} {:<26} {:>9} {:>4} {:>3.3} {:>9} {:>7.4} {:>10.3} {:>8.2}% {:>7}  {}",
         row.clock,
         row.work(),
@@ -48,26 +52,28 @@ pub fn row(row: &Row, software: bool) {
         100.0 * precision,
         row.samples.len(),
         notes.join("; "),
-    );
+    )
 }
 
-pub fn comparison(comparison: &Comparison, software: bool) {
+pub fn comparison(comparison: &Comparison, software: bool) -> io::Result<()> {
     let Comparison { baseline, candidate, ratio, interval, verdict, .. } = comparison;
     for (name, row) in [("A", baseline), ("B", candidate)] {
-        println!(
+        writeln!(
+            stdout(),
             "{name}: {}: {:.3} GB/s, ratio {:.4}{}",
             row.case,
             row.speed().unwrap_or(0.0),
             row.ratio(),
             row.notes.iter().map(|note| format!("; {note}")).collect::<String>(),
-        );
+        )?;
     }
     let mark = if software { " (software)" } else { "" };
-    println!(
+    writeln!(
+        stdout(),
         "B is {verdict}: {ratio:.4} times A's speed, {:.4} to {:.4} at {:.0} % confidence, {} rounds{mark}\n",
         interval.low,
         interval.high,
         100.0 * baseline.confidence,
         baseline.samples.len(),
-    );
+    )
 }

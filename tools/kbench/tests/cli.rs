@@ -23,6 +23,15 @@ fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
+#[test]
+fn a_closed_pipe_ends_it_quietly() {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_kbench"));
+    let output = command.args(["--device", "0", "list"]).stdout(writer).output().unwrap();
+    assert_eq!((output.status.code(), stderr(&output)), (Some(141), String::new()));
+}
+
 /// A little work on a software device.
 const LITTLE: [&str; 10] = [
     "--allow-software",
@@ -86,6 +95,24 @@ fn measurements_become_reports() {
     assert!(report("csv").lines().count() > 4 && report("markdown").contains("| ANS |"));
     let bad = kbench(&["report", &path("peers.tsv")]);
     assert_eq!(bad.status.code(), Some(3), "peers alone");
+}
+
+#[test]
+fn small_inputs_go_three_ways() {
+    let dir = tempfile::tempdir().unwrap();
+    let json = dir.path().join("small.json").to_str().unwrap().to_owned();
+    let args = "small --allow-software --pipeline rans,lzseqr --size 5K,300K --least 0 --most 0.1";
+    let args: Vec<&str> = args.split(' ').chain(["--json", &json]).collect();
+    let small = kbench(&args);
+    let text = stdout(&small);
+    assert!(small.status.success(), "{text}{}", stderr(&small));
+    for line in
+        ["rans     encode     5 KiB", "lzseqr   decode   300 KiB", "rans decode: the device is"]
+    {
+        assert!(text.contains(line), "no {line}:\n{text}");
+    }
+    let report = kbench(&["report", &json, "--format", "markdown"]);
+    assert!(stdout(&report).contains("| lzseqr | encode |"), "{}", stdout(&report));
 }
 
 #[test]

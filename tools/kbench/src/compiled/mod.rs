@@ -7,6 +7,7 @@ mod loops;
 
 use std::{
     env,
+    io::{self, Write, stdout},
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
@@ -75,13 +76,13 @@ pub fn run(device: &DeviceSelector, args: &args::Static) -> Result<bool> {
     if args.child {
         let family = env::var("RADV_FORCE_FAMILY")?;
         let findings = findings(&"0".parse()?, &family, args.kernel.as_deref())?;
-        println!("{}", serde_json::to_string(&findings)?);
+        writeln!(stdout(), "{}", serde_json::to_string(&findings)?)?;
         return Ok(true);
     }
     if args.own {
         let findings = findings(device, "", args.kernel.as_deref())?;
-        println!("{}", findings.compiler);
-        findings.found.iter().for_each(print_all);
+        writeln!(stdout(), "{}", findings.compiler)?;
+        findings.found.iter().try_for_each(print_all)?;
         return Ok(findings.found.iter().all(|found| found.figures.is_ok()));
     }
     if cfg!(not(target_os = "linux")) {
@@ -96,7 +97,8 @@ fn amd(args: &args::Static) -> Result<bool> {
     let mut compiler = String::new();
     for (family, waves) in FAMILIES {
         let findings = child(family, args.kernel.as_deref())?;
-        println!(
+        writeln!(
+            stdout(),
             "\n{family:<43}{:>5}{:>7}{:>6}{:>6}{:>6}{:>7}{:>7}{:>11}{:>9}{:>12}",
             "wave",
             "instr",
@@ -108,29 +110,33 @@ fn amd(args: &args::Static) -> Result<bool> {
             "occupancy",
             "latency",
             "inverse thr."
-        );
-        findings.found.iter().for_each(print);
+        )?;
+        findings.found.iter().try_for_each(print)?;
         complete(family, waves, &findings.found, args.kernel.as_deref())?;
         compiler = findings.compiler;
         found.extend(findings.found);
     }
     let mut faults: Vec<String> = found.iter().filter_map(fault).collect();
     let now = Baseline::of(&compiler, &found);
-    println!("\n{compiler}: {} compiled", found.len());
+    writeln!(stdout(), "\n{compiler}: {} compiled", found.len())?;
     if args.kernel.is_some() {
-        println!("not all kernels were compiled: nothing was compared with the baseline");
+        writeln!(
+            stdout(),
+            "not all kernels were compiled: nothing was compared with the baseline"
+        )?;
     } else if args.update_baseline {
         now.write(&args.baseline)?;
-        println!("recorded in {}", args.baseline.display());
+        writeln!(stdout(), "recorded in {}", args.baseline.display())?;
     } else {
         let recorded = Baseline::read(&args.baseline)?;
         if recorded.compiler == compiler {
             faults.extend(recorded.faults(&now));
         } else {
-            println!(
+            writeln!(
+                stdout(),
                 "*** INSTRUCTIONS WERE NOT COMPARED: recorded with {}. To record these: kbench static --update-baseline",
                 recorded.compiler
-            );
+            )?;
         }
     }
     for fault in &faults {
@@ -267,12 +273,13 @@ impl Figures {
     }
 }
 
-fn print(found: &Found) {
+fn print(found: &Found) -> io::Result<()> {
     let name = format!("{} {}", found.kernel, found.variant);
     let text = |value: Option<u64>| value.map_or("-".to_owned(), |value| value.to_string());
     match &found.figures {
-        Err(error) => println!("{name:<43}{:>5}  rejected: {error}", found.wave),
-        Ok(f) => println!(
+        Err(error) => writeln!(stdout(), "{name:<43}{:>5}  rejected: {error}", found.wave),
+        Ok(f) => writeln!(
+            stdout(),
             "{name:<43}{:>5}{:>7}{:>6}{:>6}{:>6}{:>7}{:>7}{:>11}{:>9}{:>12}",
             found.wave,
             text(f.instructions),
@@ -289,12 +296,13 @@ fn print(found: &Found) {
 }
 
 /// All that a driver says, whatever it calls it.
-fn print_all(found: &Found) {
-    println!("\n{} {}, subgroups of {}", found.kernel, found.variant, found.wave);
+fn print_all(found: &Found) -> io::Result<()> {
+    writeln!(stdout(), "\n{} {}, subgroups of {}", found.kernel, found.variant, found.wave)?;
     match &found.figures {
-        Err(error) => println!("  rejected: {error}"),
-        Ok(figures) => {
-            figures.all.iter().for_each(|(name, value)| println!("  {name:<40}{value:>12}"))
-        }
+        Err(error) => writeln!(stdout(), "  rejected: {error}"),
+        Ok(figures) => figures
+            .all
+            .iter()
+            .try_for_each(|(name, value)| writeln!(stdout(), "  {name:<40}{value:>12}")),
     }
 }

@@ -6,6 +6,8 @@ use super::peers::Peer;
 use crate::{
     record::{Record, Row},
     size,
+    small::{self, Small},
+    stats::{Interval, median, median_interval},
 };
 
 const COLUMNS: [&str; 16] = [
@@ -36,6 +38,14 @@ pub fn csv(records: &[Record], peers: &[Peer]) -> String {
         fields.push(row.notes.join("; "));
         let quoted: Vec<String> = fields.iter().map(|field| quoted(field)).collect();
         write!(out, "{}\r\n", quoted.join(",")).expect("strings take everything");
+    }
+    for (record, small) in records.iter().flat_map(|r| r.small.iter().map(move |s| (r, s))) {
+        for (way, samples) in small.ways() {
+            let mut fields = small_fields(record, small, way, samples).to_vec();
+            fields.push(samples.len().to_string());
+            let quoted: Vec<String> = fields.iter().map(|field| quoted(field)).collect();
+            write!(out, "{},\r\n", quoted.join(",")).expect("strings take everything");
+        }
     }
     for peer in peers {
         for (work, speed) in [("encode", peer.encode), ("decode", peer.decode)] {
@@ -75,6 +85,12 @@ pub fn markdown(records: &[Record], peers: &[Peer]) -> String {
                 row.notes.join("; ").replace('|', "\\|"),
             )
             .expect("strings take everything");
+        }
+        if !record.small.is_empty() {
+            let line = |cells: [String; 8]| format!("| {} |\n", cells.join(" | "));
+            out += &format!("\n{}{}", line(small::COLUMNS.map(str::to_owned)), "|---".repeat(8));
+            out += "|\n";
+            out.extend(record.small.iter().map(|small| line(small.cells())));
         }
         for c in &record.comparisons {
             writeln!(
@@ -132,6 +148,36 @@ fn fields(record: &Record, row: &Row) -> [String; COLUMNS.len()] {
     ]
 }
 
+/// The same of a small input: its block is the whole of it, as far as the columns go.
+fn small_fields(
+    record: &Record,
+    small: &Small,
+    way: &str,
+    samples: &[f64],
+) -> [String; COLUMNS.len()] {
+    let bytes = small.data.bytes as f64;
+    let Interval { low, high } = median_interval(samples, small.confidence);
+    let number = |value: f64| format!("{value:.4}");
+    [
+        record.device.name.clone(),
+        format!("{} {}", record.device.driver, record.device.driver_version),
+        record.device.software.to_string(),
+        record.revision.clone(),
+        "library".to_owned(),
+        format!("{} {}", small.direction, small.pipeline),
+        way.to_owned(),
+        small.data.bytes.to_string(),
+        String::new(),
+        String::new(),
+        String::new(),
+        format!("{} {:#010x}", small.data.name, small.data.crc32c),
+        number(small.ratio()),
+        number(bytes / median(samples)),
+        number(bytes / high),
+        number(bytes / low),
+    ]
+}
+
 fn quoted(field: &str) -> String {
     if field.contains([',', '"', '\n', '\r']) {
         format!("\"{}\"", field.replace('"', "\"\""))
@@ -164,7 +210,7 @@ mod tests {
             separators.count()
         };
         let lines: Vec<&str> = text.split_terminator("\r\n").collect();
-        assert_eq!(lines.len(), 1 + 3 + 2);
+        assert_eq!(lines.len(), 1 + 3 + 3 + 2);
         assert!(lines.iter().all(|line| count(line) == COLUMNS.len() + 1), "{text}");
         assert!(lines[1].contains("\"a note, with \"\"quotes\"\" & <angles>\""), "{}", lines[1]);
     }

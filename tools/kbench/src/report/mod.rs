@@ -5,7 +5,12 @@ mod export;
 mod page;
 mod peers;
 
-use std::{collections::BTreeMap, fs, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    fs,
+    io::{Write, stdout},
+    path::PathBuf,
+};
 
 use anyhow::{Context, Result, ensure};
 use charts::{Axes, Series};
@@ -31,7 +36,7 @@ pub fn run(args: &args::Report) -> Result<bool> {
     };
     match &args.output {
         Some(path) => fs::write(path, text).with_context(|| path.display().to_string())?,
-        None => print!("{text}"),
+        None => write!(stdout(), "{text}")?,
     }
     Ok(true)
 }
@@ -245,6 +250,7 @@ mod tests {
             "Where the time goes",
             "Difference from the baseline",
             "All rows",
+            "Small inputs",
         ] {
             assert!(page.contains(heading), "no {heading}");
         }

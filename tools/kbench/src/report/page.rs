@@ -5,7 +5,7 @@ use std::fmt::Write;
 use super::charts::Chart;
 use crate::{
     record::{Record, Row},
-    size,
+    size, small,
 };
 
 const STYLE: &str = "\
@@ -72,6 +72,17 @@ impl Page {
             self.row(row);
         }
         self.push("</table>\n".to_owned());
+        if !record.small.is_empty() {
+            let row = |tag: &str, cells: [String; 8]| {
+                format!("<tr><{tag}>{}</tr>\n", cells.join(&format!("<{tag}>")))
+            };
+            self.push(format!(
+                "<h2>Small inputs</h2>\n<table>{}",
+                row("th", small::COLUMNS.map(str::to_owned))
+            ));
+            record.small.iter().for_each(|small| self.push(row("td", small.cells())));
+            self.push("</table>\n".to_owned());
+        }
         for c in &record.comparisons {
             self.push(format!(
                 "<p>{} is <b>{}</b> than {}: {:.4} times its speed ({:.4} to {:.4})</p>\n",
