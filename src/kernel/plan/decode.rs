@@ -44,7 +44,7 @@ impl DecodePlan {
     pub const BLOCKS: BufferId = BufferId(0);
     /// Upload: the payloads, each from a multiple of 4 bytes.
     pub const PAYLOAD: BufferId = BufferId(1);
-    /// Device: [`RUNS`] words a block, the slots of symbols.
+    /// Device: 257 words a block, the symbols' first slots.
     pub const TABLES: BufferId = BufferId(2);
     /// Device: where segments begin.
     pub const STREAMS: BufferId = BufferId(3);
@@ -173,4 +173,35 @@ fn buffers(blocks: usize, payload: u64, streams: u64, raw: u64) -> Vec<BufferDes
         words("status", count, Role::Download),
         words("raw", raw, Role::Download),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn capacity_serves_every_batch_within_it() {
+        for (sizes, segment_log) in [
+            (vec![4096; 200], 12),
+            (vec![262_144; 16], 14),
+            (vec![65, 262_144, 4097, 16_129, 131_071], 12),
+            (vec![1 << 20, 5, 1 << 20], 16),
+        ] {
+            let raw_bytes = sizes.iter().map(|&size| size as usize).sum();
+            let capacity = DecodePlan::capacity(sizes.len(), raw_bytes);
+            let (coder, table_log) = (Coder::Rans, 11);
+            let block =
+                |&raw_size| CodedBlock { coder, coded_size: raw_size - 1, raw_size, table_log };
+            let plan = DecodePlan::new(&sizes.iter().map(block).collect::<Vec<_>>(), segment_log);
+            for (limit, used) in capacity.iter().zip(&plan.recording.buffers) {
+                assert_eq!((limit.name, limit.role), (used.name, used.role));
+                assert!(used.size <= limit.size, "{used:?} is more than {limit:?}");
+            }
+            // 32 words of 32 bits for two symbols of each lane, or of 16 for one, and what is loaded ahead.
+            let most = 2_u64 << segment_log;
+            let last = plan.payload_range(sizes.len() - 1).end as u64;
+            let payload = plan.recording.buffers[DecodePlan::PAYLOAD.0 as usize].size;
+            assert!(payload >= last + most + 512, "{payload} bytes for {last}");
+        }
+    }
 }
