@@ -9,12 +9,17 @@
 #include "window_state.glsl"
 
 // Entries: symbol << 24 | length. Codes in canonical order are slots of 2^(K - length); windows have their codes' bits reversed.
-void fill_table() {
-    for (uint i = gl_LocalInvocationIndex; i < 1u << table_log; i += gl_WorkGroupSize.x) {
-        uint code = CUMS(find_slot(bitfieldReverse(i) >> 32u - table_log));
-        table[i + i / 64u] = code << 24 | code >> 8 & 0xffu;
+// The table is that of MAX_TABLE_LOG bits whatever the block's: shifts by constants are multiplications.
+void put_slot(uint slot, Run owner) {
+    uint entry = owner.symbol << 24 | table_log - uint(findMSB(owner.end - owner.first));
+    for (uint i = bitfieldReverse(slot) >> 32u - table_log; i < 1u << MAX_TABLE_LOG; i += 1u << table_log) {
+        table[i + i / 64u] = entry;
     }
 }
+
+void fill_table() { put_slots(); }
+
+uint initial_cell(uint number) { return 0u; }
 
 bool has_cell(uint cell) { return true; }
 
@@ -23,7 +28,7 @@ uint last_cell() { return 0u; }
 uint take_symbol(inout Window x, inout uint bits) {
     // slot + slot / 64, as the high half of a product: multiplications are what the loop has least of.
     uint place, unused;
-    umulExtended(bits * (1u << 32u - table_log), (1u << table_log) + (1u << table_log) / 64u, place, unused);
+    umulExtended(bits * (1u << 32u - MAX_TABLE_LOG), TABLE_WORDS, place, unused);
     uint entry = table[place];
     bits >>= entry & 31u;
     return entry;

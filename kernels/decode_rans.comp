@@ -29,13 +29,9 @@
 #include "decoding.glsl"
 
 // Entries: (slot - cum) << 20 | symbol << 12 | f.
-void fill_table() {
-    for (uint slot = gl_LocalInvocationIndex; slot < 1u << table_log; slot += gl_WorkGroupSize.x) {
-        uint symbol = find_slot(slot);
-        uint cum_f = CUMS(symbol);
-        table[slot] = slot - (cum_f >> 16) << 20 | symbol << 12 | cum_f & 0xfffu;
-    }
-}
+void put_slot(uint slot, Run owner) { table[slot] = slot - owner.first << 20 | owner.symbol << 12 | owner.end - owner.first; }
+
+void fill_table() { put_slots(); }
 
 uint no_state() { return 0x10000u; }
 

@@ -25,8 +25,18 @@ shared uint spreading[MOST_CELLS / 4u + 1024u];
 // Of a symbol, what makes the bits that a state gives up the high half of their sum, and cum - f: see `encode_symbol`.
 shared uvec2 table[256];
 
-void keep_symbols(uint four, uvec4 symbols) {
-    spreading[four] = symbols.x | symbols.y << 8 | symbols.z << 16 | symbols.w << 24;
+uint frequency(uint symbol) { return cums[symbol] & 0xffffu; }
+
+void keep_symbols() {
+    uint last = (1u << table_log) - 1u;
+    uint inverse = spread_inverse(table_log);
+    // Four cells at once, so that one waits for memory while another does.
+    for (uint four = gl_LocalInvocationIndex; four <= last / 4u; four += gl_WorkGroupSize.x) {
+        uvec4 symbols;
+        [[unroll]] for (uint i = 0u; i < 4u; i++) symbols[i] = find_slot((4u * four + i) * inverse & last);
+        [[unroll]] for (uint i = 0u; i < 4u; i++) count_cell(4u * four + i, symbols[i]);
+        spreading[four] = symbols.x | symbols.y << 8 | symbols.z << 16 | symbols.w << 24;
+    }
 }
 
 uvec4 kept_symbols(uint four) { return uvec4(spreading[four]) >> uvec4(0u, 8u, 16u, 24u) & 0xffu; }
@@ -45,7 +55,7 @@ void fill_table(uint first) {
         uint bits = table_log - uint(findMSB(max(f, 1u)));
         table[i] = uvec2((bits << 16) - (f << bits), (cum_f >> 16) - f);
     }
-    spread(table_log);
+    spread();
 }
 
 Lane seeded_state(uint seed) { return Lane(Window(seed, 0u, 32u), (2u << table_log) - 1u); }

@@ -15,8 +15,7 @@ layout(push_constant) uniform ParsePush {
 };
 layout(std430, binding = 0) readonly buffer Blocks { DecodeBlock blocks[]; };
 layout(std430, binding = 1) readonly buffer Payload { uint payload[]; };
-// 256 words a block: cum << 16 | f for each symbol; or, of huff, first slot << 16 | length << 8 | symbol for each code in
-// canonical order, and 2^K << 16 past the last.
+// RUNS words a block.
 layout(std430, binding = 2) writeonly buffer Tables { uint tables[]; };
 // First 16-bit word of each segment, and the word after the last segment.
 layout(std430, binding = 3) writeonly buffer Streams { uint streams[]; };
@@ -66,6 +65,9 @@ void main() {
     uint present = mask >> (4u * (own % 8u)) & 15u;
     uint symbols;
     uint rank = exclusive_sum(bitCount(present), symbols);
+    // The next places of present and absent symbols in the order of their numbers.
+    uint next = rank;
+    uint next_absent = symbols + 4u * own - rank;
     check(symbols >= 2u, 1u, FAULT_TABLE);
 
     uint classes_at = table + 16u + 32u * bitCount(groups);
@@ -129,19 +131,18 @@ void main() {
     uint fault = first_fault;
     if (own == 0u) status[gl_WorkGroupID.x] = fault == NO_FAULT ? 0u : fault & 0xffffu;
     if (fault != NO_FAULT) return;
+    uint end = 1u << block.table_log + 16u;
     [[unroll]] for (uint i = 0u; i < 4u; i++) {
         uint number = 4u * own + i;
-        if (huffman) {
-            bool real = (present >> i & 1u) != 0u;
-            uint word = codes[i].slot << 16 | block.table_log - class_of[i] << 8 | number;
-            tables[256u * gl_WorkGroupID.x + codes[i].rank] = real ? word : 1u << block.table_log + 16u;
-        } else {
-            tables[256u * gl_WorkGroupID.x + number] = cum << 16 | f[i];
-        }
+        bool real = (present >> i & 1u) != 0u;
+        uint place = huffman ? codes[i].rank : real ? next++ : next_absent++;
+        uint slot = huffman ? codes[i].slot : cum;
+        tables[RUNS * gl_WorkGroupID.x + place] = real ? slot << 16 | number : end;
         cum += f[i];
-        if (4u * own + i <= segments) streams[block.streams + 4u * own + i] = 2u * block.payload + start;
+        if (number <= segments) streams[block.streams + number] = 2u * block.payload + start;
         start += size[i];
     }
+    if (own == 0u) tables[RUNS * gl_WorkGroupID.x + 256u] = end;
     // With 256 segments the end has no invocation of its own.
     if (own == 63u && segments == 256u) streams[block.streams + 256u] = 2u * block.payload + start;
 }

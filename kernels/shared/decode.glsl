@@ -17,6 +17,10 @@ struct DecodeBlock {
     uint streams;
 };
 
+// Words of a block in tables[]: first slot << 16 | symbol for each symbol that is present, in the order of slots, and 2^K << 16
+// from there on. That order is of symbols; with huff of codes, canonically, where a code of length l has 2^(K - l) slots.
+#define RUNS 257u
+
 // Status words: ranvil::BlockFault.
 #define FAULT_TABLE 4u
 #define FAULT_SEGMENT_SIZES 5u

@@ -14,7 +14,7 @@ layout(push_constant) uniform DecodePush {
     uint segment_log;
 };
 layout(std430, binding = 0) readonly buffer Blocks { DecodeBlock blocks[]; };
-// Behind the last payload are 1024 bytes more, which may be read but not used: see decode_fast.
+// Behind the last payload are 1 KiB and twice a segment's size, which may be read but not used: see decode_fast.
 layout(std430, binding = 1) readonly buffer Payload { WORD payload[]; };
 layout(std430, binding = 2) readonly buffer Tables { uint tables[]; };
 layout(std430, binding = 3) readonly buffer Streams { uint streams[]; };
@@ -40,8 +40,7 @@ shared uint scratch[ALL_TAILS + 1u > LEAST_SCRATCH ? ALL_TAILS + 1u : LEAST_SCRA
 
 uint table_log;
 
-#define CUMS(i) tables[256u * gl_WorkGroupID.x + (i)]
-#include "slots.glsl"
+#include "runs.glsl"
 
 // One segment in work.
 struct Stream {
@@ -54,8 +53,10 @@ struct Stream {
     uint raw;
 };
 
-// What a coder defines. Fills table[] from CUMS; called in uniform control flow, with a barrier after it.
+// What a coder defines. Fills table[]; called in uniform control flow, with a barrier after it.
 void fill_table();
+// What becomes of a slot.
+void put_slot(uint slot, Run owner);
 // Reads a lane's initial state, which is at the place in streams[] where its segment begins, and says whether it is possible.
 bool read_state(uint place, uint lane, out STATE x);
 STATE no_state();
@@ -68,6 +69,17 @@ void decode_pair(const bool checked, uint s, uint limit, inout Stream stream, in
 // The seed of a final state; whether the state can be one.
 bool final_state(STATE x, out uint seed);
 
+// Calls put_slot for each of 2^table_log slots.
+void put_slots() {
+    for (uint slot = 4u * gl_LocalInvocationIndex; slot < 1u << table_log; slot += 4u * gl_WorkGroupSize.x) {
+        Run owner = run_of(slot);
+        [[unroll]] for (uint i = 0u; i < 4u; i++) {
+            owner = run_of(slot + i, owner);
+            if (slot + i < 1u << table_log) put_slot(slot + i, owner);
+        }
+    }
+}
+
 // A tile of a stream, or the first `limit` symbols of it.
 void decode_tile(const bool checked, uint limit, inout Stream stream, out uint quad[LANES]) {
     [[unroll]] for (uint j = 0u; j < LANES; j++) quad[j] = 0u;
@@ -78,11 +90,17 @@ void check(bool good, uint segment, uint number, uint fault) {
     if (!good) atomicMin(FIRST_FAULT, segment << 8 | number << 4 | fault);
 }
 
+// Bytes of a segment's body.
+uint body_size(DecodeBlock block, uint segment) {
+    uint begin = min(segment << segment_log, block.raw_size);
+    return max(min(block.raw_size - begin, 1u << segment_log), 32u * SEED) - 32u * SEED;
+}
+
 Stream open(DecodeBlock block, uint segment) {
     Stream stream;
     uint begin = min(segment << segment_log, block.raw_size);
     stream.size = min(block.raw_size - begin, 1u << segment_log);
-    stream.body = max(stream.size, 32u * SEED) - 32u * SEED;
+    stream.body = body_size(block, segment);
     stream.raw = block.raw + begin / 4u;
     stream.p = 0u;
     stream.end = 0u;
@@ -116,45 +134,43 @@ void close(uint segment, uint tail, Stream stream) {
 }
 
 #ifdef FAST_PATH
-// Tiles that are decoded between two looks at where a stream ends.
+// Whole tiles that are decoded in one turn of the loop.
+#ifndef FAST_TILES
 #define FAST_TILES 2u
-uint ahead[STREAMS];
+#endif
 uint touched = 0u;
 
-// Loads, of each stream, the lines that will be needed next, so that they are in the cache by then; a value is used only
-// a turn after it was loaded, and for nothing.
-void touch_ahead(Stream streams[STREAMS]) {
+// Decodes a whole tile of each stream; `at` is where this invocation's first quad of each goes.
+void decode_whole(inout Stream streams[STREAMS], inout uint at[STREAMS]) {
     [[unroll]] for (uint k = 0u; k < STREAMS; k++) {
-        touched ^= ahead[k];
-        ahead[k] = PAYLOAD_WORD(streams[k].p + TILE_WORDS + FAST_TILES * TILE_WORDS / 64u * lane(0u));
+        uint quad[LANES];
+        decode_tile(false, TILE, streams[k], quad);
+        [[unroll]] for (uint j = 0u; j < LANES; j++) raw[at[k] + j * WIDTH] = quad[j];
+        at[k] += TILE / 4u;
     }
 }
 
-// Decodes whole tiles while each stream of the subgroup has enough, and returns how many. A bad stream is read past its end,
-// but by no more than these tiles take: 512 bytes, and what is touched ahead is not further. close() will find it.
-uint decode_fast(inout Stream streams[STREAMS]) {
-    uint whole = ~0u;
+// Decodes so many whole tiles. Whether streams end before is not looked at: a bad one is read past its end, but by no more than
+// words for all of its tiles, 256 bytes each, and what is touched ahead is not further than 512. close() will find it.
+void decode_fast(uint tiles, inout Stream streams[STREAMS]) {
+    // Of each stream, the lines that will be needed next are loaded, so that they are in the cache by then. A value is used
+    // only a turn after it was loaded, and for nothing.
+    uint ahead[STREAMS];
+    uint reach = TILE_WORDS + FAST_TILES * TILE_WORDS / 64u * lane(0u);
+    uint at[STREAMS];
     [[unroll]] for (uint k = 0u; k < STREAMS; k++) {
         ahead[k] = 0u;
-        whole = min(whole, streams[k].body / TILE);
+        at[k] = streams[k].raw + lane(0u);
     }
     uint tile = 0u;
-    while (true) {
-        bool safe = tile + FAST_TILES <= whole;
-        [[unroll]] for (uint k = 0u; k < STREAMS; k++) safe = safe && streams[k].p <= streams[k].end;
-        if (!all_groups(safe)) break;
-        touch_ahead(streams);
-        [[unroll]] for (uint t = 0u; t < FAST_TILES; t++) {
-            [[unroll]] for (uint k = 0u; k < STREAMS; k++) {
-                uint quad[LANES];
-                decode_tile(false, TILE, streams[k], quad);
-                uint at = streams[k].raw + (tile + t) * (TILE / 4u);
-                [[unroll]] for (uint j = 0u; j < LANES; j++) raw[at + lane(j)] = quad[j];
-            }
+    for (; tile + FAST_TILES <= tiles; tile += FAST_TILES) {
+        [[unroll]] for (uint k = 0u; k < STREAMS; k++) {
+            touched += ahead[k];
+            ahead[k] = PAYLOAD_WORD(streams[k].p + reach);
         }
-        tile += FAST_TILES;
+        [[unroll]] for (uint t = 0u; t < FAST_TILES; t++) decode_whole(streams, at);
     }
-    return tile;
+    for (; tile < tiles; tile++) decode_whole(streams, at);
 }
 #endif
 
@@ -168,12 +184,13 @@ void decode_segments(DecodeBlock block, uint base) {
     Stream streams[STREAMS];
     [[unroll]] for (uint k = 0u; k < STREAMS; k++) streams[k] = open(block, segment + k);
 
-    // Only the last segment of a block is short: none is longer than the first of those in step.
-    uint first = min((base + first_group_in_step() * STREAMS) << segment_log, block.raw_size);
-    uint longest = max(min(block.raw_size - first, 1u << segment_log), 32u * SEED) - 32u * SEED;
+    // Only the last segment of a block is short: of those in step, none is longer than the first or shorter than the last.
+    uint first = base + first_group_in_step() * STREAMS;
+    uint longest = body_size(block, first);
     uint tile = 0u;
 #ifdef FAST_PATH
-    tile = decode_fast(streams);
+    tile = body_size(block, first + GROUPS_IN_STEP * STREAMS - 1u) / TILE;
+    decode_fast(tile, streams);
 #endif
     for (; tile * TILE < longest; tile++) {
         [[unroll]] for (uint k = 0u; k < STREAMS; k++) {

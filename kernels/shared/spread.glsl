@@ -1,17 +1,35 @@
 // The cells of fse's tables: which symbol each has, and which of the symbol's cells it is. The includer has slots.glsl, and
-// room for SPREAD_WORDS words of shared memory, word i of which is SPREAD(i).
+// room for SPREAD_WORDS words of shared memory, word i of which is SPREAD(i). Here symbols go by the numbers that find_slot
+// yields.
 
-// The table is walked in this many stretches at once.
-#define WALKS 8u
+// The table is walked in 2^WALKS_LOG stretches at once, in fewer if they had less than eight cells.
+#define WALKS_LOG 3u
+#define WALKS (1u << WALKS_LOG)
 // For each symbol, two stretches in a word: how often it has occurred before a stretch, and f, so that the next cell's y is
 // found there.
 #define SPREAD_WORDS (256u * WALKS / 2u)
 
-// What the includer defines: keeps the symbols of four neighbouring cells between the steps.
-void keep_symbols(uint four, uvec4 symbols);
+// What the includer defines. The f of a symbol.
+uint frequency(uint symbol);
+// Keeps of each cell its symbol, in the low byte, and calls count_cell.
+void keep_symbols();
+// What is kept of four neighbouring cells.
 uvec4 kept_symbols(uint four);
 // What becomes of a cell. y is f + i in the i-th cell of its symbol.
-void put_cell(uint cell, uint symbol, uint y);
+void put_cell(uint cell, uint kept, uint y);
+
+// From a slot's cell to that of the next slot, and from a cell's slot to that of the next cell: their product is 1 modulo the
+// number of cells, a power of two.
+uint spread_step(uint table_log) { return (5u << table_log) / 8u + 3u; }
+uint spread_inverse(uint table_log) {
+    // By Newton's iteration: 3 bits, 6, 12.
+    uint step = spread_step(table_log);
+    uint inverse = step * (2u - step * step);
+    return inverse * (2u - step * inverse);
+}
+
+// log2 of the cells of a stretch.
+uint stretch_log(uint table_log) { return max(table_log - WALKS_LOG, 3u); }
 
 // Adds 1 and returns the value before.
 uint count_symbol(uint walk, uint symbol) {
@@ -19,27 +37,17 @@ uint count_symbol(uint walk, uint symbol) {
     return atomicAdd(SPREAD(256u * (walk / 2u) + symbol), 1u << shift) >> shift & 0xffffu;
 }
 
+void count_cell(uint cell, uint symbol) { count_symbol(cell >> stretch_log(table_log), symbol); }
+
 // Calls put_cell for each of 2^table_log cells. Called in uniform control flow.
-void spread(uint table_log) {
+void spread() {
     uint own = gl_LocalInvocationIndex;
     for (uint i = own; i < SPREAD_WORDS; i += gl_WorkGroupSize.x) SPREAD(i) = 0u;
     barrier();
-    uint cells = 1u << table_log;
-    uint stretch = cells / WALKS / 4u;
-    // The multiplicative inverse of the step, by Newton's iteration: 3 bits, 6, 12.
-    uint step = cells / 2u + cells / 8u + 3u;
-    uint inverse = step * (2u - step * step);
-    inverse *= 2u - step * inverse;
-    // Four cells at once, so that one waits for memory while another does.
-    for (uint four = own; four < cells / 4u; four += gl_WorkGroupSize.x) {
-        uvec4 symbols;
-        [[unroll]] for (uint i = 0u; i < 4u; i++) symbols[i] = find_slot((4u * four + i) * inverse & (cells - 1u));
-        [[unroll]] for (uint i = 0u; i < 4u; i++) count_symbol(four / stretch, symbols[i]);
-        keep_symbols(four, symbols);
-    }
+    keep_symbols();
     barrier();
     for (uint symbol = own; symbol < 256u; symbol += gl_WorkGroupSize.x) {
-        uint y = CUMS(symbol) & 0xffffu;
+        uint y = frequency(symbol);
         for (uint i = symbol; i < SPREAD_WORDS; i += 256u) {
             uint counts = SPREAD(i);
             uint next = y + (counts & 0xffffu);
@@ -48,12 +56,15 @@ void spread(uint table_log) {
         }
     }
     barrier();
-    for (uint walk = own; walk < WALKS; walk += gl_WorkGroupSize.x) {
-        for (uint four = walk * stretch; four < (walk + 1u) * stretch; four++) {
-            uvec4 symbols = kept_symbols(four);
-            uvec4 y;
-            [[unroll]] for (uint i = 0u; i < 4u; i++) y[i] = count_symbol(walk, symbols[i]);
-            [[unroll]] for (uint i = 0u; i < 4u; i++) put_cell(4u * four + i, symbols[i], y[i]);
+    // Eight cells at once, so that one waits for memory while others do.
+    uint stretch = stretch_log(table_log);
+    for (uint walk = own; walk < 1u << table_log - stretch; walk += gl_WorkGroupSize.x) {
+        for (uint cell = walk << stretch; cell < walk + 1u << stretch; cell += 8u) {
+            uvec4 kept[2];
+            uvec4 y[2];
+            [[unroll]] for (uint i = 0u; i < 2u; i++) kept[i] = kept_symbols(cell / 4u + i);
+            [[unroll]] for (uint i = 0u; i < 8u; i++) y[i / 4u][i % 4u] = count_symbol(walk, kept[i / 4u][i % 4u] & 0xffu);
+            [[unroll]] for (uint i = 0u; i < 8u; i++) put_cell(cell + i, kept[i / 4u][i % 4u], y[i / 4u][i % 4u]);
         }
     }
 }

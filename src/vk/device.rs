@@ -327,6 +327,8 @@ fn create(
         .timeline_semaphore(true)
         .host_query_reset(offer.host_query_reset);
     let mut control = vk::PhysicalDeviceSubgroupSizeControlFeaturesEXT::default();
+    let mut robustness =
+        vk::PhysicalDevicePipelineRobustnessFeaturesEXT::default().pipeline_robustness(true);
     let mut executables = vk::PhysicalDevicePipelineExecutablePropertiesFeaturesKHR::default()
         .pipeline_executable_info(true);
     let features = vk::PhysicalDeviceFeatures::default().shader_int64(offer.int64);
@@ -347,6 +349,10 @@ fn create(
     }
     if offer.khr_ballot {
         extensions.push(ext::shader_subgroup_ballot::NAME.as_ptr());
+    }
+    if offer.pipeline_robustness {
+        extensions.push(ext::pipeline_robustness::NAME.as_ptr());
+        create = create.push_next(&mut robustness);
     }
     if offer.portability_subset {
         extensions.push(khr::portability_subset::NAME.as_ptr());

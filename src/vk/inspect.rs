@@ -71,14 +71,14 @@ pub fn compile(
             Form::Any | Form::Shared => true,
         };
         for (candidate, Candidate { kernel, choice }) in candidates.iter().enumerate() {
-            let Choice { variant, spec } = choice;
+            let variant = choice.variant;
             if !runs(variant, &device) || !fits(variant) {
                 continue;
             }
             let flags = vk::PipelineCreateFlags::CAPTURE_STATISTICS_KHR
                 | vk::PipelineCreateFlags::CAPTURE_INTERNAL_REPRESENTATIONS_KHR;
             let outcome = pipelines
-                .create(kernel, variant, spec, Some(subgroup), flags)
+                .create(kernel, choice, Some(subgroup), flags)
                 .and_then(|pipeline| inspect(&device, functions, pipeline));
             compiled.push(Compiled { candidate, subgroup, outcome });
         }

@@ -10,8 +10,9 @@ use crate::{
     kernel::{self, Form, KernelDesc, Variant},
 };
 
-/// A kernel's name, the address of its module, which tells variants of the same name apart, and specialisation constants.
-type Key = (&'static str, usize, Vec<(u32, u32)>);
+/// A kernel's name, the address of its module, which tells variants of the same name apart, specialisation constants, and
+/// whether it is checked.
+type Key = (&'static str, usize, Vec<(u32, u32)>, bool);
 
 /// The specialisation constant that is the workgroup size in x.
 const WORKGROUP_ID: u32 = 0;
@@ -26,6 +27,14 @@ pub struct Choice {
     pub variant: &'static Variant,
     /// Specialisation constants by identifier, in place of the plan's and of the workgroup size.
     pub spec: Vec<(u32, u32)>,
+    /// Leaves it to the driver whether accesses are checked against the ends of buffers, also where the product's are not.
+    pub checked: bool,
+}
+
+/// Whether a kernel's accesses of buffers need no check against their ends. Those of decode kernels are within them whatever
+/// they decode (`kernels/README.md`, "Hostile input"), and of the arithmetic of their loops a twentieth goes into checks.
+fn keeps_within(kernel: &KernelDesc) -> bool {
+    kernel.name.starts_with("decode_")
 }
 
 /// Every pipeline of a device that has been used so far.
@@ -111,7 +120,8 @@ impl Pipelines {
         let planned = spec.iter().copied().chain(workgroup);
         let planned = planned.filter(|(id, _)| own.iter().all(|(own, _)| own != id));
         let spec: Vec<_> = planned.chain(own.iter().copied()).collect();
-        let key = (name, variant.spirv.as_ptr().addr(), spec);
+        let checked = forced.is_some_and(|choice| choice.checked);
+        let key = (name, variant.spirv.as_ptr().addr(), spec, checked);
         if let Some(&pipeline) = self.pipelines.get(&key) {
             return Ok(pipeline);
         }
@@ -120,7 +130,8 @@ impl Pipelines {
             Form::Any | Form::Shared => None,
         };
         let flags = vk::PipelineCreateFlags::empty();
-        let pipeline = self.create(kernel, variant, &key.2, subgroup, flags)?;
+        let choice = Choice { variant, spec: key.2.clone(), checked };
+        let pipeline = self.create(kernel, &choice, subgroup, flags)?;
         self.pipelines.insert(key, pipeline);
         Ok(pipeline)
     }
@@ -129,11 +140,11 @@ impl Pipelines {
     pub fn create(
         &mut self,
         kernel: &'static KernelDesc,
-        variant: &Variant,
-        spec: &[(u32, u32)],
+        choice: &Choice,
         subgroup: Option<u32>,
         flags: vk::PipelineCreateFlags,
     ) -> Result<Pipeline, DeviceError> {
+        let Choice { variant, spec, checked } = choice;
         log::debug!("creating the pipeline {}, {}, {spec:?}", kernel.name, variant.name);
         let layout = self.layout(kernel)?;
         let device = &self.device;
@@ -156,10 +167,15 @@ impl Pipelines {
                 stage = stage.flags(vk::PipelineShaderStageCreateFlags::REQUIRE_FULL_SUBGROUPS_EXT);
             }
         }
-        let create = vk::ComputePipelineCreateInfo::default()
+        let mut unchecked = vk::PipelineRobustnessCreateInfoEXT::default()
+            .storage_buffers(vk::PipelineRobustnessBufferBehaviorEXT::DISABLED);
+        let mut create = vk::ComputePipelineCreateInfo::default()
             .flags(flags)
             .stage(stage)
             .layout(layout.pipeline);
+        if device.offer.pipeline_robustness && keeps_within(kernel) && !checked {
+            create = create.push_next(&mut unchecked);
+        }
         // SAFETY: module and layout belong to this device, and what `create` points to outlives the call.
         let created = unsafe {
             let created =

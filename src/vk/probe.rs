@@ -37,6 +37,8 @@ pub(crate) struct Offer {
     pub int64: bool,
     /// Ballots of `SPV_KHR_shader_ballot`.
     pub khr_ballot: bool,
+    /// A pipeline can say whether its accesses are checked against the ends of buffers.
+    pub pipeline_robustness: bool,
     /// The device is a translation layer and says so; the extension must then be enabled.
     pub portability_subset: bool,
     /// Pipelines can be asked for their compiled code's statistics.
@@ -156,11 +158,15 @@ fn probe_properties(
     let mut vulkan11_features = vk::PhysicalDeviceVulkan11Features::default();
     let mut vulkan12_features = vk::PhysicalDeviceVulkan12Features::default();
     let mut size_features = vk::PhysicalDeviceSubgroupSizeControlFeaturesEXT::default();
+    let mut robustness = vk::PhysicalDevicePipelineRobustnessFeaturesEXT::default();
     let mut features = vk::PhysicalDeviceFeatures2::default()
         .push_next(&mut vulkan11_features)
         .push_next(&mut vulkan12_features);
     if has(ext::subgroup_size_control::NAME) {
         features = features.push_next(&mut size_features);
+    }
+    if has(ext::pipeline_robustness::NAME) {
+        features = features.push_next(&mut robustness);
     }
     // SAFETY: as above.
     unsafe { instance.raw.get_physical_device_features2(physical, &mut features) };
@@ -217,6 +223,7 @@ fn probe_properties(
         storage16: vulkan11_features.storage_buffer16_bit_access == vk::TRUE,
         int64,
         khr_ballot: has(ext::shader_subgroup_ballot::NAME),
+        pipeline_robustness: robustness.pipeline_robustness == vk::TRUE,
         portability_subset: has(khr::portability_subset::NAME),
         executable_properties: has(khr::pipeline_executable_properties::NAME),
         host_query_reset: vulkan12_features.host_query_reset == vk::TRUE,

@@ -5,6 +5,7 @@ use std::ops::Range;
 use super::{MAX_BLOCKS, MAX_RAW_BYTES, check_limits, dispatch, words};
 use crate::{
     block::Coder,
+    format::MAX_SEGMENT_LOG,
     kernel::{
         generated::{DecodeBlock, DecodePush, ParsePush},
         recording::{BufferDesc, BufferId, Recording, Role},
@@ -43,7 +44,7 @@ impl DecodePlan {
     pub const BLOCKS: BufferId = BufferId(0);
     /// Upload: the payloads, each from a multiple of 4 bytes.
     pub const PAYLOAD: BufferId = BufferId(1);
-    /// Device: 256 entries a block, frequencies or codes.
+    /// Device: 257 words a block, the symbols' first slots.
     pub const TABLES: BufferId = BufferId(2);
     /// Device: where segments begin.
     pub const STREAMS: BufferId = BufferId(3);
@@ -87,7 +88,7 @@ impl DecodePlan {
         let mut recording = Recording {
             buffers: buffers(
                 coded.len(),
-                next.payload.into(),
+                u64::from(next.payload) + slack(segment_log),
                 next.streams.into(),
                 next.raw.into(),
             ),
@@ -134,7 +135,8 @@ impl DecodePlan {
     pub fn capacity(blocks: usize, raw_bytes: usize) -> Vec<BufferDesc> {
         let (blocks, raw_bytes) = (blocks.min(MAX_BLOCKS), raw_bytes.min(MAX_RAW_BYTES));
         let bytes = (raw_bytes / 4 + blocks) as u64;
-        buffers(blocks, bytes, (raw_bytes / 4096 + 2 * blocks) as u64, bytes)
+        let payload = bytes + slack(MAX_SEGMENT_LOG);
+        buffers(blocks, payload, (raw_bytes / 4096 + 2 * blocks) as u64, bytes)
     }
 
     /// Where block `number`'s payload goes in `PAYLOAD`, in bytes.
@@ -152,17 +154,54 @@ impl DecodePlan {
     }
 }
 
-/// Words behind the last payload: decode kernels look whether a stream has ended every two tiles only, and load ahead of time.
-const SLACK: u64 = 256;
+/// Words of a block in [`DecodePlan::TABLES`]: `RUNS` of `kernels/shared/decode.glsl`.
+pub(crate) const RUNS: usize = 257;
+
+/// Words behind the last payload: while they decode whole tiles, kernels do not look whether a stream has ended, and they load
+/// ahead of time.
+fn slack(segment_log: u8) -> u64 {
+    (2 << segment_log) / 4 + 256
+}
 
 fn buffers(blocks: usize, payload: u64, streams: u64, raw: u64) -> Vec<BufferDesc> {
     let count = blocks as u64;
     vec![
         words("blocks", count * size_of::<DecodeBlock>() as u64 / 4, Role::Upload),
-        words("payload", payload + SLACK, Role::Upload),
-        words("tables", 256 * count, Role::Device),
+        words("payload", payload, Role::Upload),
+        words("tables", RUNS as u64 * count, Role::Device),
         words("streams", streams, Role::Device),
         words("status", count, Role::Download),
         words("raw", raw, Role::Download),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn capacity_serves_every_batch_within_it() {
+        for (sizes, segment_log) in [
+            (vec![4096; 200], 12),
+            (vec![262_144; 16], 14),
+            (vec![65, 262_144, 4097, 16_129, 131_071], 12),
+            (vec![1 << 20, 5, 1 << 20], 16),
+        ] {
+            let raw_bytes = sizes.iter().map(|&size| size as usize).sum();
+            let capacity = DecodePlan::capacity(sizes.len(), raw_bytes);
+            let (coder, table_log) = (Coder::Rans, 11);
+            let block =
+                |&raw_size| CodedBlock { coder, coded_size: raw_size - 1, raw_size, table_log };
+            let plan = DecodePlan::new(&sizes.iter().map(block).collect::<Vec<_>>(), segment_log);
+            for (limit, used) in capacity.iter().zip(&plan.recording.buffers) {
+                assert_eq!((limit.name, limit.role), (used.name, used.role));
+                assert!(used.size <= limit.size, "{used:?} is more than {limit:?}");
+            }
+            // 32 words of 32 bits for two symbols of each lane, or of 16 for one, and what is loaded ahead.
+            let most = 2_u64 << segment_log;
+            let last = plan.payload_range(sizes.len() - 1).end as u64;
+            let payload = plan.recording.buffers[DecodePlan::PAYLOAD.0 as usize].size;
+            assert!(payload >= last + most + 512, "{payload} bytes for {last}");
+        }
+    }
 }

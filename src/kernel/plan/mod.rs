@@ -4,6 +4,7 @@
 mod decode;
 mod encode;
 
+pub(crate) use decode::RUNS;
 pub use decode::{CodedBlock, DecodePlan};
 pub(crate) use encode::TABLE_WORDS;
 pub use encode::{EncodePlan, RawBlock};

@@ -1,23 +1,26 @@
 //! Twin of the kernels `kernels/decode_*.comp`. On a bad stream it goes on with zero words, as they do, so that the bytes
 //! are the same.
 
-use super::{half, push, read_cums};
+use super::{half, push};
 use crate::{
     BlockFault,
     coder::{Coder, decode_table::DecodeTable, lanes::TILE, scalar::LaneCoder, table::Table},
-    kernel::generated::{DecodeBlock, DecodePush},
+    kernel::{
+        generated::{DecodeBlock, DecodePush},
+        plan::RUNS,
+    },
 };
 
 pub fn run<C: LaneCoder>(bytes: &[u8], buffers: &mut [&mut [u32]]) {
     let DecodePush { segment_log } = push(bytes);
     let [blocks, payload, tables, streams, status, raw] = buffers else { panic!("six buffers") };
     let blocks: &[DecodeBlock] = bytemuck::cast_slice(blocks);
-    for ((block, table), status) in blocks.iter().zip(tables.chunks(256)).zip(status.iter_mut()) {
+    for ((block, table), status) in blocks.iter().zip(tables.chunks(RUNS)).zip(status.iter_mut()) {
         if block.coder != C::CODER as u32 || *status != 0 {
             continue;
         }
         let mut slots = DecodeTable::new();
-        slots.fill(&read_table(C::CODER, block.table_log, table));
+        slots.fill(&read_runs(C::CODER, block.table_log, table));
         let mut out = vec![0; block.raw_size as usize];
         let mut fault = None;
         let starts = &streams[block.streams as usize..];
@@ -35,13 +38,10 @@ pub fn run<C: LaneCoder>(bytes: &[u8], buffers: &mut [&mut [u32]]) {
 }
 
 /// The table of which `parse` wrote these words.
-fn read_table(coder: Coder, log: u32, words: &[u32]) -> Table {
-    if coder != Coder::Huffman {
-        return read_cums(coder, log, words);
-    }
+fn read_runs(coder: Coder, log: u32, words: &[u32]) -> Table {
     let mut freqs = [0; 256];
-    for &word in words.iter().take_while(|&&word| word >> 16 < 1 << log) {
-        freqs[word as usize & 0xff] = 1 << (log - (word >> 8 & 0xff));
+    for run in words.windows(2).take_while(|run| run[0] >> 16 < 1 << log) {
+        freqs[run[0] as usize & 0xff] = ((run[1] >> 16) - (run[0] >> 16)) as u16;
     }
     Table::from_freqs(coder, log as u8, freqs)
 }

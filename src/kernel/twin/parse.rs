@@ -1,10 +1,15 @@
 //! Twin of `kernels/parse.comp`.
 
-use super::{push, write_cums};
+use std::cmp::Reverse;
+
+use super::push;
 use crate::{
     BlockFault,
     coder::{Coder, lanes::Layout, table::Table},
-    kernel::generated::{DecodeBlock, ParsePush},
+    kernel::{
+        generated::{DecodeBlock, ParsePush},
+        plan::RUNS,
+    },
 };
 
 pub fn run(bytes: &[u8], buffers: &mut [&mut [u32]]) {
@@ -12,12 +17,13 @@ pub fn run(bytes: &[u8], buffers: &mut [&mut [u32]]) {
     let [blocks, payload, tables, streams, status] = buffers else { panic!("five buffers") };
     let blocks: &[DecodeBlock] = bytemuck::cast_slice(blocks);
     let payload: &[u8] = bytemuck::cast_slice(payload);
-    for ((block, table), status) in blocks.iter().zip(tables.chunks_mut(256)).zip(status.iter_mut())
+    for ((block, table), status) in
+        blocks.iter().zip(tables.chunks_mut(RUNS)).zip(status.iter_mut())
     {
         let payload = &payload[4 * block.payload as usize..][..block.coded_size as usize];
         *status = match parse(block, segment_log, payload) {
             Ok((parsed, starts)) => {
-                write_table(&parsed, table);
+                write_runs(&parsed, table);
                 streams[block.streams as usize..][..starts.len()].copy_from_slice(&starts);
                 0
             }
@@ -27,20 +33,17 @@ pub fn run(bytes: &[u8], buffers: &mut [&mut [u32]]) {
 }
 
 /// The table as the decode kernels read it.
-fn write_table(table: &Table, words: &mut [u32]) {
+fn write_runs(table: &Table, words: &mut [u32]) {
+    let mut symbols: Vec<_> = table.symbols().collect();
     if table.coder() == Coder::Huffman {
-        let mut cum = 0;
         // In canonical order: the largest frequency, and so the shortest code, first.
-        let mut codes: Vec<_> = table.symbols().collect();
-        codes.sort_by_key(|&(symbol, freq, _)| (std::cmp::Reverse(freq), symbol));
-        words.fill(1 << (table.log() + 16));
-        for (word, (symbol, freq, _)) in words.iter_mut().zip(codes) {
-            let length = u32::from(table.log()) - freq.ilog2();
-            *word = cum << 16 | length << 8 | u32::from(symbol);
-            cum += freq;
-        }
-    } else {
-        write_cums(table, words);
+        symbols.sort_by_key(|&(symbol, freq, _)| (Reverse(freq), symbol));
+    }
+    words.fill(1 << (table.log() + 16));
+    let mut first = 0;
+    for (word, (symbol, freq, _)) in words.iter_mut().zip(symbols) {
+        *word = first << 16 | u32::from(symbol);
+        first += freq;
     }
 }
 

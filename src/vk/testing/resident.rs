@@ -65,7 +65,7 @@ impl Gpu {
     /// Whether the device can run it, or what it lacks.
     pub fn runs(&self, choice: &Choice) -> Result<(), String> {
         let device = self.device();
-        let Choice { variant, spec } = choice;
+        let Choice { variant, spec, .. } = choice;
         if let Form::Subgroup(size) = variant.form
             && !device.offer.runs_at(size, device.info.subgroup.default)
         {

@@ -107,7 +107,7 @@ mod tests {
         let decode = subject.entries.iter_mut().find(|e| e.kernel.name == "decode_huff").unwrap();
         let other = ranvil::kernel::find("decode_rans").unwrap();
         let wrong = other.variants.iter().find(|variant| variant.name == "shared").unwrap();
-        decode.choice = Choice { variant: wrong, spec: Vec::new() };
+        decode.choice = Choice { variant: wrong, spec: Vec::new(), checked: false };
         let error = measure::verify(&mut gpu, &mut subject).unwrap_err();
         assert!(error.downcast_ref::<measure::Wrong>().is_some(), "{error}");
         assert!(error.to_string().contains("has no speed"), "{error}");
@@ -141,7 +141,7 @@ mod tests {
             for (name, right) in [("decode_rans", true), ("decode_huff", false)] {
                 let mut variants = find(name).unwrap().variants.iter();
                 let variant = variants.find(|variant| variant.name == "shared").unwrap();
-                let choice = Choice { variant, spec: Vec::new() };
+                let choice = Choice { variant, spec: Vec::new(), checked: false };
                 let found = verify::replay(&mut gpu, kernel, choice, &step, &before).unwrap();
                 let outcome = verify::difference(&step, &found, &buffers);
                 assert_eq!(outcome.is_ok(), right, "{outcome:?}");

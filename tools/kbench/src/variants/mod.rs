@@ -38,7 +38,7 @@ pub fn of(kernel: &'static KernelDesc) -> Vec<Entry> {
     let own = kernel.variants.iter().map(|variant| Entry {
         kernel,
         name: variant.name.to_owned(),
-        choice: Choice { variant, spec: Vec::new() },
+        choice: Choice { variant, spec: Vec::new(), checked: false },
         experiment: None,
     });
     let own: Vec<Entry> = own.collect();
@@ -49,7 +49,7 @@ pub fn of(kernel: &'static KernelDesc) -> Vec<Entry> {
 
 /// What an experiment makes of a product's variant, if anything.
 fn derive(from: &Entry, experiment: &'static Experiment) -> Option<Entry> {
-    let Experiment { kernels, variants, macros, spec, .. } = experiment;
+    let &Experiment { kernels, variants, macros, spec, checked, .. } = experiment;
     if !kernels.contains(&from.kernel.name) || !variants.iter().any(|v| from.name.starts_with(v)) {
         return None;
     }
@@ -60,7 +60,7 @@ fn derive(from: &Entry, experiment: &'static Experiment) -> Option<Entry> {
         let compiled = experiments::KERNELS.iter().find(|k| k.name == from.kernel.name)?;
         compiled.variants.iter().find(|variant| variant.name == name)?
     };
-    let choice = Choice { variant, spec: spec.to_vec() };
+    let choice = Choice { variant, spec: spec.to_vec(), checked };
     Some(Entry { kernel: from.kernel, name, choice, experiment: Some(experiment) })
 }
 

@@ -15,11 +15,16 @@ pub struct Experiment {
     pub macros: &'static [(&'static str, &'static str)],
     /// Specialisation constants, by identifier.
     pub spec: &'static [(u32, u32)],
+    /// Leaves it to the driver whether accesses of buffers are checked against their ends.
+    pub checked: bool,
 }
 
 const DECODE: &[&str] = &["decode_rans", "decode_fse", "decode_huff"];
 /// Variants with a whole segment's lanes in a subgroup.
 const WIDE: &[&str] = &["subgroup32", "subgroup64"];
+
+/// Variants that decode whole tiles without checks.
+const FAST: &[&str] = &["subgroup16", "subgroup32", "subgroup64"];
 
 pub const EXPERIMENTS: &[Experiment] = &[
     Experiment {
@@ -29,6 +34,7 @@ pub const EXPERIMENTS: &[Experiment] = &[
         variants: WIDE,
         macros: &[("STREAMS", "1")],
         spec: &[],
+        checked: false,
     },
     Experiment {
         name: "streams2",
@@ -37,6 +43,7 @@ pub const EXPERIMENTS: &[Experiment] = &[
         variants: &["subgroup8", "subgroup16", "subgroup4"],
         macros: &[("STREAMS", "2")],
         spec: &[],
+        checked: false,
     },
     Experiment {
         name: "streams4",
@@ -45,6 +52,7 @@ pub const EXPERIMENTS: &[Experiment] = &[
         variants: WIDE,
         macros: &[("STREAMS", "4")],
         spec: &[],
+        checked: false,
     },
     Experiment {
         name: "log12",
@@ -53,5 +61,33 @@ pub const EXPERIMENTS: &[Experiment] = &[
         variants: &[""],
         macros: &[],
         spec: &[(1, 12)],
+        checked: false,
+    },
+    Experiment {
+        name: "checked",
+        about: "accesses of buffers checked against their ends: two instructions a store",
+        kernels: DECODE,
+        variants: &[""],
+        macros: &[],
+        spec: &[],
+        checked: true,
+    },
+    Experiment {
+        name: "high-cells",
+        about: "fse's cells in the highest bits: a logical instruction a symbol less, two multiplications more",
+        kernels: &["decode_fse"],
+        variants: &["subgroup32", "subgroup16", "subgroup8", "subgroup4"],
+        macros: &[("HIGH_CELLS", "1")],
+        spec: &[],
+        checked: false,
+    },
+    Experiment {
+        name: "tiles1",
+        about: "a tile a turn of the decode loop",
+        kernels: DECODE,
+        variants: FAST,
+        macros: &[("FAST_TILES", "1")],
+        spec: &[],
+        checked: false,
     },
 ];

@@ -1,0 +1,21 @@
+// Which symbol has a slot, by the runs of slots that parse.comp found. The includer has tables[].
+
+#define CUMS(i) tables[RUNS * gl_WorkGroupID.x + (i)]
+#include "slots.glsl"
+
+// The slots of a symbol, from `first` to before `end`.
+struct Run {
+    uint number, first, end, symbol;
+};
+
+Run run(uint number) {
+    uint word = CUMS(number);
+    return Run(number, word >> 16, CUMS(number + 1u) >> 16, word & 0xffu);
+}
+
+// The run of a slot, and of the slot behind one that has `before`: a search is eight loads, each of which waits for the last.
+Run run_of(uint slot) { return run(find_slot(slot)); }
+Run run_of(uint slot, Run before) {
+    if (slot < before.end) return before;
+    return run(before.number + 1u);
+}
