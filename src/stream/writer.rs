@@ -11,7 +11,7 @@ use crate::{Options, Progress, engine::Route, error::Result, sched::Spawner};
 /// Compresses what is written to it into one frame.
 ///
 /// [`finish`](Self::finish) ends the frame. Dropping a compressor without it leaves the frame unfinished, which
-/// every reader reports as [`Error::Truncated`]; there is no implicit finish, as its errors would be lost.
+/// every reader reports as [`Error::Truncated`](crate::Error::Truncated); there is no implicit finish, as its errors would be lost.
 ///
 /// [`flush`](Write::flush) ends the current block early and writes out everything so far, so that the reader can
 /// decode it; frequent flushes cost size.
@@ -53,7 +53,7 @@ impl<W: Write> Compressor<W> {
     /// Ends the frame, flushes the writer and returns it.
     ///
     /// # Errors
-    /// Those of writing, and [`Error::InvalidOption`] if fewer bytes were written than
+    /// Those of writing, and [`Error::InvalidOption`](crate::Error::InvalidOption) if fewer bytes were written than
     /// [`Options::content_size`] announced.
     pub fn finish(mut self) -> Result<W> {
         self.failure.check()?;
