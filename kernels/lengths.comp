@@ -30,6 +30,8 @@ shared uint items[256];
 shared uint list[512];
 shared uint sums[256];
 shared uint is_item[512];
+// Of each list, how many items are among the entries that are taken.
+shared uint items_taken[32];
 shared uint lengths[256];
 shared uint longest;
 
@@ -51,53 +53,57 @@ void sort_items(uint h[4]) {
     barrier();
 }
 
-// How many of the first n sums are below `value`.
-uint sums_below(uint value, uint n) {
-    uint found = 0u;
-    for (uint step = 256u; step > 0u; step /= 2u) {
-        if (found + step <= n && sums[found + step - 1u] < value) found += step;
-    }
-    return found;
-}
-
-// How many of the first n items are at most `value`.
-uint items_up_to(uint value, uint n) {
-    uint found = 0u;
-    for (uint step = 256u; step > 0u; step /= 2u) {
-        if (found + step <= n && items[found + step - 1u] >> 8 <= value) found += step;
-    }
-    return found;
-}
-
 // Merges the n items with the sums of the pairs of a list of `length` entries; returns the new length.
 uint merge(uint number, uint n, uint length) {
     uint own = gl_LocalInvocationIndex;
     uint pairs = length / 2u;
     for (uint i = own; i < pairs; i += SCAN_SIZE) sums[i] = list[2u * i] + list[2u * i + 1u];
     barrier();
-    for (uint i = own; i < n; i += SCAN_SIZE) {
-        uint place = i + sums_below(items[i] >> 8, pairs);
-        list[place] = items[i] >> 8;
-        is_item[place] |= 1u << number;
+    // An entry's place is its number and how many of the others come before it: of sums those that are less than an item,
+    // of items those that are not more than a sum. A search is nine loads that wait for each other: all eight at once.
+    uvec4 item, sum;
+    uvec4 sums_before = uvec4(0u);
+    uvec4 items_before = uvec4(0u);
+    [[unroll]] for (uint k = 0u; k < 4u; k++) {
+        item[k] = items[own + SCAN_SIZE * k] >> 8;
+        sum[k] = sums[own + SCAN_SIZE * k];
     }
-    for (uint i = own; i < pairs; i += SCAN_SIZE) list[i + items_up_to(sums[i], n)] = sums[i];
+    for (uint step = 256u; step > 0u; step /= 2u) {
+        [[unroll]] for (uint k = 0u; k < 4u; k++) {
+            uint at = sums_before[k] + step;
+            uint other = sums[min(at, 256u) - 1u];
+            sums_before[k] = at <= pairs && other < item[k] ? at : sums_before[k];
+            at = items_before[k] + step;
+            other = items[min(at, 256u) - 1u] >> 8;
+            items_before[k] = at <= n && other <= sum[k] ? at : items_before[k];
+        }
+    }
+    [[unroll]] for (uint k = 0u; k < 4u; k++) {
+        uint i = own + SCAN_SIZE * k;
+        if (i < n) {
+            list[i + sums_before[k]] = item[k];
+            is_item[i + sums_before[k]] |= 1u << number;
+        }
+        if (i < pairs) list[i + items_before[k]] = sum[k];
+    }
     barrier();
     return n + pairs;
 }
 
-// How many of the first `taken` entries of a list are items.
+// How many of the first `taken` entries of a list are items. Once for each list.
 uint items_among(uint number, uint taken) {
     uint count = 0u;
     for (uint i = gl_LocalInvocationIndex; i < taken; i += SCAN_SIZE) count += is_item[i] >> number & 1u;
-    uint total;
-    exclusive_sum(count, total);
-    return total;
+    if (count > 0u) atomicAdd(items_taken[number], count);
+    barrier();
+    return items_taken[number];
 }
 
 // Fills lengths[] with the lengths of the n items' codes, of at most `limit` bits.
 void find_lengths(uint n, uint limit) {
     uint own = gl_LocalInvocationIndex;
     for (uint i = own; i < 512u; i += SCAN_SIZE) is_item[i] = 0u;
+    if (own < 32u) items_taken[own] = 0u;
     barrier();
     uint length = 0u;
     for (uint number = 0u; number < limit; number++) length = merge(number, n, length);
