@@ -70,6 +70,7 @@ mod vk;
 mod walk;
 
 pub use device::{DeviceInfo, DeviceKind, DeviceSelector, PciAddress, SubgroupSizes};
+pub use engine::release_idle;
 pub use error::{BlockFault, DeviceError, Error, FrameFault, Result};
 pub use inspect::{ContentInfo, FrameInfo, FrameKind, inspect};
 pub use oneshot::{compress, decompress};
@@ -80,7 +81,7 @@ pub use stream::{Compressor, Decompressor};
 pub use telemetry::{
     SchedulerStats, SideStats, StageStats, Telemetry, collect_process_stats, process_stats,
 };
-pub use vk::{devices, release_devices};
+pub use vk::devices;
 
 /// What the tests, benchmarks and instruction counts of this repository need. No part of the public interface: anything
 /// in it may change or go.

@@ -10,7 +10,7 @@ use std::{
 };
 
 use ranvil::{
-    DeviceSelector, Error, Options, Pipeline, Telemetry,
+    DeviceSelector, Error, Options, Pipeline, Telemetry, release_idle,
     testing::{assume_cpu, compressor_beside_a_stalled_device, forget_rates},
 };
 
@@ -77,6 +77,12 @@ fn compress(options: &Options, length: u64, target: impl Write) -> u64 {
     length
 }
 
+/// The most bytes that a run takes which finds nothing that others have left.
+fn measure<T>(run: impl FnOnce() -> T) -> (T, usize) {
+    release_idle();
+    alloc::measure(run)
+}
+
 /// The buffers of this file beside those of the library.
 const OWN: usize = 1 << 19;
 
@@ -87,7 +93,7 @@ fn a_stream_of_more_than_4_gib_stays_within_the_default_limit() {
     let options = Options::new().device(DeviceSelector::Cpu);
     let (reader, writer) = io::pipe().unwrap();
     // Both directions at once, each within its own limit.
-    let (found, peak) = alloc::measure(|| {
+    let (found, peak) = measure(|| {
         let decompression = thread::spawn({
             let options = options.clone();
             move || digest(options.decompressor(reader).unwrap())
@@ -150,14 +156,13 @@ fn keeps(pipeline: Pipeline, level: u8, block_size: usize, (threads, limit): (us
     let options = options(pipeline, level, block_size).threads(threads).memory_limit(limit as u64);
     let what = format!("{pipeline}, level {level}, {block_size} B, {threads} threads, {limit}");
     let mut coded = Vec::with_capacity(2 * length as usize);
-    let (_, peak) = alloc::measure(|| compress(&options, length, &mut coded));
+    let (_, peak) = measure(|| compress(&options, length, &mut coded));
     assert!(peak <= limit + OWN, "encoding, {what}: {peak}");
-    let (found, peak) =
-        alloc::measure(|| digest(options.decompressor(&coded[..]).unwrap()).unwrap());
+    let (found, peak) = measure(|| digest(options.decompressor(&coded[..]).unwrap()).unwrap());
     assert_eq!(found, expected);
     assert!(peak <= limit + OWN, "decoding, {what}: {peak}");
     let (found, peak) =
-        alloc::measure(|| digest(options.seekable(io::Cursor::new(&coded[..])).unwrap()).unwrap());
+        measure(|| digest(options.seekable(io::Cursor::new(&coded[..])).unwrap()).unwrap());
     assert_eq!(found, expected);
     assert!(peak <= limit + OWN, "seeking, {what}: {peak}");
 }
@@ -179,7 +184,7 @@ fn the_limit_is_kept_by_64_workers_beside_a_stalled_device() {
         // The workers are expected to be slower, so the device and its channel get as much as they take.
         forget_rates();
         assume_cpu(pipeline, Some(3), 1e5);
-        let ((), peak) = alloc::measure(|| {
+        let ((), peak) = measure(|| {
             let compressor =
                 compressor_beside_a_stalled_device(&options, 2, 4 << 20, 30, &mut coded);
             let mut compressor = compressor.unwrap();
@@ -220,14 +225,14 @@ fn every_limit_is_kept_where_matches_are_dense() {
                 options(pipeline, level, block_size).threads(1).memory_limit(limit as u64);
             let what = format!("{words} words of {size}, {pipeline}, level {level}, {limit}");
             let mut coded = Vec::with_capacity(2 * raw.len());
-            let ((), peak) = alloc::measure(|| {
+            let ((), peak) = measure(|| {
                 let mut compressor = options.compressor(&mut coded).unwrap();
                 compressor.write_all(&raw).unwrap();
                 compressor.finish().unwrap();
             });
             assert!(peak <= limit, "encoding, {what}: {peak}");
             let (found, peak) =
-                alloc::measure(|| digest(options.decompressor(&coded[..]).unwrap()).unwrap());
+                measure(|| digest(options.decompressor(&coded[..]).unwrap()).unwrap());
             assert_eq!(found, digest(&raw[..]).unwrap());
             assert!(peak <= limit + OWN, "decoding, {what}: {peak}");
         }
@@ -241,11 +246,40 @@ fn one_small_block_takes_little() {
         let options = options(pipeline, 3, 1 << 20);
         // A model has hash tables, whose size does not depend on the block's.
         let most = if pipeline.model().is_some() { 2_000_000 } else { 400_000 };
-        let (coded, peak) = alloc::measure(|| options.compress(&ALICE[..1000]).unwrap());
+        let (coded, peak) = measure(|| options.compress(&ALICE[..1000]).unwrap());
         assert!(peak < most, "{pipeline}: {peak} bytes to compress");
-        let (_, peak) = alloc::measure(|| options.decompress(&coded).unwrap());
+        let (_, peak) = measure(|| options.decompress(&coded).unwrap());
         assert!(peak < 400_000, "{pipeline}: {peak} bytes to decompress");
     }
+}
+
+/// Buffers and tables go from one run to the next that has the same use for them, however little memory that may take.
+#[test]
+fn what_runs_leave_serves_the_next_and_counts_within_its_limit() {
+    let _alone = alloc::alone();
+    release_idle();
+    let before = alloc::now();
+    let kept = || alloc::now().saturating_sub(before);
+    for pipeline in [Pipeline::Rans, Pipeline::Lzseqr] {
+        let options = options(pipeline, 3, 1 << 18).threads(4);
+        let (_, first) = alloc::measure(|| compress(&options, 8 << 20, io::sink()));
+        assert!(
+            (1 << 20..32 << 20).contains(&kept()),
+            "{pipeline}: {} of {first} are kept",
+            kept()
+        );
+        let (_, second) = alloc::measure(|| compress(&options, 8 << 20, io::sink()));
+        assert!(second < first / 8, "{pipeline}: {second} after {first}");
+        // Nothing of this is of use with blocks of another size, and with less memory only some of it.
+        let limit = least(pipeline, 3, 1 << 18);
+        compress(&options.clone().memory_limit(limit as u64), 1 << 20, io::sink());
+        assert!(kept() <= limit, "{pipeline}: {} of {limit}", kept());
+        compress(&options.block_size(4096).unwrap(), 4096, io::sink());
+        let another = least(pipeline, 3, 4096);
+        assert!(kept() <= another, "{pipeline}: {} of {another}", kept());
+    }
+    release_idle();
+    assert!(kept() < 100_000, "{} bytes are still there", kept());
 }
 
 /// A header may promise anything; only what follows it takes memory.
@@ -257,7 +291,7 @@ fn promises_take_no_memory() {
     let crc = crc32c::crc32c(&coded[..20]);
     coded[20..24].copy_from_slice(&crc.to_le_bytes());
     let options = Options::new().device(DeviceSelector::Cpu);
-    let (result, peak) = alloc::measure(|| options.decompress(&coded));
+    let (result, peak) = measure(|| options.decompress(&coded));
     assert!(matches!(result, Err(Error::CorruptFrame { .. })), "{result:?}");
     assert!(peak < 100_000, "{peak} bytes for an empty frame that promises much");
 }

@@ -1,5 +1,7 @@
 //! A block on its way through the engine.
 
+use std::mem::take;
+
 use super::bytes::Bytes;
 use crate::{
     Pipeline,
@@ -27,6 +29,21 @@ impl Buffers<'_> {
     pub fn bytes(&self) -> usize {
         let streams = self.streams.capacity() + self.coded.capacity();
         self.raw.capacity() + self.payload.capacity() + streams
+    }
+
+    /// Their own memory without its content: what they hold of the caller's is left out.
+    pub fn emptied(mut self) -> Buffers<'static> {
+        let empty = |buffer: &mut Vec<u8>| {
+            buffer.clear();
+            take(buffer)
+        };
+        Buffers {
+            raw: Bytes::Own(empty(self.raw.buffer())),
+            payload: Bytes::Own(empty(self.payload.buffer())),
+            streams: empty(&mut self.streams),
+            coded: empty(&mut self.coded),
+            found: 0,
+        }
     }
 }
 

@@ -25,6 +25,7 @@ mod channel;
 mod coder;
 mod desk;
 mod device;
+mod kept;
 mod order;
 mod policy;
 mod pool;
@@ -46,10 +47,12 @@ use std::{
     time::{Duration, Instant},
 };
 
+pub use self::kept::release_idle;
 use self::{
     accel::Idle,
     budget::{Demand, Plan, Staging},
     device::start_fleet,
+    kept::Purpose,
     pool::Pool,
     route::{Devices, Opening},
     task::{BlockTask, Placing},
@@ -105,6 +108,7 @@ pub(crate) struct Engine<'a> {
     options: Options,
     config: Config,
     plan: Plan,
+    purpose: Purpose,
     /// Sets of buffers that exist, and those of them that nobody uses.
     sets: usize,
     spare: Vec<Buffers<'a>>,
@@ -160,7 +164,6 @@ impl<'a> Engine<'a> {
         config: Config,
         spawner: Spawner<'a>,
     ) -> Result<Self> {
-        let coder = Some(Coder::new(options.simd, config.verifies)?);
         let assignment = route.entropy(config.pipeline)?;
         let devices = std::mem::replace(&mut route.devices, Devices::None);
         let unused_devices = assignment == Assignment::Cpu && matches!(devices, Devices::Open(_));
@@ -176,10 +179,18 @@ impl<'a> Engine<'a> {
                 devices
             }
         };
+        let plan = plan(options, &config, &devices)?;
+        let Config { pipeline, level, verifies, .. } = config;
+        let demand = demand(&config, &devices);
+        let purpose = Purpose { demand, pipeline, level, verifies, simd: options.simd };
+        kept::begin(&purpose, &plan);
+        let kept = kept::coder(&purpose).map(Ok);
+        let coder = Some(kept.unwrap_or_else(|| Coder::new(options.simd, verifies))?);
         let mut engine = Self {
             options: options.clone(),
             config,
-            plan: plan(options, &config, &devices)?,
+            plan,
+            purpose,
             sets: 0,
             spare: Vec::new(),
             submitted: 0,
@@ -245,7 +256,7 @@ impl<'a> Engine<'a> {
         self.spare.pop().or_else(|| {
             (self.sets < self.window()).then(|| {
                 self.sets += 1;
-                Buffers::default()
+                kept::buffers(&self.purpose).unwrap_or_default()
             })
         })
     }
@@ -378,12 +389,12 @@ impl<'a> Engine<'a> {
 
     fn pool(&mut self) -> &mut Pool<'a> {
         self.pool.get_or_insert_with(|| {
-            self.coder = None;
+            self.coder.take().into_iter().for_each(|coder| kept::keep_coder(&self.purpose, coder));
             let entropy = self.route.entropy(self.config.pipeline);
             let shared = entropy.is_ok_and(|side| side == Assignment::Auto);
             let workers = self.plan.workers;
             let (run, spawner) = (self.run.clone(), self.spawner.clone());
-            Pool::new(self.options.simd, self.config, shared, workers, self.taken, run, spawner)
+            Pool::new(self.purpose, shared, workers, self.taken, run, spawner)
         })
     }
 
@@ -502,6 +513,15 @@ impl<'a> Engine<'a> {
     }
 }
 
+impl Drop for Engine<'_> {
+    fn drop(&mut self) {
+        // The workers' coders follow when they end.
+        let coder = self.coder.take();
+        coder.into_iter().for_each(|coder| kept::keep_coder(&self.purpose, coder));
+        self.spare.drain(..).for_each(|buffers| kept::keep_buffers(&self.purpose, buffers));
+    }
+}
+
 /// Has devices get by with less staging where the memory limit is short.
 fn shrink(options: &Options, config: &Config, devices: &mut [Idle]) {
     let Err(Error::MemoryLimit { needed, limit }) = plan(options, config, devices) else { return };
@@ -515,10 +535,13 @@ fn plan(options: &Options, config: &Config, devices: &[Idle]) -> Result<Plan> {
         0 => thread::available_parallelism().map_or(1, usize::from),
         threads => threads.min(MAX_THREADS),
     };
-    let Config { block_size, pipeline, level, reserve, .. } = *config;
-    let demand = Demand::new(pipeline, block_size, level, !devices.is_empty());
-    let staging = Staging::of(devices, block_size);
-    Plan::new(options.memory_limit, reserve, demand, threads, staging)
+    let staging = Staging::of(devices, config.block_size);
+    Plan::new(options.memory_limit, config.reserve, demand(config, devices), threads, staging)
+}
+
+fn demand(config: &Config, devices: &[Idle]) -> Demand {
+    let Config { block_size, pipeline, level, .. } = *config;
+    Demand::new(pipeline, block_size, level, !devices.is_empty())
 }
 
 /// Gives `buffer` this length without over-allocating, as buffers are counted against the memory limit. New

@@ -3,18 +3,18 @@
 use std::sync::Arc;
 
 use super::{
-    Config,
     accel::Job,
     block::{Block, Work},
     coder::Coder,
     desk::{Asker, Desk, MODEL},
     device::{Device, Surroundings, remember},
+    kept::{self, Purpose},
     policy::memory::Workload,
     returns::Returns,
     task::{BlockTask, Worker},
 };
 use crate::{
-    Assignment, Pipeline, Simd,
+    Assignment, Pipeline,
     format::BlockKind,
     sched::{Scheduler, Spawner},
     telemetry::{self, Kind, Recorder, Run},
@@ -39,21 +39,23 @@ impl<'a> Pool<'a> {
     /// Up to `workers` threads, none of them yet, that code blocks of number `due` on; `shared` says whether the entropy stage
     /// is anybody's.
     pub fn new(
-        simd: Simd,
-        config: Config,
+        purpose: Purpose,
         shared: bool,
         workers: usize,
         due: u64,
         run: Run,
         spawner: Spawner<'a>,
     ) -> Self {
-        let Config { block_size, pipeline, level, verifies, .. } = config;
+        let Purpose { demand, pipeline, level, verifies, simd } = purpose;
         let desk = Arc::new(Desk::default());
         let returns = Arc::new(Returns::new(due));
         let own = Arc::clone(&desk);
         let worker = move |_| Worker {
-            coder: Coder::new(simd, verifies).expect("the caller's thread has made one"),
+            coder: kept::coder(&purpose).unwrap_or_else(|| {
+                Coder::new(simd, verifies).expect("the caller's thread has made one")
+            }),
             desk: Arc::clone(&own),
+            purpose,
         };
         let own = Arc::clone(&desk);
         let forage = move |_, recorder: &mut Recorder| own.forage(telemetry::clock(), recorder);
@@ -61,7 +63,7 @@ impl<'a> Pool<'a> {
         let workers = Scheduler::new(spawner.clone(), workers, worker, forage, &run, inbox);
         let surroundings = Surroundings {
             desk,
-            block_size,
+            block_size: demand.block_size,
             shared,
             workers: Arc::new(workers),
             returns: Arc::clone(&returns),

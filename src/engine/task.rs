@@ -7,6 +7,7 @@ use super::{
     block::{self, Block, Buffers, Finished, Side},
     coder::Coder,
     desk::{Asker, BEHIND, Desk, ENTROPY, Fleet, LOAD, MODEL, WHOLE},
+    kept::{self, Purpose},
     policy::Kind,
     returns::Returned,
     station::{Backup, Loading, Station},
@@ -61,11 +62,16 @@ impl<'a> Placing<'a> {
 pub(crate) struct Worker<'a> {
     pub coder: Coder,
     pub desk: Arc<Desk<'a>>,
+    pub purpose: Purpose,
 }
 
 impl<'a> Task for BlockTask<'a> {
     type Scratch = Worker<'a>;
     type Output = Returned<'a>;
+
+    fn lay_aside(worker: Worker<'a>) {
+        kept::keep_coder(&worker.purpose, worker.coder);
+    }
 
     fn number(&self) -> Option<u64> {
         Some(match self {
@@ -120,7 +126,7 @@ impl<'a> BlockTask<'a> {
         scratch: &mut Worker<'a>,
         recorder: &mut Recorder,
     ) -> Option<Finished<'a>> {
-        let Worker { coder, desk } = scratch;
+        let Worker { coder, desk, .. } = scratch;
         let fleet = desk.fleet().filter(|fleet| worker < fleet.workers);
         let Some(fleet) = fleet else { return self.perform(worker, coder, desk, recorder) };
         if let Self::Backup(backup, station) = &self

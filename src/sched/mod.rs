@@ -11,6 +11,7 @@
 //! never waits in vain.
 
 mod count;
+mod kept;
 mod sleep;
 mod spawn;
 mod sync;
@@ -37,6 +38,11 @@ use self::sleep::Sleep;
 pub(crate) use self::spawn::{Handle, Spawner};
 use crate::telemetry::{Kind, Recorder, Row, Run};
 
+/// Ends the threads that wait for other runs.
+pub(crate) fn release_threads() {
+    kept::THREADS.release();
+}
+
 /// Tasks that a worker takes from the injector at once: few, so that blocks finish roughly in order.
 const TAKE: usize = 2;
 
@@ -46,6 +52,9 @@ pub(crate) trait Task: Send + Sized {
     type Scratch;
     /// What a task yields.
     type Output: Send;
+
+    /// Keeps what a worker has kept, now that it ends.
+    fn lay_aside(_: Self::Scratch) {}
 
     /// What it works on, for the message of a panic.
     fn number(&self) -> Option<u64> {
@@ -265,6 +274,7 @@ impl<T: Task> Shared<'_, T> {
             recorder.lap(Kind::Admin);
             self.run_task(task, index, &mut scratch, &mut recorder);
         }
+        scratch.into_iter().for_each(T::lay_aside);
     }
 
     /// Runs what waits on the calling thread.

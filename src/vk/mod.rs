@@ -31,7 +31,7 @@ use std::sync::Arc;
 use ash::vk;
 
 pub(crate) use self::accel::VulkanAccelerator;
-pub use self::parking::release_devices;
+pub(crate) use self::parking::release_devices;
 use self::{
     device::{Device, OpenOptions},
     instance::Instance,

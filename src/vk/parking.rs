@@ -47,16 +47,8 @@ pub(super) fn count() -> usize {
     parked().len()
 }
 
-/// Closes the devices that earlier runs have left open, and frees their memory.
-///
-/// A run that ends leaves its device open, with its pipelines and its staging memory, as the next run of the process begins
-/// the sooner for it: up to four devices that were named differently, each with up to half of the
-/// [memory limit](crate::Options::memory_limit) that it was opened with. No run counts them among its memory. A device that
-/// has failed is not kept, and none is with validation on.
-///
-/// Devices at work are left alone, and stay open when their runs end. Calling this is never necessary; it makes sense
-/// behind the last run of a program that goes on, or before memory is needed for something else.
-pub fn release_devices() {
+/// Closes the devices that are kept.
+pub(crate) fn release_devices() {
     let all = std::mem::take(&mut *parked());
     drop(all);
 }

@@ -53,10 +53,15 @@ pub fn alone() -> impl Drop {
     ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Bytes that are allocated now.
+pub fn now() -> usize {
+    NOW.load(Relaxed)
+}
+
 /// Runs `step` and returns the most bytes that were allocated during it beyond those before. Only for who is
 /// [`alone`].
 pub fn measure<T>(step: impl FnOnce() -> T) -> (T, usize) {
-    let before = NOW.load(Relaxed);
+    let before = now();
     PEAK.store(before, Relaxed);
     let result = step();
     (result, PEAK.load(Relaxed).saturating_sub(before))

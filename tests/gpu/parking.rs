@@ -3,7 +3,7 @@
 use std::{env, process::Command};
 
 use ranvil::{
-    DeviceSelector, Options, Pipeline, release_devices,
+    DeviceSelector, Options, Pipeline, release_idle,
     testing::{Gpu, device_counts},
 };
 
@@ -41,7 +41,7 @@ fn run(options: &Options, length: usize) -> usize {
 
 /// What is observable: how many devices have been opened, are open, and are parked.
 pub fn from_run_to_run() {
-    release_devices();
+    release_idle();
     let (_, open, parked) = device_counts();
     assert_eq!((open, parked), (0, 0), "everything so far has been closed");
 
@@ -63,10 +63,10 @@ pub fn from_run_to_run() {
     assert_eq!(run(&two, ALICE.len()), 1 + again);
     assert_eq!((device_counts().1, device_counts().2), (kept, kept));
 
-    release_devices();
+    release_idle();
     assert_eq!((device_counts().1, device_counts().2), (0, 0));
     assert_eq!(run(&options(), 100_000), 1);
-    release_devices();
+    release_idle();
 
     let parked =
         Gpu::parks(|| Gpu::open(&selector(), BUDGET).unwrap(), &[&ALICE[..20_000]], PARAMS);

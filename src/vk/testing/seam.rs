@@ -156,7 +156,7 @@ impl Gpu {
     /// waited for. Returns whether each was parked: one that works, one with an unload left, one that failed.
     pub fn parks(open: impl Fn() -> Self, blocks: &[&[u8]], params: BlockParams) -> [bool; 3] {
         let parks = |gpu: Self| {
-            crate::release_devices();
+            crate::vk::release_devices();
             gpu.park();
             super::device_counts().2 == 1
         };
@@ -172,7 +172,7 @@ impl Gpu {
         assert!(failing.accelerator.start(slot).is_err(), "it has not been loaded");
         let parked = [parks(working), parks(unloading), parks(failing)];
         drop(arrived);
-        crate::release_devices();
+        crate::vk::release_devices();
         parked
     }
 

@@ -38,7 +38,7 @@ fn main() -> ExitCode {
         Invocation::Files(args) => run::run(args),
         Invocation::Bench(args) => bench::run(args),
     };
-    ranvil::release_devices();
+    ranvil::release_idle();
     match outcome {
         Ok(status) => status.into(),
         Err(error) => report::Status::of(&error).report("", &error).into(),
