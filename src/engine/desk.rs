@@ -234,7 +234,12 @@ impl<'a> Fleet<'a> {
                 true => policy.fastest(now, bytes).map_or(Place::Cpu, Place::Device),
                 false => policy.choose(now, kind, bytes),
             };
-            let Place::Device(device) = place else { return Err(job) };
+            let Place::Device(device) = place else {
+                if job.strict {
+                    recorder.count(|stats| &mut stats.sends_disconnected); // All have failed.
+                }
+                return Err(job);
+            };
             policy.offered(device, bytes);
             let sent = self.stations[device].channel.send(job);
             let outcome = match &sent {
