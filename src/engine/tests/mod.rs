@@ -145,23 +145,18 @@ fn an_explicit_device_gets_every_block_in_any_order() {
 /// Nothing is finished until all slots are at work.
 #[test]
 fn as_many_batches_are_in_flight_as_there_are_slots() {
-    for side in [Assignment::Gpu, Assignment::Auto] {
-        // No other test of this process shares what is believed of this pipeline.
-        let config = Config { pipeline: Pipeline::Fse, ..CONFIG };
-        let (fake, seen) = Fake::new(Trouble::Hold, 1, 3);
-        believe_in(&fake, config);
-        let route = Route::open(vec![Idle::new(fake.with_batches_of(4096))], side);
-        let mut engine = Engine::new(&options(), route, config).unwrap();
-        (0..6).for_each(|number| submit(&mut engine, number));
-        while seen.most_in_flight.load(Relaxed) < 3 {
-            thread::yield_now();
-        }
-        seen.released.store(true, Relaxed);
-        for number in 0..6 {
-            take(&mut engine, number);
-        }
-        assert_eq!(seen.most_in_flight.load(Relaxed), 3, "{side}");
+    let (fake, seen) = Fake::new(Trouble::Hold, 1, 3);
+    let route = strict(fake.with_batches_of(4096));
+    let mut engine = Engine::new(&options(), route, CONFIG).unwrap();
+    (0..6).for_each(|number| submit(&mut engine, number));
+    while seen.most_in_flight.load(Relaxed) < 3 {
+        thread::yield_now();
     }
+    seen.released.store(true, Relaxed);
+    for number in 0..6 {
+        assert_eq!(take(&mut engine, number), Side::Device(0));
+    }
+    assert_eq!(seen.most_in_flight.load(Relaxed), 3);
 }
 
 #[test]
@@ -311,23 +306,18 @@ fn beside_the_cpu_a_device_gets_what_it_has_room_for() {
     assert!(found, "the device got nothing");
 }
 
-/// Has the next run believe that the device takes 1000 seconds for a block, and a worker longer: it gets what it takes, and
-/// nobody takes anything back from it.
-fn believe_in(fake: &Fake, config: Config) {
-    let workload = Workload { pipeline: config.pipeline, level: config.level };
-    let mut slow = DevicePrior::default();
-    slow.learn(true, 4096, 1_000_000_000_000);
-    memory::remember(workload, &[fake.uuid()], (vec![slow], CpuPrior::assumed(1e12)));
-}
-
 /// The device takes two blocks and its channel two more, until it is allowed to finish them: all others are refused, and
 /// lost is none of them.
 #[test]
 fn a_full_channel_sends_a_shared_block_to_the_cpu() {
-    // No other test of this process shares what is believed of this pipeline.
-    let config = Config { pipeline: Pipeline::Huff, ..CONFIG };
+    // What is believed of this level no other test of this process shares; a pipeline without a model has none.
+    let config = Config { pipeline: Pipeline::Huff, level: Some(99), ..CONFIG };
+    let workload = Workload { pipeline: config.pipeline, level: config.level };
     let (fake, seen) = Fake::new(Trouble::Hold, 2, 1);
-    believe_in(&fake, config);
+    // It takes 1000 seconds for a block, and a worker longer: nobody takes anything back from it.
+    let mut slow = DevicePrior::default();
+    slow.learn(true, 4096, 1_000_000_000_000);
+    memory::remember(workload, &[fake.uuid()], (vec![slow], CpuPrior::assumed(1e12)));
 
     let telemetry = Telemetry::new();
     let options = options().telemetry(telemetry.clone());
