@@ -178,11 +178,18 @@ fn reserve(buffer: &mut Vec<u8>, more: usize) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use std::io::{Read, Write};
+    use std::{
+        io::{Read, Write},
+        panic::{AssertUnwindSafe, catch_unwind},
+        sync::{
+            Arc,
+            atomic::{AtomicU64, Ordering::Relaxed},
+        },
+    };
 
     use super::*;
     use crate::{
-        Assignment, DeviceSelector, Pipeline,
+        Assignment, CancelToken, DeviceSelector, Pipeline,
         engine::{
             accel::Idle,
             tests::{Fake, Trouble},
@@ -311,6 +318,46 @@ mod tests {
             damaged[place] ^= 0x41;
             compare(&damaged, &format!("another byte at {place}"));
             damaged[place] = coded[place];
+        }
+    }
+
+    /// Whatever the workers have of input and output at that moment, both are the caller's again.
+    #[test]
+    fn a_callback_that_cancels_or_panics_ends_the_call() {
+        type Call<'a> = &'a mut dyn FnMut(&Options) -> Result<usize>;
+        for pipeline in [Pipeline::Rans, Pipeline::Lzseqr, Pipeline::Stored] {
+            let plain = options(pipeline);
+            let coded = plain.compress(ALICE).unwrap();
+            let mut memory = vec![0; plain.compress_bound(ALICE.len()).unwrap()];
+            let mut back = vec![0; ALICE.len()];
+            for at in [1, 2, 20] {
+                let compress: Call<'_> = &mut |options| options.compress_into(ALICE, &mut memory);
+                let decompress: Call<'_> =
+                    &mut |options| options.decompress_into(&coded, &mut back);
+                for call in [compress, decompress] {
+                    let (token, seen) = (CancelToken::new(), Arc::new(AtomicU64::new(0)));
+                    let (inner, last) = (token.clone(), Arc::clone(&seen));
+                    let cancelling = plain.clone().cancel(token).progress(move |progress| {
+                        last.store(progress.blocks, Relaxed);
+                        if progress.blocks == at {
+                            inner.cancel();
+                        }
+                    });
+                    let what = format!("{pipeline}, at {at}");
+                    assert!(matches!(call(&cancelling), Err(Error::Cancelled)), "{what}");
+                    assert_eq!(seen.load(Relaxed), at, "{what}: nothing comes behind it");
+
+                    let panicking =
+                        plain.clone().progress(move |progress| assert_ne!(progress.blocks, at));
+                    let caught = catch_unwind(AssertUnwindSafe(|| call(&panicking)));
+                    assert!(caught.is_err(), "{what}");
+                }
+            }
+            let length = plain.compress_into(ALICE, &mut memory).unwrap();
+            assert!(memory[..length] == coded);
+            back.fill(0);
+            assert_eq!(plain.decompress_into(&coded, &mut back).unwrap(), ALICE.len());
+            assert!(back == ALICE);
         }
     }
 

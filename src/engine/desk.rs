@@ -227,14 +227,19 @@ impl<'a> Fleet<'a> {
         asker: Asker,
         recorder: &mut Recorder,
     ) -> Result<&Station<'a>, Job<'a>> {
-        let bytes = job.work.raw_bytes() as u64;
+        let (bytes, strict) = (job.work.raw_bytes() as u64, job.strict);
         let kind = if matches!(asker, Asker::Caller) { WHOLE } else { ENTROPY };
         loop {
-            let place = match job.strict {
+            let place = match strict {
                 true => policy.fastest(now, bytes).map_or(Place::Cpu, Place::Device),
                 false => policy.choose(now, kind, bytes),
             };
-            let Place::Device(device) = place else { return Err(job) };
+            let Place::Device(device) = place else {
+                if strict {
+                    recorder.count(|stats| &mut stats.sends_disconnected); // All have failed.
+                }
+                return Err(job);
+            };
             policy.offered(device, bytes);
             let sent = self.stations[device].channel.send(job);
             let outcome = match &sent {
@@ -246,12 +251,12 @@ impl<'a> Fleet<'a> {
             match outcome {
                 Sent::Accepted => {}
                 Sent::Full => recorder.count(|stats| &mut stats.sends_full),
+                Sent::Disconnected if strict => {} // Another device may do it; this one is marked.
                 Sent::Disconnected => recorder.count(|stats| &mut stats.sends_disconnected),
             }
             match sent {
                 Ok(()) => return Ok(&self.stations[device]),
-                // Another device may do it; this one has been marked.
-                Err(Refused::Disconnected(back)) if back.strict => {
+                Err(Refused::Disconnected(back)) if strict => {
                     policy.failed(device);
                     job = back;
                 }

@@ -114,7 +114,7 @@ pub(super) fn keep_buffers(purpose: &Purpose, buffers: Buffers<'_>) {
 /// - its threads, up to 64, each for five seconds;
 /// - its buffers and tables, up to 32 MiB, without their content. A run that has no use for them, or a lower limit, frees them itself.
 ///
-/// No run counts them among its memory. What is at work is left alone, and stays when its run ends. Calling this is never
+/// No run counts them among its memory. A process that was forked leaves its parent's devices and threads alone. What is at work is left alone, and stays when its run ends. Calling this is never
 /// necessary; it makes sense behind the last run of a program that goes on, or before memory is needed for something else.
 pub fn release_idle() {
     release_devices();

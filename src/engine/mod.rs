@@ -324,6 +324,11 @@ impl<'a> Engine<'a> {
         self.kept = self.kept.max(bytes);
     }
 
+    #[cfg(test)]
+    pub fn kept(&self) -> u64 {
+        self.kept
+    }
+
     /// Announces that the content has at least so many raw bytes, of which `done` have been taken in. A device may be
     /// worth its start now.
     ///
@@ -341,7 +346,7 @@ impl<'a> Engine<'a> {
         {
             self.route.devices = Devices::None;
             // Buffers in use cannot be taken back: staging gets what the present plan leaves.
-            self.opening = Opening::begin(self.spare_memory() - self.kept);
+            self.opening = Opening::begin(self.spare_memory().saturating_sub(self.kept));
         }
         match self.opening.as_ref().map(|opening| opening.result.try_recv()) {
             None | Some(Err(TryRecvError::Empty)) => {}

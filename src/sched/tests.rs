@@ -19,7 +19,6 @@ enum Job {
     Panic,
     /// Waits for as many others as the barrier demands; only as many threads can get past it.
     Meet(Arc<Barrier>),
-    Slow(Arc<AtomicUsize>),
 }
 
 impl Task for Job {
@@ -34,11 +33,6 @@ impl Task for Job {
             Job::Panic => panic!("job {}", 7),
             Job::Meet(barrier) => {
                 barrier.wait();
-                0
-            }
-            Job::Slow(begun) => {
-                begun.fetch_add(1, Ordering::Relaxed);
-                thread::sleep(Duration::from_millis(1));
                 0
             }
         };
@@ -136,15 +130,31 @@ fn a_panic_is_reported_and_the_worker_goes_on_with_fresh_scratch() {
 
 #[test]
 fn dropping_drops_what_has_not_begun() {
-    let (scheduler, receiver) = scheduler(2);
+    const WORKERS: usize = 2;
+    let (scheduler, done) = callers(WORKERS, |_| Forage::Sleep(None));
     let begun = Arc::new(AtomicUsize::new(0));
-    for _ in 0..scaled(1000) {
-        scheduler.spawn(Job::Slow(Arc::clone(&begun)));
+    let shared = Arc::clone(&scheduler.shared);
+    for urgent in [false, true] {
+        for _ in 0..scaled(500) {
+            let (begun, shared) = (Arc::clone(&begun), Arc::downgrade(&shared));
+            let task = Call::new(move || {
+                begun.fetch_add(1, Ordering::Relaxed);
+                // No worker is free before the end has come.
+                while shared.upgrade().is_some_and(|shared| !shared.sleep.is_stopped()) {
+                    thread::yield_now();
+                }
+            });
+            if urgent { scheduler.spawn_urgent(task) } else { scheduler.spawn(task) }
+        }
+    }
+    while begun.load(Ordering::Relaxed) < WORKERS {
+        thread::yield_now();
     }
     drop(scheduler);
-    // All references are gone: nothing runs and nothing is kept.
-    assert_eq!(Arc::strong_count(&begun), 1);
-    assert_eq!(receiver.iter().count(), begun.load(Ordering::Relaxed));
+    assert_eq!(begun.load(Ordering::Relaxed), WORKERS, "the others are not begun");
+    drop(shared);
+    assert_eq!(Arc::strong_count(&begun), 1, "and not kept");
+    assert_eq!(done.iter().count(), WORKERS);
 }
 
 #[test]

@@ -188,8 +188,9 @@ impl<'a, S: Sink<'a>> Encoder<'a, S> {
 
     /// Empty buffers for a block. Writes out what has finished, and waits if there are no others.
     fn free_buffers(&mut self) -> Result<Buffers<'a>> {
-        // What has no announced end is expected to go on for as long again.
+        // What has no announced end is expected to go on for as long again, with an index of as many entries.
         let expected = self.header.content_size.unwrap_or(self.taken.saturating_mul(2));
+        self.engine.keep(2 * self.entries() * INDEX_ENTRY);
         self.engine.expect_content(expected, self.taken)?;
         while let Some(block) = self.engine.next(Wait::No)? {
             self.write_block(block)?;
@@ -264,7 +265,7 @@ impl<'a, S: Sink<'a>> Encoder<'a, S> {
         self.sink.put(&[0; MOST_PADDING][..padding(header.coded_size)])?;
         self.written += record_size(header.coded_size);
         if self.header.indexed {
-            self.check_index((self.index.len() / IndexEntry::SIZE) as u64 + 1)?;
+            self.check_index(self.entries() + 1)?;
             self.index.extend_from_slice(&entry(&header).encode());
         }
         let bytes = u64::from(header.coded_size);
@@ -282,6 +283,11 @@ impl<'a, S: Sink<'a>> Encoder<'a, S> {
             report(self.progress());
         }
         Ok(())
+    }
+
+    /// Entries of the index so far.
+    fn entries(&self) -> u64 {
+        (self.index.len() / IndexEntry::SIZE) as u64
     }
 
     /// # Errors
@@ -313,5 +319,25 @@ impl<S> Encoder<'_, S> {
     /// How far it has come: blocks that have been written.
     pub fn progress(&self) -> Progress {
         Progress { coded_bytes: self.written, ..self.progress }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Pipeline, engine::Route, stream::output::Output};
+
+    /// A device that joins gets no memory that the index has, or is expected to have.
+    #[test]
+    fn memory_is_kept_for_the_index_of_a_stream_without_an_announced_end() {
+        let options = Options::new().pipeline(Pipeline::Rans).threads(1).memory_limit(4 << 20);
+        let output = Output::new(Vec::new());
+        let mut encoder = Encoder::new(&options, output, Route::cpu(), Spawner::free()).unwrap();
+        for blocks in 1..20_000 {
+            encoder.take(b"x").unwrap();
+            encoder.flush().unwrap();
+            let kept = encoder.engine.kept();
+            assert!(kept >= blocks * INDEX_ENTRY, "{blocks} blocks, {kept} bytes");
+        }
     }
 }

@@ -338,7 +338,7 @@ impl<R: Read> BufRead for Decompressor<R> {
 
     fn consume(&mut self, count: usize) {
         if let Some((buffers, at)) = &mut self.current {
-            *at = buffers.raw.len().min(*at + count);
+            *at = buffers.raw.len().min(at.saturating_add(count));
         }
     }
 }

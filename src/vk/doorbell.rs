@@ -128,7 +128,10 @@ impl Doorbell {
     }
 }
 
-/// Whether a timeline of the device has reached a value.
+/// Whether a timeline of the device has reached a value, which is the last that it will have from what was submitted.
+///
+/// # Errors
+/// The device is lost, which it may say in two ways.
 pub(crate) fn reached(
     device: &Device,
     timeline: vk::Semaphore,
@@ -136,12 +139,32 @@ pub(crate) fn reached(
 ) -> Result<bool, DeviceError> {
     // SAFETY: the semaphore is a timeline of the device.
     let now = unsafe { device.raw.get_semaphore_counter_value(timeline) };
-    Ok(now.named("vkGetSemaphoreCounterValue")? >= value)
+    has_come_to(now.named("vkGetSemaphoreCounterValue")?, value)
+}
+
+/// On a lost device drivers are known to show `u64::MAX` and call it success (NVIDIA's: Vulkan-ValidationLayers, issue 4566).
+/// What then is in the buffers would pass for results.
+fn has_come_to(now: u64, last: u64) -> Result<bool, DeviceError> {
+    if now > last { Err(DeviceError::Lost) } else { Ok(now == last) }
 }
 
 impl Drop for Doorbell {
     fn drop(&mut self) {
         // SAFETY: it belongs to the device, and who waits for it or signals it holds the doorbell.
         unsafe { self.device.raw.destroy_semaphore(self.semaphore, None) };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_timeline_beyond_its_last_value_is_that_of_a_lost_device() {
+        assert!(matches!(has_come_to(6, 7), Ok(false)));
+        assert!(matches!(has_come_to(7, 7), Ok(true)));
+        for now in [8, u64::MAX] {
+            assert!(matches!(has_come_to(now, 7), Err(DeviceError::Lost)), "{now}");
+        }
     }
 }

@@ -65,7 +65,7 @@ pub(crate) fn open(
     let options = OpenOptions::from_env()?;
     let key = parking::Key { selector: selector.clone(), options };
     if !instance::validation_wanted()
-        && let Some(mut parked) = parking::take(&key)
+        && let Some(mut parked) = parking::take_up(&key)
         && parked.unpark(budget)
     {
         return Ok(parked);

@@ -1,6 +1,6 @@
 //! Devices that stay open from one run to the next.
 
-use std::{env, process::Command};
+use std::{env, process::Command, thread};
 
 use ranvil::{
     DeviceSelector, Options, Pipeline, release_idle,
@@ -70,6 +70,30 @@ pub fn from_run_to_run() {
 
     let parked =
         Gpu::parks(|| Gpu::open(&selector(), BUDGET).unwrap(), &[&ALICE[..20_000]], PARAMS);
-    assert_eq!(parked, [parks(), false, false]);
+    assert_eq!(parked, [parks(), parks(), false, false]);
+    assert_eq!((device_counts().1, device_counts().2), (0, 0));
+    side_by_side();
+}
+
+/// Runs at once, whose devices others close as soon as they are parked.
+fn side_by_side() {
+    const RUNS: usize = 3;
+    let small = options().block_size(1 << 12).unwrap();
+    let raw = &ALICE[..20_000];
+    let expected = small.clone().device(DeviceSelector::Cpu).compress(raw).unwrap();
+    thread::scope(|scope| {
+        let round_trips = || {
+            for _ in 0..RUNS {
+                assert!(small.compress(raw).unwrap() == expected);
+                assert!(small.decompress(&expected).unwrap() == raw);
+            }
+        };
+        let runners = [scope.spawn(round_trips), scope.spawn(round_trips)];
+        while !runners.iter().all(|runner| runner.is_finished()) {
+            release_idle();
+            thread::yield_now();
+        }
+    });
+    release_idle();
     assert_eq!((device_counts().1, device_counts().2), (0, 0));
 }

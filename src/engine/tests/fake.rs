@@ -62,7 +62,7 @@ pub(crate) struct Fake {
     uuid: u128,
     coder: Coder,
     trouble: Trouble,
-    batch: usize,
+    batch: BatchLimit,
     /// Held by those who use a slot.
     slots: Vec<Arc<()>>,
     planned: Vec<Batch>,
@@ -88,7 +88,7 @@ impl Fake {
             uuid: COUNT.fetch_add(1, Relaxed) as u128,
             coder: Coder::new(Simd::Scalar, true).unwrap(),
             trouble,
-            batch,
+            batch: BatchLimit { parts: batch, raw_bytes: 1 << 20 },
             slots: (0..slots).map(|_| Arc::new(())).collect(),
             planned: Vec::new(),
             in_flight: VecDeque::new(),
@@ -98,6 +98,12 @@ impl Fake {
             seen: Arc::clone(&seen),
         };
         (fake, seen)
+    }
+
+    /// The same, with no more raw bytes in a batch.
+    pub fn with_batches_of(mut self, raw_bytes: usize) -> Self {
+        self.batch.raw_bytes = raw_bytes;
+        self
     }
 
     fn code(&mut self, slot: usize, loaded: &mpsc::Receiver<Work<'static>>) -> Unload {
@@ -164,7 +170,7 @@ impl Accelerator for Fake {
     }
 
     fn batch_limit(&self) -> BatchLimit {
-        BatchLimit { parts: self.batch, raw_bytes: 1 << 20 }
+        self.batch
     }
 
     fn slots(&self) -> usize {
@@ -195,7 +201,9 @@ impl Accelerator for Fake {
 
     fn plan(&mut self, works: &[&Work<'_>]) -> Result<Planned, DeviceError> {
         let parts: usize = works.iter().map(|work| work.parts()).sum();
-        assert!(!works.is_empty() && parts <= self.batch && self.idle_slots() > 0);
+        assert!(!works.is_empty() && parts <= self.batch.parts && self.idle_slots() > 0);
+        let raw_bytes: usize = works.iter().map(|work| work.raw_bytes()).sum();
+        assert!(raw_bytes <= self.batch.raw_bytes, "{raw_bytes} bytes are too many for a batch");
         let number = self.seen.batches.fetch_add(1, Relaxed);
         if self.trouble == Trouble::RefusePlan(number) {
             let result = "no".to_owned();

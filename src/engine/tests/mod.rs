@@ -142,6 +142,33 @@ fn an_explicit_device_gets_every_block_in_any_order() {
     }
 }
 
+/// Nothing is finished until all slots are at work.
+#[test]
+fn as_many_batches_are_in_flight_as_there_are_slots() {
+    let (fake, seen) = Fake::new(Trouble::Hold, 1, 3);
+    let route = strict(fake.with_batches_of(4096));
+    let mut engine = Engine::new(&options(), route, CONFIG).unwrap();
+    (0..6).for_each(|number| submit(&mut engine, number));
+    while seen.most_in_flight.load(Relaxed) < 3 {
+        thread::yield_now();
+    }
+    seen.released.store(true, Relaxed);
+    for number in 0..6 {
+        assert_eq!(take(&mut engine, number), Side::Device(0));
+    }
+    assert_eq!(seen.most_in_flight.load(Relaxed), 3);
+}
+
+#[test]
+fn a_batch_is_bounded_by_its_bytes() {
+    let (fake, seen) = Fake::new(Trouble::Slow(1), 100, 2);
+    let route = strict(fake.with_batches_of(3 * 4096 + 4095));
+    let mut engine = Engine::new(&options(), route, CONFIG).unwrap();
+    assert_eq!(run(&mut engine, 60), [0, 60, 0]);
+    let batches = seen.batches.load(Relaxed);
+    assert!((20..60).contains(&batches), "{batches} batches of up to three blocks");
+}
+
 /// The stages of a block on workers and device in turn, with and without trouble, both ways.
 #[test]
 fn a_device_codes_the_parts_of_blocks_with_a_model() {
@@ -283,8 +310,8 @@ fn beside_the_cpu_a_device_gets_what_it_has_room_for() {
 /// lost is none of them.
 #[test]
 fn a_full_channel_sends_a_shared_block_to_the_cpu() {
-    // No other test of this process shares what is believed of this pipeline.
-    let config = Config { pipeline: Pipeline::Huff, ..CONFIG };
+    // What is believed of this level no other test of this process shares; a pipeline without a model has none.
+    let config = Config { pipeline: Pipeline::Huff, level: Some(99), ..CONFIG };
     let workload = Workload { pipeline: config.pipeline, level: config.level };
     let (fake, seen) = Fake::new(Trouble::Hold, 2, 1);
     // It takes 1000 seconds for a block, and a worker longer: nobody takes anything back from it.
@@ -450,18 +477,23 @@ fn a_device_that_was_opened_in_vain_is_given_up_for_another_engine() {
     }
 }
 
+/// The device never finishes what it has: nothing but the cancellation ends the wait.
 #[test]
-fn cancelling_ends_a_wait_for_a_slow_device() {
+fn cancelling_ends_a_wait_for_a_stalled_device() {
     let token = crate::CancelToken::new();
-    let (fake, _) = Fake::new(Trouble::Slow(300), 4, 2);
+    let (fake, seen) = Fake::new(Trouble::Stall, 4, 2);
     let options = options().cancel(token.clone());
     let mut engine = Engine::new(&options, strict(fake), CONFIG).unwrap();
-    let canceller = thread::spawn(move || token.cancel());
-    let error = (0..).find_map(|number| {
-        submit(&mut engine, number);
-        engine.next(Wait::Block).map(|block| engine.release(block.unwrap().buffers)).err()
+    let canceller = thread::spawn(move || {
+        while seen.batches.load(Relaxed) == 0 {
+            thread::yield_now();
+        }
+        thread::sleep(Duration::from_millis(5)); // The wait has begun.
+        token.cancel();
     });
-    assert!(matches!(error, Some(Error::Cancelled)));
+    submit(&mut engine, 0);
+    assert!(matches!(engine.next(Wait::Block), Err(Error::Cancelled)));
+    assert!(matches!(engine.next(Wait::Buffers), Err(Error::Cancelled)), "it stays so");
     canceller.join().unwrap();
 }
 

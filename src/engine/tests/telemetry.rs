@@ -70,6 +70,9 @@ fn a_device_that_fails_is_counted_and_so_are_the_blocks_it_had() {
         let stage = &stats.stages[0];
         assert_eq!(stats.device_failures, 1, "{trouble:?}");
         assert!(stage.gpu.blocks > 0 && stage.retried.blocks > 0, "{trouble:?}: {stats:?}");
+        // What waited when it failed, and what was to go there afterwards.
+        let refused = stats.sends_disconnected;
+        assert!(0 < refused && refused <= stage.cpu.blocks, "{trouble:?}: {stats:?}");
     }
     let (fake, _) = Fake::new(Trouble::Fault, 4, 2);
     let stats = stats_of(strict(fake), CONFIG, 100);

@@ -216,8 +216,14 @@ impl VulkanAccelerator {
         Ok(())
     }
 
-    /// Has what is in flight arrive, for nobody. Whether the device is then fit for another run.
+    /// Has what is in flight arrive, for nobody, and forgets what has not been started. Whether the device is then fit for
+    /// another run.
     fn settle(&mut self) -> bool {
+        for slot in &mut self.ring {
+            if let Stage::Planned(..) = slot.stage {
+                slot.stage = Stage::Idle;
+            }
+        }
         while !self.in_flight.is_empty() {
             if self.wait(None).and_then(|()| self.finished()).is_err() {
                 return false;

@@ -153,8 +153,9 @@ impl Gpu {
     }
 
     /// A device is not parked that has failed, or whose memory somebody still reads or writes; what it has in flight is
-    /// waited for. Returns whether each was parked: one that works, one with an unload left, one that failed.
-    pub fn parks(open: impl Fn() -> Self, blocks: &[&[u8]], params: BlockParams) -> [bool; 3] {
+    /// waited for, and what has been loaded is forgotten. Returns whether each was parked: one that works, one with a batch
+    /// that was not started, one with an unload left, one that failed.
+    pub fn parks(open: impl Fn() -> Self, blocks: &[&[u8]], params: BlockParams) -> [bool; 4] {
         let parks = |gpu: Self| {
             crate::vk::release_devices();
             gpu.park();
@@ -165,12 +166,15 @@ impl Gpu {
             let planned = plan(&mut gpu.accelerator, &works);
             load_and_start(&mut gpu.accelerator, planned, &works);
         };
-        let (mut working, mut unloading, mut failing) = (open(), open(), open());
-        [&mut working, &mut unloading, &mut failing].into_iter().for_each(&mut begin);
+        let (mut working, mut waiting, mut unloading, mut failing) =
+            (open(), open(), open(), open());
+        [&mut working, &mut waiting, &mut unloading, &mut failing].into_iter().for_each(&mut begin);
+        let planned = plan(&mut waiting.accelerator, &works);
+        planned.loads.into_iter().zip(&works).for_each(|(load, work)| load(work));
         let arrived = arrivals(&mut unloading.accelerator, 1);
         let Planned { slot, .. } = plan(&mut failing.accelerator, &works);
         assert!(failing.accelerator.start(slot).is_err(), "it has not been loaded");
-        let parked = [parks(working), parks(unloading), parks(failing)];
+        let parked = [parks(working), parks(waiting), parks(unloading), parks(failing)];
         drop(arrived);
         crate::vk::release_devices();
         parked

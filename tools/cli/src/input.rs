@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
-use crate::args::is_dash;
+use crate::{args::is_dash, output::is_block_device};
 
 /// An open source.
 pub struct Source {
@@ -31,6 +31,8 @@ pub enum Accept {
     Regular,
     /// Regular files, symbolic links to them followed: the source is to be removed.
     Removable,
+    /// What can be sought in, symbolic links followed.
+    Seekable,
     /// Whatever can be read, symbolic links followed.
     Readable,
 }
@@ -56,6 +58,9 @@ impl Source {
         match accept {
             Accept::Regular if !kind.is_file() => {
                 bail!("is not a regular file; use -f to read it, or -c or -o")
+            }
+            Accept::Seekable if !kind.is_file() && !is_block_device(kind) => {
+                bail!("is not a file that one can seek in, which a list needs")
             }
             Accept::Removable if !kind.is_file() => bail!("--rm removes regular files only"),
             _ => {}

@@ -99,7 +99,8 @@ impl Interrupt {
         thread::sleep(GRACE);
         if let Some(step) = self.last().take() {
             let (done, wait) = mpsc::channel();
-            thread::spawn(move || {
+            // Where the system refuses a thread, it is left out: nothing else bounds its time.
+            let _ = thread::Builder::new().spawn(move || {
                 step();
                 let _ = done.send(()); // The process may be over.
             });

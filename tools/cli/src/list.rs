@@ -132,7 +132,7 @@ pub fn write_json(document: &impl Serialize, out: &mut dyn Write) -> io::Result<
 }
 
 fn listing(path: &Path) -> Result<Listing> {
-    let source = Source::open(path, Accept::Readable)?;
+    let source = Source::open(path, Accept::Seekable)?;
     let mut sizes = Sizes::default();
     let frames = ranvil::inspect(source.file).map_err(|error| foreign::explain(error.into()))?;
     let frames: Vec<Frame> = frames.into_iter().map(Frame::from).collect();

@@ -2,7 +2,7 @@
 
 use std::{
     ffi::OsStr,
-    fs::{self, File, FileTimes, Metadata, OpenOptions},
+    fs::{self, File, FileTimes, FileType, Metadata, OpenOptions},
     io::{self, Write},
     path::{Path, PathBuf},
 };
@@ -54,7 +54,7 @@ impl Target {
                 bail!("{} is a directory", path.display());
             }
             if !existing.is_file() {
-                if is_block_device(&existing) && !overwrite {
+                if is_block_device(existing.file_type()) && !overwrite {
                     bail!("{} is a block device; use -f to overwrite it", path.display());
                 }
                 let file = OpenOptions::new().write(true).open(path);
@@ -227,12 +227,12 @@ fn directory(path: &Path) -> &Path {
 }
 
 #[cfg(unix)]
-fn is_block_device(metadata: &Metadata) -> bool {
-    std::os::unix::fs::FileTypeExt::is_block_device(&metadata.file_type())
+pub fn is_block_device(kind: FileType) -> bool {
+    std::os::unix::fs::FileTypeExt::is_block_device(&kind)
 }
 
 #[cfg(not(unix))]
-fn is_block_device(_: &Metadata) -> bool {
+pub fn is_block_device(_: FileType) -> bool {
     false
 }
 

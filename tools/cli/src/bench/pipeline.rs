@@ -19,6 +19,8 @@ pub fn prepare<'a>(
 ) -> Result<Prepared<'a>> {
     let raw = &content.bytes[..];
     let mut coded = Vec::new();
+    let bound = options.compress_bound(raw.len())?;
+    coded.try_reserve_exact(bound).context("no memory for the round trip")?;
     let slices = args.slices;
     compress(options, raw, &mut coded, slices)?;
     let mut back = Vec::new();

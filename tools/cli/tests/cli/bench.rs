@@ -101,6 +101,20 @@ fn files_can_be_worked_on_under_watch() {
     done.expect(1, &["ranvil: missing: ", "SCHEDULER_STATS"]);
 }
 
+/// An error, wherever the limit is met; the process is not aborted.
+#[cfg(target_os = "linux")]
+#[test]
+fn too_little_memory_for_the_data_is_an_error() {
+    let sandbox = Sandbox::new();
+    for kilobytes in [100_000, 140_000, 190_000] {
+        for slices in ["", "--slices"] {
+            let bench = "$RANVIL bench -i1 -T1 --size 64M --pipeline stored";
+            let done = sandbox.shell(&format!("ulimit -v {kilobytes}; {bench} {slices}"));
+            done.expect(1, &["ranvil: bench: no memory for "]);
+        }
+    }
+}
+
 #[test]
 fn stages_are_measured_alone() {
     let sandbox = Sandbox::with("a", &real("helmet_mesh.64k"));

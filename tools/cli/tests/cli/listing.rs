@@ -127,6 +127,18 @@ fn a_bad_file_does_not_hide_the_good_one() {
     assert_eq!(document["files"].as_array().unwrap().len(), 0);
 }
 
+/// Opening the one would wait for a writer, and the other has no end.
+#[cfg(unix)]
+#[test]
+fn what_cannot_be_sought_in_is_not_opened() {
+    let sandbox = Sandbox::compressed(&text());
+    sandbox.shell("mkfifo fifo; ln -s a.rvl link").expect(0, &[]);
+    for name in ["fifo", "/dev/zero"] {
+        sandbox.run(&["-l", name]).expect(1, &[&format!("ranvil: {name}: is not a file")]);
+    }
+    sandbox.run(&["-l", "link"]).expect(0, &[]);
+}
+
 #[test]
 fn summaries_need_verbose_away_from_a_terminal() {
     let sandbox = Sandbox::with("a", &text());
