@@ -1,12 +1,12 @@
 //! The command line.
 
-use std::{path::PathBuf, str::FromStr, time::Duration};
+use std::{fmt, path::PathBuf, str::FromStr, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use ranvil::{DeviceSelector, Pipeline};
 
 use crate::{
-    case::{Case, Coder, Direction, Param},
+    case::{Case, Coder, Direction, Param, Params},
     clock::Clock,
     compare::Verdict,
     measure::Effort,
@@ -38,6 +38,10 @@ pub enum Command {
     /// Speeds of one or several variants
     Measure {
         #[command(flatten)]
+        forms: Forms,
+        #[command(flatten)]
+        clocks: Clocks,
+        #[command(flatten)]
         work: Work,
         #[command(flatten)]
         output: Output,
@@ -47,22 +51,26 @@ pub enum Command {
         /// block, size, workgroup (doubling), segment-log or table-log (one by one): block=64K..1M
         range: Range,
         #[command(flatten)]
+        forms: Forms,
+        #[command(flatten)]
+        clocks: Clocks,
+        #[command(flatten)]
         work: Work,
         #[command(flatten)]
         output: Output,
     },
-    /// Two variants in turns: is B faster than A?
+    /// Two variants in turns, on the device's clock: is B faster than A?
     Compare {
         /// The baseline: a variant and parameters, such as auto or subgroup32+streams4,block=64K
         a: String,
-        /// The candidate
+        /// The candidate; or all: every variant and experiment that the device runs, one after the other
         b: String,
         #[command(flatten)]
         work: Work,
         #[command(flatten)]
         output: Output,
         /// Differences in speed that do not matter, in percent
-        #[arg(long, default_value_t = 1.0)]
+        #[arg(long, value_name = "PERCENT", value_parser = within::<0, 50>, default_value = "1")]
         margin: f64,
         /// Verdicts that make the exit code 1
         #[arg(long, value_delimiter = ',', value_name = "VERDICT")]
@@ -75,8 +83,10 @@ pub enum Command {
         #[command(flatten)]
         output: Output,
     },
-    /// How near each kernel comes to those limits
+    /// How near each kernel comes to those limits, on the kernels' clock
     Roofline {
+        #[command(flatten)]
+        forms: Forms,
         #[command(flatten)]
         work: Work,
         #[command(flatten)]
@@ -110,6 +120,22 @@ pub struct Verify {
     pub block: u64,
 }
 
+/// In which forms.
+#[derive(Args)]
+pub struct Forms {
+    /// Variants of `kbench list`, with +EXPERIMENT if wanted; auto is what the product takes
+    #[arg(long, value_delimiter = ',', default_value = AUTO)]
+    pub variant: Vec<String>,
+}
+
+/// By which clocks.
+#[derive(Args)]
+pub struct Clocks {
+    /// kernel: each kernel; device: all kernels of a direction; host: from host memory and back
+    #[arg(long, value_delimiter = ',', default_value = "kernel,device")]
+    pub clock: Vec<Clock>,
+}
+
 /// What is measured.
 #[derive(Args)]
 pub struct Work {
@@ -119,9 +145,6 @@ pub struct Work {
     /// Directions
     #[arg(long, value_delimiter = ',', default_value = "encode,decode")]
     pub direction: Vec<Direction>,
-    /// Variants of `kbench list`, with +EXPERIMENT if wanted; auto is what the product takes
-    #[arg(long, value_delimiter = ',', default_value = AUTO)]
-    pub variant: Vec<String>,
     #[command(flatten)]
     pub source: Source,
     /// Raw bytes that the data is repeated to; 1G, or 4M on a software device
@@ -139,9 +162,6 @@ pub struct Work {
     /// Force the invocations of a workgroup that codes segments
     #[arg(long, value_name = "N")]
     pub workgroup: Option<u32>,
-    /// kernel: each kernel; device: all kernels of a direction; host: from host memory and back
-    #[arg(long, value_delimiter = ',', default_value = "kernel,device")]
-    pub clock: Vec<Clock>,
     #[command(flatten)]
     pub timing: Timing,
 }
@@ -158,16 +178,16 @@ pub struct Source {
 #[derive(Args)]
 pub struct Timing {
     /// Seconds to measure a case on each clock, at least
-    #[arg(long, default_value_t = 0.5)]
+    #[arg(long, value_name = "SECONDS", value_parser = within::<0, 3600>, default_value = "0.5")]
     pub least: f64,
     /// The same, at most
-    #[arg(long, default_value_t = 3.0)]
+    #[arg(long, value_name = "SECONDS", value_parser = within::<0, 3600>, default_value = "3")]
     pub most: f64,
     /// Until the interval of the median is this narrow, in percent to either side
-    #[arg(long, default_value_t = 0.5)]
+    #[arg(long, value_name = "PERCENT", value_parser = within::<0, 100>, default_value = "0.5")]
     pub precision: f64,
     /// Confidence of intervals, in percent
-    #[arg(long, default_value_t = 95.0)]
+    #[arg(long, value_name = "PERCENT", value_parser = within::<50, 100>, default_value = "95")]
     pub confidence: f64,
 }
 
@@ -199,6 +219,9 @@ pub struct Output {
     /// Also write everything, raw samples included, to a JSON file
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
+    /// Overwrite that file if it exists
+    #[arg(short, long)]
+    pub force: bool,
     /// Measure a software device, whose speed says nothing about a GPU; all figures are marked
     #[arg(long)]
     pub allow_software: bool,
@@ -215,6 +238,9 @@ pub struct Report {
     /// Where to; else to standard output
     #[arg(short, long)]
     pub output: Option<PathBuf>,
+    /// Overwrite that file if it exists
+    #[arg(short, long)]
+    pub force: bool,
     /// The variant that others are compared with
     #[arg(long, default_value = AUTO)]
     pub baseline: String,
@@ -246,6 +272,24 @@ pub struct Static {
     pub child: bool,
 }
 
+/// Arguments that make no sense, which only shows when they are put together.
+#[derive(Debug)]
+pub struct Usage(pub String);
+
+impl fmt::Display for Usage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Usage {}
+
+/// A number of seconds or percent between these.
+fn within<const LOW: u32, const HIGH: u32>(text: &str) -> Result<f64, String> {
+    let value = text.parse::<f64>().ok().filter(|v| (f64::from(LOW)..=f64::from(HIGH)).contains(v));
+    value.ok_or_else(|| format!("expected a number from {LOW} to {HIGH}"))
+}
+
 /// A parameter's range, such as `block=64K..1M`.
 #[derive(Clone, Debug)]
 pub struct Range {
@@ -261,9 +305,12 @@ impl FromStr for Range {
         let (from, to) = range.split_once("..").ok_or("expected PARAM=FROM..TO")?;
         let (param, from, to): (Param, _, _) =
             (name.parse()?, size::parse(from)?, size::parse(to)?);
-        if from == 0 || from > to {
+        if from > to {
             return Err(format!("{range} holds no value"));
         }
+        let mut ends = Params::default();
+        ends.set(param, from)?;
+        ends.set(param, to)?;
         let next = |&value: &u64| Some(if param.doubles() { 2 * value } else { value + 1 });
         let values = std::iter::successors(Some(from), next).take_while(|&value| value <= to);
         Ok(Self { param, values: values.collect() })
@@ -271,11 +318,11 @@ impl FromStr for Range {
 }
 
 impl Work {
-    /// Every combination of what is asked for; `size` where nothing says how much.
+    /// Every combination of what is asked for, in these forms; `size` where nothing says how much.
     ///
     /// # Errors
     /// A parameter out of range.
-    pub fn cases(&self, size: u64) -> Result<Vec<Case>, String> {
+    pub fn cases(&self, variants: &[String], size: u64) -> Result<Vec<Case>, String> {
         let mut base = Case::default();
         base.params.set(Param::Block, self.block)?;
         base.params.set(Param::SegmentLog, self.segment_log.into())?;
@@ -289,7 +336,7 @@ impl Work {
         let mut cases = Vec::new();
         for &direction in &self.direction {
             for &coder in &self.coder {
-                for variant in &self.variant {
+                for variant in variants {
                     let variant = variant.clone();
                     cases.push(Case { direction, coder, variant, ..base.clone() });
                 }
@@ -302,10 +349,10 @@ impl Work {
 impl Timing {
     pub fn effort(&self) -> Effort {
         Effort {
-            least: Duration::from_secs_f64(self.least.max(0.0)),
+            least: Duration::from_secs_f64(self.least),
             most: Duration::from_secs_f64(self.most.max(self.least)),
             precision: self.precision / 100.0,
-            confidence: self.confidence.clamp(50.0, 99.9) / 100.0,
+            confidence: self.confidence / 100.0,
         }
     }
 }
@@ -322,11 +369,21 @@ mod tests {
     }
 
     #[test]
+    fn numbers_stay_within() {
+        assert_eq!(within::<50, 100>("99.5"), Ok(99.5));
+        for bad in ["nan", "inf", "1e300", "-1", "49.9", "101", "", "5x"] {
+            assert!(within::<50, 100>(bad).is_err(), "{bad} was accepted");
+        }
+    }
+
+    #[test]
     fn ranges_double_or_count() {
         let values = |text: &str| text.parse::<Range>().map(|range| range.values);
         assert_eq!(values("block=64K..256K").unwrap(), [65536, 131_072, 262_144]);
         assert_eq!(values("segment-log=12..14").unwrap(), [12, 13, 14]);
-        for bad in ["block", "block=1", "block=4..2", "block=0..4", "depth=1..2"] {
+        for bad in
+            ["block", "block=1", "block=4..2", "block=0..4", "depth=1..2", "size=1..9999999T"]
+        {
             assert!(values(bad).is_err(), "{bad} was accepted");
         }
     }

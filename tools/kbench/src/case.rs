@@ -80,9 +80,24 @@ pub enum Param {
 }
 
 impl Param {
+    pub const ALL: [Self; 5] =
+        [Self::Block, Self::Size, Self::SegmentLog, Self::TableLog, Self::Workgroup];
+
     /// Whether a sweep doubles it rather than adds one.
     pub fn doubles(self) -> bool {
         !matches!(self, Self::SegmentLog | Self::TableLog)
+    }
+}
+
+impl fmt::Display for Param {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Block => "block",
+            Self::SegmentLog => "segment-log",
+            Self::TableLog => "table-log",
+            Self::Workgroup => "workgroup",
+            Self::Size => "size",
+        })
     }
 }
 
@@ -90,22 +105,24 @@ impl FromStr for Param {
     type Err = String;
 
     fn from_str(name: &str) -> Result<Self, String> {
-        Ok(match name {
-            "block" => Self::Block,
-            "segment-log" => Self::SegmentLog,
-            "table-log" => Self::TableLog,
-            "workgroup" => Self::Workgroup,
-            "size" => Self::Size,
-            _ => {
-                return Err(format!(
-                    "{name:?} is none of block, segment-log, table-log, workgroup, size"
-                ));
-            }
+        Self::ALL.into_iter().find(|param| param.to_string() == name).ok_or_else(|| {
+            format!("{name:?} is none of {}", Self::ALL.map(|param| param.to_string()).join(", "))
         })
     }
 }
 
 impl Params {
+    /// One of them; `None` where it is not forced.
+    pub fn get(&self, param: Param) -> Option<u64> {
+        match param {
+            Param::Block => Some(self.block),
+            Param::SegmentLog => Some(self.segment_log.into()),
+            Param::TableLog => self.table_log.map(u64::from),
+            Param::Workgroup => self.workgroup.map(u64::from),
+            Param::Size => Some(self.size),
+        }
+    }
+
     /// Sets one.
     ///
     /// # Errors
@@ -115,7 +132,7 @@ impl Params {
             if (low..=high).contains(&value) {
                 Ok(value)
             } else {
-                Err(format!("{param:?} is {value}, and must be {low} to {high}"))
+                Err(format!("{param} is {value}, and must be {low} to {high}"))
             }
         };
         match param {

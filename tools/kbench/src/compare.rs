@@ -19,6 +19,8 @@ use crate::{
     record::Comparison,
     stats::{self, Interval},
     subject::Subject,
+    variants,
+    work::Work,
 };
 
 /// Fewer rounds say nothing.
@@ -62,6 +64,20 @@ impl fmt::Display for Verdict {
             Self::Ambiguous => "AMBIGUOUS",
         })
     }
+}
+
+/// The candidate that is every one in turn.
+pub const ALL: &str = "all";
+
+/// The case in every other form that the device runs.
+///
+/// # Errors
+/// The data cannot be coded like that.
+pub fn others(gpu: &Gpu, case: &Case, data: &[u8]) -> Result<Vec<Case>> {
+    let blocks = Blocks::new(case, data, gpu.max_buffer())?;
+    let kernels = Work::new(case.direction, &blocks)?.kernels();
+    let names = variants::others(gpu, &kernels, &case.variant)?;
+    Ok(names.into_iter().map(|variant| Case { variant, ..case.clone() }).collect())
 }
 
 /// Compares the candidate with the baseline on the device's clock.

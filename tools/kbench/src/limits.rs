@@ -48,25 +48,29 @@ pub fn measure(gpu: &mut Gpu) -> Result<Limits> {
     Ok(Limits { copy, upload, download, shared, multiply, logic })
 }
 
+/// Each limit: what it is of, 10^9 a second, and of what.
+pub fn lines(limits: &Limits) -> Vec<(&'static str, f64, &'static str)> {
+    let Limits { copy, upload, download, shared, multiply, logic } = *limits;
+    let all = [
+        ("copy within the device's memory, read + write", Some(copy), "B"),
+        ("upload", upload, "B"),
+        ("download", download, "B"),
+        ("shared memory, conflict-free loads", Some(shared), "B"),
+        ("32-bit multiply-add", Some(multiply), "op"),
+        ("32-bit shift and logic", Some(logic), "op"),
+    ];
+    all.into_iter().filter_map(|(name, value, unit)| Some((name, value? / 1e9, unit))).collect()
+}
+
 pub fn print(limits: &Limits, mark: &str) -> io::Result<()> {
-    let Limits { copy, upload, download, shared, multiply, logic } = limits;
-    let giga = |name: &str, value: f64, unit: &str| {
-        writeln!(stdout(), "{name:<44}{:>10.1} G{unit}/s{mark}", value / 1e9)
-    };
-    giga("copy within the device's memory, read + write", *copy, "B")?;
-    match (upload, download) {
-        (Some(up), Some(down)) => {
-            giga("upload", *up, "B")?;
-            giga("download", *down, "B")?;
-        }
-        _ => writeln!(
-            stdout(),
-            "host and device share their memory: nothing is uploaded or downloaded"
-        )?,
+    for (name, value, unit) in lines(limits) {
+        writeln!(stdout(), "{name:<46}{value:>10.1} G{unit}/s{mark}")?;
     }
-    giga("shared memory, conflict-free loads", *shared, "B")?;
-    giga("32-bit multiply-add", *multiply, "op")?;
-    giga("32-bit shift and logic", *logic, "op")
+    if limits.upload.is_none() {
+        let shared = "host and device share their memory: nothing is uploaded or downloaded";
+        writeln!(stdout(), "{shared}")?;
+    }
+    Ok(())
 }
 
 /// Bytes per second of a copy within the device's memory, read and write counted.

@@ -9,6 +9,8 @@ mod compare;
 mod compiled;
 #[path = "../../../benches/common/mod.rs"]
 mod data;
+mod destination;
+mod ledger;
 mod limits;
 mod list;
 mod measure;
@@ -27,7 +29,10 @@ mod variants;
 mod verify;
 mod work;
 
-use std::{io, process::ExitCode};
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+};
 
 use anyhow::Result;
 use args::{Cli, Command};
@@ -35,6 +40,7 @@ use clap::Parser;
 
 /// A check failed.
 const FAILED: u8 = 1;
+const USAGE: u8 = 2;
 /// It could not be done.
 const IMPOSSIBLE: u8 = 3;
 /// Nobody reads on: 128 + SIGPIPE.
@@ -42,20 +48,24 @@ const CLOSED_PIPE: u8 = 141;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    match run(&cli) {
+    let outcome = run(&cli).and_then(|good| Ok(io::stdout().flush().map(|()| good)?));
+    match outcome {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(FAILED),
         Err(error) if is_closed_pipe(&error) => ExitCode::from(CLOSED_PIPE),
         Err(error) => {
             eprintln!("kbench: {error:#}");
-            let wrong = error.downcast_ref::<measure::Wrong>().is_some();
-            ExitCode::from(if wrong { FAILED } else { IMPOSSIBLE })
+            ExitCode::from(match () {
+                () if error.is::<measure::Wrong>() => FAILED,
+                () if error.is::<args::Usage>() => USAGE,
+                () => IMPOSSIBLE,
+            })
         }
     }
 }
 
 /// Whether the reader of standard output has gone away; nothing else here is a pipe.
-fn is_closed_pipe(error: &anyhow::Error) -> bool {
+pub fn is_closed_pipe(error: &anyhow::Error) -> bool {
     let kind = error.downcast_ref().map(io::Error::kind);
     kind == Some(io::ErrorKind::BrokenPipe)
 }
@@ -65,15 +75,19 @@ fn run(Cli { device, command }: &Cli) -> Result<bool> {
     match command {
         Command::List => list::list(device),
         Command::Verify(args) => run::verify(device, args),
-        Command::Measure { work, output } => run::measure(device, work, output),
-        Command::Sweep { range, work, output } => run::sweep(device, range, work, output),
+        Command::Measure { forms, clocks, work, output } => {
+            run::measure(device, forms, &clocks.clock, work, output)
+        }
+        Command::Sweep { range, forms, clocks, work, output } => {
+            run::sweep(device, range, forms, &clocks.clock, work, output)
+        }
         Command::Compare { a, b, work, output, margin, fail_on } => {
             run::compare(device, [a, b], work, output, margin / 100.0, fail_on)
         }
         Command::Small(args) => run::small(device, args),
         Command::Limits { output } => run::limits(device, output),
         Command::Static(args) => compiled::run(device, args),
-        Command::Roofline { work, output } => run::roofline(device, work, output),
+        Command::Roofline { forms, work, output } => run::roofline(device, forms, work, output),
         Command::Report(args) => report::run(args),
     }
 }

@@ -1,12 +1,17 @@
 //! What a run leaves behind: one JSON file, which everything else is made from.
 
-use std::{fs, path::Path};
-
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use ranvil::DeviceInfo;
 use serde::{Deserialize, Serialize};
 
-use crate::{case::Case, clock::Clock, compare::Verdict, small::Small, stats::Interval};
+use crate::{
+    case::{Case, Param, Params},
+    clock::Clock,
+    compare::Verdict,
+    destination::Destination,
+    small::Small,
+    stats::Interval,
+};
 
 /// Raised when a field changes its meaning or goes.
 pub const SCHEMA: u32 = 1;
@@ -27,6 +32,9 @@ pub struct Record {
     pub comparisons: Vec<Comparison>,
     #[serde(default)]
     pub small: Vec<Small>,
+    /// What could not be measured, and why.
+    #[serde(default)]
+    pub failures: Vec<String>,
 }
 
 /// What it ran on.
@@ -45,6 +53,12 @@ impl Device {
     pub fn new(info: &DeviceInfo, subgroup: Option<u32>) -> Self {
         let DeviceInfo { name, driver, driver_version, software, .. } = info.clone();
         Self { name, driver, driver_version, software, subgroup }
+    }
+
+    /// The name, and that it says nothing if it does not.
+    pub fn label(&self) -> String {
+        let mark = if self.software { " (software: no result)" } else { "" };
+        format!("{}{mark}", self.name)
     }
 }
 
@@ -100,7 +114,25 @@ pub struct Data {
     pub crc32c: u32,
 }
 
+/// Samples that medians, speeds and intervals can be made of.
+fn check_samples(samples: &[f64], bytes: u64, confidence: f64) -> Result<()> {
+    ensure!(!samples.is_empty(), "a row has no samples");
+    ensure!(samples.iter().all(|&time| time.is_finite() && time > 0.0), "a sample is no time");
+    ensure!(bytes > 0, "a row has no data");
+    ensure!((0.5..=1.0).contains(&confidence), "a confidence of {confidence}");
+    Ok(())
+}
+
 impl Row {
+    fn check(&self) -> Result<()> {
+        let (mut allowed, params) = (Params::default(), &self.case.params);
+        for param in Param::ALL {
+            let Some(value) = params.get(param) else { continue };
+            allowed.set(param, value).map_err(|error| anyhow!(error))?;
+        }
+        check_samples(&self.samples, self.data.bytes, self.confidence)
+    }
+
     /// Median time in nanoseconds; `None` without samples.
     pub fn time(&self) -> Option<f64> {
         (!self.samples.is_empty()).then(|| crate::stats::median(&self.samples))
@@ -124,13 +156,15 @@ impl Row {
         self.coded_bytes as f64 / self.data.bytes as f64
     }
 
-    /// `decode rans`, and the kernel if it is one kernel's row.
+    /// Such as `decode rans`.
     pub fn work(&self) -> String {
         let Case { direction, coder, .. } = &self.case;
-        match &self.kernel {
-            Some(kernel) => kernel.clone(),
-            None => format!("{direction} {coder}"),
-        }
+        format!("{direction} {coder}")
+    }
+
+    /// The kernel, or that it is all of them.
+    pub fn kernel(&self) -> &str {
+        self.kernel.as_deref().unwrap_or("all")
     }
 }
 
@@ -157,12 +191,18 @@ impl Record {
             rows: Vec::new(),
             comparisons: Vec::new(),
             small: Vec::new(),
+            failures: Vec::new(),
         }
     }
 
-    pub fn write(&self, path: &Path) -> Result<()> {
-        let text = serde_json::to_string_pretty(self)?;
-        fs::write(path, text + "\n").with_context(|| path.display().to_string())
+    /// Whether nothing was measured.
+    pub fn is_empty(&self) -> bool {
+        let Self { limits, rows, comparisons, small, .. } = self;
+        limits.is_none() && rows.is_empty() && comparisons.is_empty() && small.is_empty()
+    }
+
+    pub fn write(&self, destination: Destination) -> Result<()> {
+        destination.write(&(serde_json::to_string_pretty(self)? + "\n"))
     }
 
     /// Reads one, of this schema only.
@@ -175,7 +215,21 @@ impl Record {
         if schema != SCHEMA {
             bail!("its schema is {schema}; this kbench reads {SCHEMA}: measure again");
         }
-        Ok(serde_json::from_str(text)?)
+        let record: Self = serde_json::from_str(text).context("this is no record of kbench")?;
+        record.check().context("this record of kbench was changed")?;
+        Ok(record)
+    }
+
+    /// What every record holds to, and what reads one relies on.
+    fn check(&self) -> Result<()> {
+        let pairs = self.comparisons.iter().flat_map(|c| [&c.baseline, &c.candidate]);
+        self.rows.iter().chain(pairs).try_for_each(Row::check)?;
+        for small in &self.small {
+            for (_, samples) in small.ways() {
+                check_samples(samples, small.data.bytes, small.confidence)?;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -234,6 +288,7 @@ pub mod tests {
                 verdict: Verdict::Faster,
             }],
             small: vec![crate::small::tests::small(1 << 16, 1e5, 0.0)],
+            failures: vec!["encode fse: the device was lost".to_owned()],
             ..Record::new(device)
         }
     }
@@ -242,8 +297,8 @@ pub mod tests {
     fn a_record_survives_its_file() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("record.json");
-        record().write(&path).unwrap();
-        assert_eq!(Record::parse(&fs::read_to_string(path).unwrap()).unwrap(), record());
+        record().write(Destination::new(&path, false).unwrap()).unwrap();
+        assert_eq!(Record::parse(&std::fs::read_to_string(path).unwrap()).unwrap(), record());
     }
 
     #[test]
@@ -254,5 +309,23 @@ pub mod tests {
         assert!(error.contains("schema is 2"), "{error}");
         assert!(Record::parse("{}").is_err());
         assert!(Record::parse(&text[..text.len() / 2]).is_err());
+    }
+
+    #[test]
+    fn what_no_run_leaves_behind_is_refused() {
+        let text = serde_json::to_string(&record()).unwrap();
+        for (from, to) in [
+            ("[10.25,11.5,10.75]", "[]"),
+            ("[10.25,11.5,10.75]", "[0.0]"),
+            ("[10.25,11.5,10.75]", "[null]"),
+            ("\"confidence\":0.95", "\"confidence\":95"),
+            ("\"segment_log\":14", "\"segment_log\":200"),
+            ("\"bytes\":1000", "\"bytes\":0"),
+            ("\"device\":[100000.0,100000.0,100000.0]", "\"device\":[]"),
+        ] {
+            let changed = text.replacen(from, to, 1);
+            assert_ne!(changed, text, "{from} is not there");
+            assert!(Record::parse(&changed).is_err(), "{to} was accepted");
+        }
     }
 }

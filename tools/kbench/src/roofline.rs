@@ -4,7 +4,14 @@
 
 use std::io::{self, Write, stdout};
 
-use crate::record::{Limits, Row};
+use crate::{
+    record::{Limits, Row},
+    size,
+};
+
+/// What a table has of each kernel; GB/s are of raw bytes.
+pub const COLUMNS: [&str; 9] =
+    ["kernel", "variant", "block", "GB/s", "memory", "shared", "integer", "of it", "limited by"];
 
 /// The least that a kernel does for each raw byte.
 #[derive(Clone, Copy, Debug)]
@@ -37,6 +44,8 @@ const NEEDS: &[Needs] = &[
 pub struct Standing {
     pub kernel: String,
     pub variant: String,
+    /// Raw bytes of a block.
+    pub block: u64,
     /// GB/s of raw bytes.
     pub speed: f64,
     /// GB/s of raw bytes that memory, shared memory and integer units allow.
@@ -60,6 +69,7 @@ impl Standing {
         Some(Self {
             kernel: kernel.clone(),
             variant: row.case.variant.clone(),
+            block: row.case.params.block,
             speed,
             memory: limit(limits.copy, traffic),
             shared: limit(limits.shared, needs.shared),
@@ -75,35 +85,37 @@ impl Standing {
             [(self.memory, "memory"), (self.shared, "shared memory"), (self.integer, "integers")];
         all.into_iter().min_by(|a, b| a.0.total_cmp(&b.0)).expect("three limits")
     }
+
+    /// What [`COLUMNS`] says.
+    pub fn cells(&self) -> [String; 9] {
+        let (roof, name) = self.roof();
+        let number = |value: f64| format!("{value:.1}");
+        [
+            self.kernel.clone(),
+            self.variant.clone(),
+            size::human(self.block),
+            format!("{:.2}", self.speed),
+            number(self.memory),
+            number(self.shared),
+            number(self.integer),
+            format!("{:.0}%", 100.0 * self.speed / roof),
+            name.to_owned(),
+        ]
+    }
 }
 
 pub fn print(standings: &[Standing], mark: &str) -> io::Result<()> {
+    writeln!(stdout())?;
+    line(&COLUMNS.map(str::to_owned), "")?;
+    standings.iter().try_for_each(|standing| line(&standing.cells(), mark))
+}
+
+fn line(cells: &[String; 9], mark: &str) -> io::Result<()> {
+    let [kernel, variant, block, speed, memory, shared, integer, share, name] = cells;
     writeln!(
         stdout(),
-        "\n{:<14}{:<26}{:>10}{:>10}{:>10}{:>10}{:>8}  limited by",
-        "kernel",
-        "variant",
-        "GB/s",
-        "memory",
-        "shared",
-        "integer",
-        "of it"
-    )?;
-    for s in standings {
-        let (roof, name) = s.roof();
-        writeln!(
-            stdout(),
-            "{:<14}{:<26}{:>10.2}{:>10.1}{:>10.1}{:>10.1}{:>7.0}%  {name}{mark}",
-            s.kernel,
-            s.variant,
-            s.speed,
-            s.memory,
-            s.shared,
-            s.integer,
-            100.0 * s.speed / roof,
-        )?;
-    }
-    Ok(())
+        "{kernel:<14}{variant:<26}{block:>9}{speed:>10}{memory:>10}{shared:>10}{integer:>10}{share:>8}  {name}{mark}"
+    )
 }
 
 #[cfg(test)]

@@ -1,19 +1,26 @@
 //! The subcommands that use a device.
 
-use std::io::{Write, stdout};
+use std::{
+    env,
+    io::{Write, stdout},
+};
 
-use anyhow::{Result, anyhow, bail};
+use anyhow::{Result, anyhow, bail, ensure};
 use ranvil::{DeviceSelector, testing::Gpu};
 
 use crate::{
-    args::{self, Output, Range, Work},
+    args::{self, Forms, Output, Range, Usage, Work},
     case::{Case, Param},
-    compare::{self, Verdict},
-    data, limits, measure,
-    record::{Device, Record},
+    clock::Clock,
+    compare::{self, ALL, Verdict},
+    data,
+    ledger::Ledger,
+    limits,
+    measure::{self, Effort},
+    record::{Device, Limits},
     roofline::{self, Standing},
     size, small, table,
-    variants::Entry,
+    variants::{AUTO, Entry},
     verify,
 };
 
@@ -27,15 +34,16 @@ const SOFTWARE_SIZE: u64 = 4 << 20;
 /// A device, and a record to be filled.
 struct Session {
     gpu: Gpu,
-    record: Record,
+    ledger: Ledger,
 }
 
 impl Session {
     /// Opens a device for measuring.
     ///
     /// # Errors
-    /// It cannot be opened, or it is a software device and nobody allowed that.
+    /// It cannot be opened, or it is a software device and nobody allowed that; or the record cannot be written.
     fn open(selector: &DeviceSelector, output: &Output) -> Result<Self> {
+        let json = Ledger::destination(output)?;
         let gpu = Gpu::open(selector, STAGING)?;
         let info = gpu.info();
         let device = Device::new(info, gpu.subgroup());
@@ -49,72 +57,111 @@ impl Session {
         if device.software {
             writeln!(stdout(), "*** A SOFTWARE DEVICE: these figures say nothing about any GPU")?;
         }
-        Ok(Self { gpu, record: Record::new(device) })
+        if env::var_os("RANVIL_VALIDATION").is_some_and(|value| !value.is_empty()) {
+            writeln!(stdout(), "*** RANVIL_VALIDATION is set: what it does takes time too")?;
+        }
+        Ok(Self { gpu, ledger: Ledger::new(device, json) })
     }
 
     fn size(&self) -> u64 {
-        if self.record.device.software { SOFTWARE_SIZE } else { SIZE }
+        if self.ledger.record.device.software { SOFTWARE_SIZE } else { SIZE }
     }
 
     /// Measures cases one by one and prints their rows.
-    fn measure(&mut self, cases: &[Case], work: &Work) -> Result<()> {
-        let data = data::load(&work.source.data).map_err(|error| anyhow!(error))?;
-        writeln!(
-            stdout(),
-            "{}: {} repeated to {}",
-            work.source.data,
-            size::human(data.len() as u64),
-            size::human(cases[0].params.size)
-        )?;
+    fn measure(&mut self, cases: &[Case], clocks: &[Clock], work: &Work) -> Result<()> {
+        let Self { gpu, ledger } = self;
+        let name = work.source.data.as_str();
+        let data = load(name)?;
+        let [length, size] = [data.len() as u64, cases[0].params.size].map(size::human);
+        writeln!(stdout(), "{name}: {length} repeated to {size}")?;
         table::header(work.timing.confidence)?;
         for case in cases {
-            let data = (work.source.data.as_str(), &data[..]);
-            let rows = measure::case(&mut self.gpu, case, data, &work.clock, work.timing.effort())?;
-            for row in &rows {
-                table::row(row, self.record.device.software)?;
+            let rows = measure::case(gpu, case, (name, &data), clocks, work.timing.effort());
+            let Some(rows) = ledger.attempt(&case.to_string(), rows)? else { continue };
+            // First of all they are kept: printing may fail.
+            let first = ledger.record.rows.len();
+            ledger.record.rows.extend(rows);
+            for row in &ledger.record.rows[first..] {
+                table::row(row, ledger.record.device.software)?;
             }
-            self.record.rows.extend(rows);
         }
         Ok(())
     }
+
+    /// Compares pairs one by one and prints the verdicts; false if one is among `fail_on`.
+    fn compare(
+        &mut self,
+        pairs: &[[Case; 2]],
+        data: (&str, &[u8]),
+        effort: Effort,
+        margin: f64,
+        fail_on: &[Verdict],
+    ) -> Result<bool> {
+        let Self { gpu, ledger } = self;
+        let mut good = true;
+        for [a, b] in pairs {
+            let found = compare::cases(gpu, [a, b], data, effort, margin);
+            let found = ledger.attempt(&format!("{b}, beside {a}"), found)?;
+            let Some(comparison) = found else { continue };
+            good &= !fail_on.contains(&comparison.verdict);
+            ledger.record.comparisons.push(comparison.clone());
+            table::comparison(&comparison, ledger.record.device.software)?;
+        }
+        Ok(good)
+    }
+
+    /// Measures cases and prints how near their kernels come to the limits.
+    fn stand(&mut self, cases: &[Case], work: &Work, limits: &Limits) -> Result<()> {
+        limits::print(limits, self.ledger.mark())?;
+        self.measure(cases, &[Clock::Kernel], work)?;
+        let Ledger { record, .. } = &self.ledger;
+        let standings = record.rows.iter().filter_map(|row| Standing::of(row, limits));
+        Ok(roofline::print(&standings.collect::<Vec<_>>(), self.ledger.mark())?)
+    }
 }
 
-/// Writes the record where it is wanted.
-fn write(record: &Record, output: &Output) -> Result<bool> {
-    if let Some(path) = &output.json {
-        record.write(path)?;
-    }
-    Ok(true)
+fn load(name: &str) -> Result<Vec<u8>> {
+    let data = data::load(name).map_err(|error| anyhow!(error))?;
+    ensure!(!data.is_empty(), "{name} is empty");
+    Ok(data)
 }
 
 fn usage<T>(result: Result<T, String>) -> Result<T> {
-    result.map_err(|message| anyhow!(message))
+    result.map_err(|message| Usage(message).into())
 }
 
-pub fn measure(selector: &DeviceSelector, work: &Work, output: &Output) -> Result<bool> {
+pub fn measure(
+    selector: &DeviceSelector,
+    forms: &Forms,
+    clocks: &[Clock],
+    work: &Work,
+    output: &Output,
+) -> Result<bool> {
     let mut session = Session::open(selector, output)?;
-    let cases = usage(work.cases(session.size()))?;
-    session.measure(&cases, work)?;
-    write(&session.record, output)
+    let cases = usage(work.cases(&forms.variant, session.size()))?;
+    let outcome = session.measure(&cases, clocks, work);
+    session.ledger.finish(outcome.map(|()| true))
 }
 
 pub fn sweep(
     selector: &DeviceSelector,
     range: &Range,
+    forms: &Forms,
+    clocks: &[Clock],
     work: &Work,
     output: &Output,
 ) -> Result<bool> {
     let mut session = Session::open(selector, output)?;
     let mut cases = Vec::new();
-    for case in usage(work.cases(session.size()))? {
+    for case in usage(work.cases(&forms.variant, session.size()))? {
         for &value in &range.values {
             let mut case = case.clone();
             usage(case.params.set(range.param, value))?;
             cases.push(case);
         }
     }
-    session.measure(&cases, work)?;
-    write(&session.record, output)
+    let outcome = session.measure(&cases, clocks, work);
+    session.ledger.finish(outcome.map(|()| true))
 }
 
 pub fn compare(
@@ -126,72 +173,85 @@ pub fn compare(
     fail_on: &[Verdict],
 ) -> Result<bool> {
     let mut session = Session::open(selector, output)?;
-    let data = data::load(&work.source.data).map_err(|error| anyhow!(error))?;
-    let mut good = true;
-    for case in usage(work.cases(session.size()))? {
-        let [a, b] = [usage(case.with(texts[0]))?, usage(case.with(texts[1]))?];
-        let data = (work.source.data.as_str(), &data[..]);
-        let comparison =
-            compare::cases(&mut session.gpu, [&a, &b], data, work.timing.effort(), margin)?;
-        table::comparison(&comparison, session.record.device.software)?;
-        good &= !fail_on.contains(&comparison.verdict);
-        session.record.comparisons.push(comparison);
+    let cases = usage(work.cases(&[AUTO.to_owned()], session.size()))?;
+    let mut pairs = Vec::new();
+    let data = load(&work.source.data)?;
+    for case in cases {
+        let a = usage(case.with(texts[0]))?;
+        if texts[1] == ALL {
+            let others = compare::others(&session.gpu, &a, &data)?;
+            pairs.extend(others.into_iter().map(|b| [a.clone(), b]));
+        } else {
+            pairs.push([a, usage(case.with(texts[1]))?]);
+        }
     }
-    write(&session.record, output)?;
-    Ok(good)
+    let data = (work.source.data.as_str(), &data[..]);
+    let outcome = session.compare(&pairs, data, work.timing.effort(), margin, fail_on);
+    session.ledger.finish(outcome)
 }
 
 pub fn limits(selector: &DeviceSelector, output: &Output) -> Result<bool> {
     let mut session = Session::open(selector, output)?;
     let found = limits::measure(&mut session.gpu)?;
-    limits::print(&found, if session.record.device.software { " (software)" } else { "" })?;
-    session.record.limits = Some(found);
-    write(&session.record, output)
+    session.ledger.record.limits = Some(found);
+    let outcome = limits::print(&found, session.ledger.mark());
+    session.ledger.finish(outcome.map(|()| true).map_err(Into::into))
 }
 
-pub fn roofline(selector: &DeviceSelector, work: &Work, output: &Output) -> Result<bool> {
+pub fn roofline(
+    selector: &DeviceSelector,
+    forms: &Forms,
+    work: &Work,
+    output: &Output,
+) -> Result<bool> {
     let mut session = Session::open(selector, output)?;
-    let cases = usage(work.cases(session.size()))?;
+    let cases = usage(work.cases(&forms.variant, session.size()))?;
     let found = limits::measure(&mut session.gpu)?;
-    let mark = if session.record.device.software { " (software)" } else { "" };
-    limits::print(&found, mark)?;
-    session.record.limits = Some(found);
-    session.measure(&cases, work)?;
-    let standings = session.record.rows.iter().filter_map(|row| Standing::of(row, &found));
-    roofline::print(&standings.collect::<Vec<_>>(), mark)?;
-    write(&session.record, output)
+    session.ledger.record.limits = Some(found);
+    let outcome = session.stand(&cases, work, &found);
+    session.ledger.finish(outcome.map(|()| true))
 }
 
 pub fn small(selector: &DeviceSelector, args: &args::Small) -> Result<bool> {
-    let Session { gpu, mut record } = Session::open(selector, &args.output)?;
+    if !args.size.is_sorted() || args.size.contains(&0) {
+        return usage(Err("--size takes sizes above 0 in ascending order".to_owned()));
+    }
+    let Session { gpu, mut ledger } = Session::open(selector, &args.output)?;
     // The library is to open it itself, and not to choose: that would be none for inputs like these.
     let device = DeviceSelector::Uuid(gpu.info().uuid);
     drop(gpu);
-    let mark = if record.device.software { " (software)" } else { "" };
-    let data = data::load(&args.source.data).map_err(|error| anyhow!(error))?;
+    let outcome = small_inputs(&device, args, &mut ledger);
+    ledger.finish(outcome.map(|()| true))
+}
+
+/// Measures inputs one by one and prints where the crossover is.
+fn small_inputs(device: &DeviceSelector, args: &args::Small, ledger: &mut Ledger) -> Result<()> {
+    let data = load(&args.source.data)?;
+    let (name, threads, mark) = (args.source.data.as_str(), args.threads, ledger.mark());
     small::header()?;
     for &pipeline in &args.pipeline {
         for &direction in &args.direction {
-            let first = record.small.len();
+            let first = ledger.record.small.len();
             for &size in &args.size {
                 let raw: Vec<u8> = data.iter().copied().cycle().take(size as usize).collect();
-                let (name, threads) = (args.source.data.as_str(), args.threads);
                 let input = small::Input { pipeline, direction, name, raw: &raw, threads };
-                let found = small::measure(&device, &input, args.timing.effort())?;
+                let found = small::measure(device, &input, args.timing.effort());
+                let what = format!("{direction} {pipeline}, {}", size::human(size));
+                let Some(found) = ledger.attempt(&what, found)? else { continue };
+                ledger.record.small.push(found.clone());
                 small::row(&found, mark)?;
-                record.small.push(found);
             }
-            let crossover = small::crossover(&record.small[first..]);
+            let crossover = small::crossover(&ledger.record.small[first..]);
             writeln!(stdout(), "{pipeline} {direction}: {crossover}{mark}")?;
         }
     }
-    write(&record, &args.output)
+    Ok(())
 }
 
 pub fn verify(selector: &DeviceSelector, args: &args::Verify) -> Result<bool> {
     let mut gpu = Gpu::open(selector, STAGING)?;
     writeln!(stdout(), "{}, {} {}", gpu.info().name, gpu.info().driver, gpu.info().driver_version)?;
-    let data = data::load(&args.data).map_err(|error| anyhow!(error))?;
+    let data = load(&args.data)?;
     let (mut checked, mut wrong) = (0, 0);
     for &coder in &args.coder {
         for &direction in &args.direction {

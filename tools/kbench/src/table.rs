@@ -10,14 +10,15 @@ use crate::{
 pub fn header(confidence: f64) -> io::Result<()> {
     writeln!(
         stdout(),
-        "\n{:<7} {:<13} {:<26} {:>9} {:>4} {:>3} {:>9} {:>7} {:>10} {:>9} {:>7}",
+        "\n{:<6} {:<11} {:<11} {:<26} {:>7} {:>3} {:>4} {:>5} {:>6} {:>9} {:>7} {:>7}",
         "clock",
         "work",
+        "kernel",
         "variant",
         "block",
         "seg",
         "log",
-        "workgroup",
+        "group",
         "ratio",
         "GB/s",
         format!("±{confidence}%"),
@@ -39,9 +40,10 @@ pub fn row(row: &Row, software: bool) -> io::Result<()> {
     }
     writeln!(
         stdout(),
-        "{:<7} {:<13} {:<26} {:>9} {:>4} {:>3.3} {:>9} {:>7.4} {:>10.3} {:>8.2}% {:>7}  {}",
+        "{:<6} {:<11} {:<11} {:<26} {:>7} {:>3} {:>4} {:>5} {:>6.4} {:>9.3} {:>6.2}% {:>7}  {}",
         row.clock,
         row.work(),
+        row.kernel(),
         row.case.variant,
         size::human(params.block),
         params.segment_log,

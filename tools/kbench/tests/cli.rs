@@ -78,7 +78,7 @@ fn measurements_become_reports() {
     let text = stdout(&sweep);
     assert!(sweep.status.success(), "{text}{}", stderr(&sweep));
     assert!(text.contains("SOFTWARE DEVICE"), "{text}");
-    let rows = text.lines().filter(|line| line.contains("decode huff")).count();
+    let rows = text.lines().filter(|line| line.starts_with("device decode huff")).count();
     assert_eq!(rows, 2, "one for each block size:\n{text}");
     assert!(text.lines().filter(|line| line.contains("GB/s")).count() == 1);
     let unmarked = |line: &&str| line.contains(" huff") && !line.contains("software");
@@ -95,6 +95,85 @@ fn measurements_become_reports() {
     assert!(report("csv").lines().count() > 4 && report("markdown").contains("| ANS |"));
     let bad = kbench(&["report", &path("peers.tsv")]);
     assert_eq!(bad.status.code(), Some(3), "peers alone");
+    let page = path("page.html");
+    for (flags, code) in [(&["-o", &page][..], 0), (&["-o", &page], 3), (&["-fo", &page], 0)] {
+        let out = kbench(&[&["report", &files[0]], flags].concat());
+        assert_eq!(out.status.code(), Some(code), "{flags:?}: {}", stderr(&out));
+    }
+    let text = fs::read_to_string(&json).unwrap();
+    fs::write(&json, &text[..text.len() / 2]).unwrap();
+    let cut = kbench(&["report", &json]);
+    assert_eq!(cut.status.code(), Some(3));
+    assert!(stderr(&cut).contains("no record of kbench"), "{}", stderr(&cut));
+}
+
+#[test]
+fn what_cannot_be_measured_costs_nothing_else() {
+    let dir = tempfile::tempdir().unwrap();
+    let json = dir.path().join("record.json").to_str().unwrap().to_owned();
+    let args = ["measure", "--direction", "decode", "--variant", "auto,subgroup9", "--json", &json];
+    let some = kbench(&[&args[..], &LITTLE[..]].concat());
+    assert_eq!(some.status.code(), Some(3), "{}", stderr(&some));
+    assert!(stderr(&some).contains("subgroup9"), "{}", stderr(&some));
+    let record = fs::read_to_string(&json).unwrap();
+    assert!(record.contains("\"auto\"") && record.contains("subgroup9"), "{record}");
+
+    let again = kbench(&[&args[..], &LITTLE[..]].concat());
+    assert_eq!(again.status.code(), Some(3));
+    assert!(stderr(&again).contains("--force"), "{}", stderr(&again));
+    assert!(!stdout(&again).contains("GB/s"), "it says so before it measures");
+    assert_eq!(fs::read_to_string(&json).unwrap(), record);
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "nothing is left beside it");
+}
+
+#[test]
+fn what_makes_no_sense_is_a_usage_error() {
+    for args in [
+        &["sweep", "block=64K..16K"][..],
+        &["sweep", "size=1..99999999T"],
+        &["sweep", "table-log=1..99999999999"],
+        &["measure", "--segment-log", "11"],
+        &["measure", "--workgroup", "96"],
+        &["measure", "--least", "nan"],
+        &["measure", "--confidence", "500"],
+        &["compare", "auto", "auto", "--clock", "host"],
+        &["compare", "auto", "block=0"],
+        &["roofline", "--clock", "device"],
+        &["small", "--size", "1M,64K"],
+    ] {
+        let out = kbench(&[args, &["--allow-software"]].concat());
+        assert_eq!(out.status.code(), Some(2), "{args:?}: {}", stderr(&out));
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn the_script_for_a_gpu_goes_on_behind_what_fails() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("out");
+    let run = || {
+        Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/gpu.sh"))
+            .args(["-k", env!("CARGO_BIN_EXE_kbench"), "-r", "/bin/false", "-a", "-z", "64K"])
+            .args(["-p", "/no/such/peers", "-s", "limits,report", "-o"])
+            .args([out.as_path(), &Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml")])
+            .env("RANVIL_DEVICE", "0")
+            .output()
+            .unwrap()
+    };
+    let first = run();
+    let text = stdout(&first);
+    assert_eq!(first.status.code(), Some(1), "{text}{}", stderr(&first));
+    let state = |name: &str| text.lines().find(|line| line.starts_with(name)).unwrap_or("");
+    assert!(state("devices ").contains("FAILED (1)"), "{text}");
+    assert!(state("limits ").ends_with("ok") && state("report-html ").ends_with("ok"), "{text}");
+    assert!(state("report-peers ").contains("FAILED (3)"), "{text}");
+    assert!(text.contains("A SOFTWARE DEVICE"), "{text}");
+    assert!(fs::read_to_string(out.join("report.html")).unwrap().contains("no result"));
+    // Again into the same folder: the record that is there stays.
+    let before = fs::read_to_string(out.join("limits.json")).unwrap();
+    let again = stdout(&run());
+    assert!(again.contains("limits ") && again.contains("already exists"), "{again}");
+    assert_eq!(fs::read_to_string(out.join("limits.json")).unwrap(), before);
 }
 
 #[test]
@@ -128,6 +207,11 @@ fn a_verdict_can_fail() {
     assert_eq!(compare(&[]).status.code(), Some(0));
     let unknown = compare(&["--fail-on", "slow"]);
     assert_eq!(unknown.status.code(), Some(2));
+    let args = ["compare", "auto", "all", "--direction", "decode"];
+    let text = stdout(&kbench(&[&args[..], &LITTLE[..]].concat()));
+    assert!(text.contains("B: decode huff shared,"), "{text}");
+    assert!(text.contains("B: decode huff auto+log12,"), "{text}");
+    assert!(!text.contains("B: decode huff auto,"), "{text}");
 }
 
 #[test]

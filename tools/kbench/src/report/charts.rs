@@ -4,11 +4,15 @@ use std::ops::Range;
 
 use anyhow::{Result, anyhow};
 use plotters::{
-    coord::{Shift, types::RangedCoordf64},
+    coord::{CoordTranslate, Shift, types::RangedCoordf64},
     prelude::*,
 };
 
+use crate::{compare::Verdict, stats::Interval};
+
 const SIZE: (u32, u32) = (760, 420);
+/// What stands at the axes, whatever the size of the chart.
+const LABELS: (&str, u32) = ("sans-serif", 13);
 
 /// Colours that most people can tell apart: those of Okabe and Ito (2008) first, the pale one last.
 const COLOURS: [RGBColor; 13] = [
@@ -30,8 +34,16 @@ const COLOURS: [RGBColor; 13] = [
 /// A picture and what its colours mean.
 pub struct Chart {
     pub svg: String,
-    /// Colours as CSS has them, with names.
-    pub legend: Vec<(String, String)>,
+    pub legend: Vec<Key>,
+}
+
+/// What stands for a name.
+#[derive(Clone)]
+pub struct Key {
+    /// As CSS has it.
+    pub colour: String,
+    pub mark: char,
+    pub name: String,
 }
 
 /// What the axes are called.
@@ -60,8 +72,69 @@ fn css(RGBColor(r, g, b): RGBColor) -> String {
     format!("#{r:02x}{g:02x}{b:02x}")
 }
 
-fn legend<'a>(names: impl Iterator<Item = &'a str>) -> Vec<(String, String)> {
-    names.enumerate().map(|(index, name)| (css(colour(index)), name.to_owned())).collect()
+/// What tells series of one colour apart.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Mark {
+    Circle,
+    Triangle,
+    Cross,
+}
+
+impl Mark {
+    /// Of the nth series; crosses are peers.
+    fn of(index: usize, peer: bool) -> Self {
+        match () {
+            () if peer => Self::Cross,
+            () if (index / COLOURS.len()).is_multiple_of(2) => Self::Circle,
+            () => Self::Triangle,
+        }
+    }
+
+    fn character(self) -> char {
+        match self {
+            Self::Circle => '●',
+            Self::Triangle => '▲',
+            Self::Cross => '✕',
+        }
+    }
+}
+
+fn legend(series: &[Series]) -> Vec<Key> {
+    let key = |(index, one): (usize, &Series)| Key {
+        colour: css(colour(index)),
+        mark: Mark::of(index, one.peer).character(),
+        name: one.name.clone(),
+    };
+    series.iter().enumerate().map(key).collect()
+}
+
+/// A bar's.
+fn key(colour: RGBColor, name: &str) -> Key {
+    Key { colour: css(colour), mark: '■', name: name.to_owned() }
+}
+
+/// Draws a series' points.
+fn draw_marks<C>(
+    chart: &mut ChartContext<'_, SVGBackend<'_>, C>,
+    index: usize,
+    Series { points, peer, .. }: &Series,
+) -> Result<(), Box<dyn std::error::Error>>
+where
+    C: CoordTranslate<From = (f64, f64)>,
+{
+    let (colour, points) = (colour(index), points.iter().copied());
+    match Mark::of(index, *peer) {
+        Mark::Circle => {
+            chart.draw_series(points.map(|at| Circle::new(at, 4, colour.filled())))?;
+        }
+        Mark::Triangle => {
+            chart.draw_series(points.map(|at| TriangleMarker::new(at, 6, colour.filled())))?;
+        }
+        Mark::Cross => {
+            chart.draw_series(points.map(|at| Cross::new(at, 6, colour.stroke_width(2))))?;
+        }
+    }
+    Ok(())
 }
 
 /// Draws on an empty area. (plotters' errors borrow the area.)
@@ -105,6 +178,7 @@ pub fn points(axes: Axes<'_>, series: &[Series], joined: bool) -> Result<Chart> 
         let plain = |x: &f64| format!("{x:.3}");
         let mut mesh = chart.configure_mesh();
         mesh.x_desc(axes.x).y_desc(axes.y).light_line_style(BLACK.mix(0.04));
+        mesh.label_style(LABELS).axis_desc_style(LABELS);
         if axes.doubling {
             // One label a power of two.
             let count = (x.end.floor() - x.start.ceil()) as usize + 1;
@@ -112,27 +186,22 @@ pub fn points(axes: Axes<'_>, series: &[Series], joined: bool) -> Result<Chart> 
         } else {
             mesh.x_label_formatter(&plain).draw()?;
         }
-        for (index, Series { points, peer, .. }) in series.iter().enumerate() {
-            let colour = colour(index);
-            if joined && !peer {
-                chart
-                    .draw_series(LineSeries::new(points.iter().copied(), colour.stroke_width(2)))?;
+        for (index, one) in series.iter().enumerate() {
+            if joined && !one.peer {
+                let line = one.points.iter().copied();
+                chart.draw_series(LineSeries::new(line, colour(index).stroke_width(2)))?;
             }
-            if *peer {
-                let crosses = points.iter().map(|&at| Cross::new(at, 6, colour.stroke_width(2)));
-                chart.draw_series(crosses)?;
-            } else {
-                chart.draw_series(points.iter().map(|&at| Circle::new(at, 4, colour.filled())))?;
-            }
+            draw_marks(&mut chart, index, one)?;
         }
         Ok(())
     })?;
-    Ok(Chart { svg, legend: legend(series.iter().map(|one| one.name.as_str())) })
+    Ok(Chart { svg, legend: legend(series) })
 }
 
-/// Width that names beside bars take, and height of a bar, in pixels.
-const NAMES: u32 = 250;
-const BAR: u32 = 26;
+/// Height of a bar, width of a letter beside it, and the most letters of a name.
+const BAR: u32 = 22;
+const LETTER: u32 = 7;
+const LETTERS: usize = 54;
 
 /// A bar for each name, made of parts of the same colours in all of them.
 pub fn stacked(x: &str, parts: &[String], bars: &[(String, Vec<f64>)]) -> Result<Chart> {
@@ -149,31 +218,40 @@ pub fn stacked(x: &str, parts: &[String], bars: &[(String, Vec<f64>)]) -> Result
         }
         Ok(())
     })?;
-    Ok(Chart { svg, legend: legend(parts.iter().map(String::as_str)) })
+    let key = |(part, name): (usize, &String)| key(colour(part), name);
+    Ok(Chart { svg, legend: parts.iter().enumerate().map(key).collect() })
 }
 
-/// A ratio to 1 for each name, with its interval.
-pub fn differences(x: &str, ratios: &[(String, f64, Range<f64>)]) -> Result<Chart> {
+/// A ratio of speeds.
+pub struct Difference {
+    pub name: String,
+    pub ratio: f64,
+    pub interval: Interval,
+    pub verdict: Verdict,
+}
+
+/// Ratios to 1 with their intervals.
+pub fn differences(x: &str, ratios: &[Difference]) -> Result<Chart> {
     let (faster, slower, neither) = (colour(2), colour(1), colour(6));
-    let ends = ratios.iter().flat_map(|(_, _, interval)| [interval.start, interval.end]);
-    let names: Vec<&str> = ratios.iter().map(|(name, ..)| name.as_str()).collect();
+    let ends = ratios.iter().flat_map(|one| [one.interval.low, one.interval.high]);
+    let names: Vec<&str> = ratios.iter().map(|one| one.name.as_str()).collect();
     let svg = beside_names(x, &names, range(ends.chain([1.0]), false), |chart| {
         let one = [(1.0, 0.0), (1.0, ratios.len() as f64)];
         chart.draw_series(LineSeries::new(one, BLACK.mix(0.6).stroke_width(1)))?;
-        for (at, (_, ratio, Range { start, end })) in ratios.iter().enumerate() {
-            let colour = match () {
-                () if *start > 1.0 => faster,
-                () if *end < 1.0 => slower,
-                () => neither,
+        for (at, Difference { ratio, interval, verdict, .. }) in ratios.iter().enumerate() {
+            let colour = match verdict {
+                Verdict::Faster => faster,
+                Verdict::Slower => slower,
+                Verdict::Same | Verdict::Ambiguous => neither,
             };
             let style = colour.filled().stroke_width(2);
-            let y = at as f64 + 0.5;
-            chart.draw_series([ErrorBar::new_horizontal(y, *start, *ratio, *end, style, 10)])?;
+            let (y, Interval { low, high }) = (at as f64 + 0.5, *interval);
+            chart.draw_series([ErrorBar::new_horizontal(y, low, *ratio, high, style, 10)])?;
         }
         Ok(())
     })?;
-    let legend = [(faster, "faster"), (slower, "slower"), (neither, "not told apart")];
-    Ok(Chart { svg, legend: legend.map(|(colour, name)| (css(colour), name.to_owned())).to_vec() })
+    let legend = [(faster, "faster"), (slower, "slower"), (neither, "the same, or not told apart")];
+    Ok(Chart { svg, legend: legend.map(|(colour, name)| key(colour, name)).to_vec() })
 }
 
 type Bars<'a, 'b> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<RangedCoordf64, RangedCoordf64>>;
@@ -185,12 +263,14 @@ fn beside_names(
     width: Range<f64>,
     fill: impl Fn(&mut Bars<'_, '_>) -> Result<(), Box<dyn std::error::Error>>,
 ) -> Result<String> {
+    let names: Vec<String> = names.iter().map(|name| shortened(name)).collect();
+    let longest = names.iter().map(|name| name.chars().count()).max().unwrap_or(0) as u32;
     draw((SIZE.0 + 60, BAR * names.len() as u32 + 70), |area| {
         area.fill(&WHITE)?;
         let mut chart = ChartBuilder::on(area)
             .margin(12)
             .x_label_area_size(44)
-            .y_label_area_size(NAMES)
+            .y_label_area_size(LETTER * longest + 12)
             .build_cartesian_2d(width.clone(), names.len() as f64..0.0)?;
         let none = |_: &f64| String::new();
         chart
@@ -200,6 +280,8 @@ fn beside_names(
             .y_labels(1)
             .y_label_formatter(&none)
             .light_line_style(BLACK.mix(0.04))
+            .label_style(LABELS)
+            .axis_desc_style(LABELS)
             .draw()?;
         fill(&mut chart)?;
         let (_, rows) = chart.plotting_area().get_pixel_range();
@@ -207,10 +289,18 @@ fn beside_names(
         let style = ("sans-serif", 12).into_font().color(&BLACK);
         for (index, name) in names.iter().enumerate() {
             let y = f64::from(rows.start) + step * (index as f64 + 0.5) - 6.0;
-            area.draw(&Text::new(*name, (8, y as i32), style.clone()))?;
+            area.draw(&Text::new(name.as_str(), (8, y as i32), style.clone()))?;
         }
         Ok(())
     })
+}
+
+/// A name that leaves room for what stands beside it.
+fn shortened(name: &str) -> String {
+    if name.chars().count() <= LETTERS {
+        return name.to_owned();
+    }
+    name.chars().take(LETTERS - 1).chain(['…']).collect()
 }
 
 /// Both axes logarithmic: the roof made of `bandwidth` (10^9 bytes a second) and `peak` (10^9 operations a second), and
@@ -220,9 +310,12 @@ pub fn roofline(bandwidth: f64, peak: f64, series: &[Series]) -> Result<Chart> {
     let ridge = peak / bandwidth;
     let least = |values: &mut dyn Iterator<Item = f64>| values.fold(f64::INFINITY, f64::min);
     let most = |values: &mut dyn Iterator<Item = f64>| values.fold(0.0, f64::max);
-    let x = least(&mut all().map(|p| p.0)).min(ridge) / 2.0
-        ..most(&mut all().map(|p| p.0)).max(ridge) * 2.0;
-    let y = least(&mut all().map(|p| p.1)).min(bandwidth * x.start) / 2.0..peak * 2.0;
+    // Whole decades: their ends have labels.
+    let below = |value: f64| 10_f64.powf((value / 1.5).log10().floor());
+    let above = |value: f64| 10_f64.powf((value * 1.5).log10().ceil());
+    let x = below(least(&mut all().map(|p| p.0)).min(ridge))
+        ..above(most(&mut all().map(|p| p.0)).max(ridge));
+    let y = below(least(&mut all().map(|p| p.1)).min(bandwidth * x.start))..above(peak);
     let svg = draw(SIZE, |area| {
         area.fill(&WHITE)?;
         let mut chart = ChartBuilder::on(area)
@@ -235,14 +328,54 @@ pub fn roofline(bandwidth: f64, peak: f64, series: &[Series]) -> Result<Chart> {
             .x_desc("integer operations for a byte of memory traffic")
             .y_desc("10^9 operations a second")
             .light_line_style(BLACK.mix(0.04))
+            .label_style(LABELS)
+            .axis_desc_style(LABELS)
             .draw()?;
         let roof = [(x.start, bandwidth * x.start), (ridge, peak), (x.end, peak)];
         chart.draw_series(LineSeries::new(roof, BLACK.stroke_width(2)))?;
         for (index, one) in series.iter().enumerate() {
-            let circles = one.points.iter().map(|&at| Circle::new(at, 5, colour(index).filled()));
-            chart.draw_series(circles)?;
+            draw_marks(&mut chart, index, one)?;
         }
         Ok(())
     })?;
-    Ok(Chart { svg, legend: legend(series.iter().map(|one| one.name.as_str())) })
+    Ok(Chart { svg, legend: legend(series) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_two_series_of_many_look_alike() {
+        let series = |index: usize| Series {
+            name: index.to_string(),
+            points: vec![(16.0 + index as f64, 1.0), (18.0, 2.0)],
+            peer: false,
+        };
+        let series: Vec<Series> = (0..2 * COLOURS.len()).map(series).collect();
+        let axes = Axes { x: "block", y: "GB/s", doubling: true };
+        let chart = points(axes, &series, true).unwrap();
+        let mut keys: Vec<_> = chart.legend.iter().map(|key| (&key.colour, key.mark)).collect();
+        keys.sort();
+        keys.dedup();
+        assert_eq!(keys.len(), series.len());
+        assert_eq!(chart.svg.matches("<polygon").count(), 2 * COLOURS.len(), "triangles");
+    }
+
+    #[test]
+    fn a_long_name_leaves_room_for_its_bar() {
+        assert_eq!(shortened("short"), "short");
+        let name = "x".repeat(300);
+        assert_eq!(shortened(&name).chars().count(), LETTERS);
+        let chart = stacked("ps", &["a".to_owned()], &[(name, vec![1.0])]).unwrap();
+        assert!(chart.svg.contains('…') && chart.svg.matches("<rect").count() >= 2);
+    }
+
+    #[test]
+    fn what_has_no_points_can_be_drawn() {
+        let axes = Axes { x: "block", y: "GB/s", doubling: true };
+        assert!(points(axes, &[], true).is_ok());
+        let one = Series { name: "one".to_owned(), points: vec![(18.0, 5.0)], peer: false };
+        assert!(points(axes, &[one], true).is_ok());
+    }
 }

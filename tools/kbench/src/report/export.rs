@@ -2,149 +2,151 @@
 
 use std::fmt::Write;
 
-use super::peers::Peer;
+use super::{cells, peers::Peer};
 use crate::{
-    record::{Record, Row},
-    size,
+    case::{Direction, Param},
+    limits,
+    record::{Comparison, Device, Record, Row},
+    roofline::{self, Standing},
     small::{self, Small},
     stats::{Interval, median, median_interval},
 };
 
-const COLUMNS: [&str; 16] = [
+const COLUMNS: [&str; 21] = [
     "device",
     "driver",
     "software",
     "revision",
     "clock",
-    "work",
+    "direction",
+    "coder",
+    "kernel",
     "variant",
     "block",
     "segment_log",
     "table_log",
     "workgroup",
     "data",
+    "bytes",
     "ratio",
     "gb_per_s",
     "low",
     "high",
+    "samples",
+    "notes",
 ];
 
-/// One line a row, RFC 4180.
+/// One line a row, RFC 4180. Of a comparison there are two: what they were compared with is in the notes.
 pub fn csv(records: &[Record], peers: &[Peer]) -> String {
-    let mut out = COLUMNS.join(",") + ",samples,notes\r\n";
-    for (record, row) in rows(records) {
-        let mut fields = fields(record, row).to_vec();
-        fields.push(row.samples.len().to_string());
-        fields.push(row.notes.join("; "));
+    let mut out = String::new();
+    let mut line = |fields: &[String]| {
         let quoted: Vec<String> = fields.iter().map(|field| quoted(field)).collect();
         write!(out, "{}\r\n", quoted.join(",")).expect("strings take everything");
-    }
-    for (record, small) in records.iter().flat_map(|r| r.small.iter().map(move |s| (r, s))) {
-        for (way, samples) in small.ways() {
-            let mut fields = small_fields(record, small, way, samples).to_vec();
-            fields.push(samples.len().to_string());
-            let quoted: Vec<String> = fields.iter().map(|field| quoted(field)).collect();
-            write!(out, "{},\r\n", quoted.join(",")).expect("strings take everything");
+    };
+    line(&COLUMNS.map(str::to_owned));
+    for record in records {
+        record.rows.iter().for_each(|row| line(&fields(record, row, None)));
+        for comparison in &record.comparisons {
+            line(&fields(record, &comparison.baseline, None));
+            line(&fields(record, &comparison.candidate, Some(comparison)));
+        }
+        for small in &record.small {
+            small.ways().iter().for_each(|&way| line(&small_fields(record, small, way)));
         }
     }
     for peer in peers {
-        for (work, speed) in [("encode", peer.encode), ("decode", peer.decode)] {
-            let Peer { name, chunk, ratio, .. } = peer;
-            let name = quoted(name);
-            write!(out, ",,,,device,{work},{name},{chunk},,,,,{ratio},{speed},,,,\r\n")
-                .expect("strings take everything");
+        for direction in [Direction::Encode, Direction::Decode] {
+            line(&peer_fields(peer, direction));
         }
     }
     out
 }
 
-/// A table with what a reader wants first.
+/// Tables with what a reader wants first.
 pub fn markdown(records: &[Record], peers: &[Peer]) -> String {
     let mut out = String::new();
     for record in records {
-        let software = if record.device.software { " — **software: no result**" } else { "" };
-        let device = &record.device;
-        write!(
-            out,
-            "{}, {} {}, revision {}{software}\n\n| clock | work | variant | block | segment | ratio | GB/s | interval | notes |\n|---|---|---|---|---|---|---|---|---|\n",
-            device.name, device.driver, device.driver_version, record.revision
-        )
-        .expect("strings take everything");
-        for row in &record.rows {
-            let (low, high) = row.speed_interval().map_or((0.0, 0.0), |i| (i.low, i.high));
-            writeln!(
-                out,
-                "| {} | {} | {} | {} | {} | {:.4} | {:.2} | {low:.2} to {high:.2} | {} |",
-                row.clock,
-                row.work(),
-                row.case.variant,
-                size::human(row.case.params.block),
-                size::human(1 << row.case.params.segment_log),
-                row.ratio(),
-                row.speed().unwrap_or(0.0),
-                row.notes.join("; ").replace('|', "\\|"),
-            )
-            .expect("strings take everything");
+        let Device { name, driver, driver_version, software, .. } = &record.device;
+        let software = if *software { " — **software: no result**" } else { "" };
+        let revision = &record.revision;
+        out += &format!("{name}, {driver} {driver_version}, revision {revision}{software}\n\n");
+        if let Some(found) = &record.limits {
+            for (name, value, unit) in limits::lines(found) {
+                out += &format!("- {name}: {value:.1} G{unit}/s\n");
+            }
+            out.push('\n');
+            let standings = record.rows.iter().filter_map(|row| Standing::of(row, found));
+            let cells: Vec<_> = standings.map(|standing| standing.cells()).collect();
+            out += &grid(&roofline::COLUMNS, &cells);
         }
-        if !record.small.is_empty() {
-            let line = |cells: [String; 8]| format!("| {} |\n", cells.join(" | "));
-            out += &format!("\n{}{}", line(small::COLUMNS.map(str::to_owned)), "|---".repeat(8));
-            out += "|\n";
-            out.extend(record.small.iter().map(|small| line(small.cells())));
+        out += &grid(&cells::ROWS, &record.rows.iter().map(cells::row).collect::<Vec<_>>());
+        out += &grid(&small::COLUMNS, &record.small.iter().map(Small::cells).collect::<Vec<_>>());
+        let comparisons = record.comparisons.iter().map(cells::comparison);
+        out += &grid(&cells::COMPARISONS, &comparisons.collect::<Vec<_>>());
+        for failure in &record.failures {
+            out += &format!("Not measured: {failure}\n\n");
         }
-        for c in &record.comparisons {
-            writeln!(
-                out,
-                "\n{} is {} than {}: {:.4} ({:.4} to {:.4})",
-                c.candidate.case,
-                c.verdict,
-                c.baseline.case,
-                c.ratio,
-                c.interval.low,
-                c.interval.high
-            )
-            .expect("strings take everything");
-        }
-        out.push('\n');
     }
-    if !peers.is_empty() {
-        out.push_str(
-            "| peer | chunk | ratio | encode GB/s | decode GB/s |\n|---|---|---|---|---|\n",
-        );
-    }
-    for Peer { name, chunk, ratio, encode, decode } in peers {
-        let chunk = size::human(*chunk);
-        writeln!(out, "| {name} | {chunk} | {ratio:.4} | {encode:.1} | {decode:.1} |")
-            .expect("strings take everything");
-    }
-    out
+    out + &grid(&cells::PEERS, &peers.iter().map(cells::peer).collect::<Vec<_>>())
 }
 
-fn rows(records: &[Record]) -> impl Iterator<Item = (&Record, &Row)> {
-    records.iter().flat_map(|record| record.rows.iter().map(move |row| (record, row)))
+/// A table, if it has rows.
+fn grid<const N: usize>(columns: &[&str; N], rows: &[[String; N]]) -> String {
+    if rows.is_empty() {
+        return String::new();
+    }
+    let line = |cells: &[String; N]| {
+        let cells = cells.each_ref().map(|cell| cell.replace('|', "\\|"));
+        format!("| {} |\n", cells.join(" | "))
+    };
+    let head = line(&columns.map(str::to_owned)) + &"|---".repeat(N) + "|\n";
+    rows.iter().fold(head, |text, row| text + &line(row)) + "\n"
 }
 
-fn fields(record: &Record, row: &Row) -> [String; COLUMNS.len()] {
+fn number(value: f64) -> String {
+    format!("{value:.4}")
+}
+
+/// What is the same for all rows of a record.
+fn place(record: &Record) -> [String; 4] {
+    let Device { name, driver, driver_version, software, .. } = &record.device;
+    let driver = format!("{driver} {driver_version}");
+    [name.clone(), driver, software.to_string(), record.revision.clone()]
+}
+
+fn fields(record: &Record, row: &Row, compared: Option<&Comparison>) -> [String; COLUMNS.len()] {
     let params = &row.case.params;
     let interval = row.speed_interval();
-    let number = |value: Option<f64>| value.map_or(String::new(), |value| format!("{value:.4}"));
+    let figure = |value: Option<f64>| value.map(number).unwrap_or_default();
+    let forced = |param: Param| params.get(param).map_or(String::new(), |value| value.to_string());
+    let mut notes = row.notes.clone();
+    notes.extend(compared.map(|Comparison { baseline, ratio, interval, verdict, .. }| {
+        let Interval { low, high } = interval;
+        format!("{verdict}: {ratio:.4} ({low:.4} to {high:.4}) times {}", baseline.case)
+    }));
+    let [device, driver, software, revision] = place(record);
     [
-        record.device.name.clone(),
-        format!("{} {}", record.device.driver, record.device.driver_version),
-        record.device.software.to_string(),
-        record.revision.clone(),
+        device,
+        driver,
+        software,
+        revision,
         row.clock.to_string(),
-        row.work(),
+        row.case.direction.to_string(),
+        row.case.coder.to_string(),
+        row.kernel().to_owned(),
         row.case.variant.clone(),
         params.block.to_string(),
         params.segment_log.to_string(),
-        params.table_log.map_or(String::new(), |log| log.to_string()),
-        params.workgroup.map_or(String::new(), |size| size.to_string()),
+        forced(Param::TableLog),
+        forced(Param::Workgroup),
         format!("{} {:#010x}", row.data.name, row.data.crc32c),
-        number(Some(row.ratio())),
-        number(row.speed()),
-        number(interval.map(|i| i.low)),
-        number(interval.map(|i| i.high)),
+        row.data.bytes.to_string(),
+        number(row.ratio()),
+        figure(row.speed()),
+        figure(interval.map(|i| i.low)),
+        figure(interval.map(|i| i.high)),
+        row.samples.len().to_string(),
+        notes.join("; "),
     ]
 }
 
@@ -152,30 +154,49 @@ fn fields(record: &Record, row: &Row) -> [String; COLUMNS.len()] {
 fn small_fields(
     record: &Record,
     small: &Small,
-    way: &str,
-    samples: &[f64],
+    (way, samples): (&str, &[f64]),
 ) -> [String; COLUMNS.len()] {
     let bytes = small.data.bytes as f64;
     let Interval { low, high } = median_interval(samples, small.confidence);
-    let number = |value: f64| format!("{value:.4}");
+    let [device, driver, software, revision] = place(record);
     [
-        record.device.name.clone(),
-        format!("{} {}", record.device.driver, record.device.driver_version),
-        record.device.software.to_string(),
-        record.revision.clone(),
+        device,
+        driver,
+        software,
+        revision,
         "library".to_owned(),
-        format!("{} {}", small.direction, small.pipeline),
+        small.direction.to_string(),
+        small.pipeline.clone(),
+        String::new(),
         way.to_owned(),
         small.data.bytes.to_string(),
         String::new(),
         String::new(),
         String::new(),
         format!("{} {:#010x}", small.data.name, small.data.crc32c),
+        small.data.bytes.to_string(),
         number(small.ratio()),
         number(bytes / median(samples)),
         number(bytes / high),
         number(bytes / low),
+        samples.len().to_string(),
+        String::new(),
     ]
+}
+
+/// The same of a peer, as far as it is known.
+fn peer_fields(peer: &Peer, direction: Direction) -> [String; COLUMNS.len()] {
+    COLUMNS.map(|column| match column {
+        "clock" => "device".to_owned(),
+        "direction" => direction.to_string(),
+        "coder" => peer.name.clone(),
+        "variant" => "peer".to_owned(),
+        "block" => peer.chunk.to_string(),
+        "ratio" => peer.ratio.to_string(),
+        "gb_per_s" => peer.speed(direction).to_string(),
+        "notes" => peer.remark.clone().unwrap_or_default(),
+        _ => String::new(),
+    })
 }
 
 fn quoted(field: &str) -> String {
@@ -199,6 +220,7 @@ mod tests {
             ratio: 0.66,
             encode: 725.5,
             decode: 1104.6,
+            remark: None,
         };
         let text = csv(&[record()], &[peer]);
         let count = |line: &str| {
@@ -210,8 +232,8 @@ mod tests {
             separators.count()
         };
         let lines: Vec<&str> = text.split_terminator("\r\n").collect();
-        assert_eq!(lines.len(), 1 + 3 + 3 + 2);
-        assert!(lines.iter().all(|line| count(line) == COLUMNS.len() + 1), "{text}");
+        assert_eq!(lines.len(), 1 + 3 + 2 + 3 + 2);
+        assert!(lines.iter().all(|line| count(line) == COLUMNS.len() - 1), "{text}");
         assert!(lines[1].contains("\"a note, with \"\"quotes\"\" & <angles>\""), "{}", lines[1]);
     }
 
@@ -221,6 +243,7 @@ mod tests {
         assert!(!markdown(std::slice::from_ref(&record), &[]).contains("software"));
         record.device.software = true;
         let text = markdown(&[record], &[]);
+        assert!(text.contains("- upload: 50.0 GB/s") && text.contains("the device was lost"));
         assert!(text.contains("software: no result") && text.contains("FASTER"), "{text}");
     }
 }

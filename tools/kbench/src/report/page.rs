@@ -2,21 +2,22 @@
 
 use std::fmt::Write;
 
-use super::charts::Chart;
-use crate::{
-    record::{Record, Row},
-    size, small,
+use super::{
+    cells,
+    charts::{Chart, Key},
+    peers::Peer,
 };
+use crate::{limits, record::Record, size, small};
 
 const STYLE: &str = "\
-body{font:15px/1.45 system-ui,sans-serif;color:#222;max-width:1180px;margin:2em auto;padding:0 1em}\
+body{font:15px/1.45 system-ui,sans-serif;color:#222;background:#fff;color-scheme:light;max-width:1180px;margin:2em auto;padding:0 1em}\
 h1{font-size:1.5em}h2{font-size:1.2em;margin:2em 0 .4em}\
 figure{margin:0;display:flex;gap:1.2em;align-items:flex-start;flex-wrap:wrap}\
 figure svg{max-width:100%;height:auto}\
 figcaption{flex:1 1 14em;font-size:13px}figcaption ul{list-style:none;padding:0;margin:.5em 0}\
-i{display:inline-block;width:.8em;height:.8em;margin-right:.5em;border-radius:2px}\
-table{border-collapse:collapse;font-size:13px}td,th{padding:.15em .7em;text-align:right;border-bottom:1px solid #ddd}\
-td:nth-child(-n+3),th:nth-child(-n+3),td:last-child,th:last-child{text-align:left}\
+i{display:inline-block;width:1.4em;font-style:normal}\
+table{border-collapse:collapse;font-size:13px;margin:.5em 0}td,th{padding:.15em .7em;text-align:right;border-bottom:1px solid #ddd}\
+td:nth-child(-n+2),th:nth-child(-n+2),td:last-child,th:last-child{text-align:left}td:not(:last-child){white-space:nowrap}\
 .software{background:#fde8e0;border:1px solid #d55e00;padding:.7em 1em}.note{color:#a33}";
 
 /// A page being written.
@@ -30,8 +31,25 @@ impl Page {
         ))
     }
 
-    /// What was measured on what.
-    pub fn record(&mut self, record: &Record) {
+    /// What was measured on what, and what failed; the device only if it is not that of the record before.
+    pub fn record(&mut self, record: &Record, before: Option<&Record>) {
+        let device = &record.device;
+        let same = |before: &Record| before.device == *device && before.revision == record.revision;
+        if !before.is_some_and(same) {
+            self.device(record);
+        }
+        if let Some(found) = &record.limits {
+            let limits = limits::lines(found).into_iter();
+            let limits = limits.map(|(name, value, unit)| format!("{name} {value:.1} G{unit}/s"));
+            let limits: Vec<String> = limits.collect();
+            self.push(format!("<p>At most: {}</p>\n", limits.join("; ")));
+        }
+        for failure in &record.failures {
+            self.push(format!("<p class=\"note\">Not measured: {}</p>\n", escaped(failure)));
+        }
+    }
+
+    fn device(&mut self, record: &Record) {
         let device = &record.device;
         let subgroup = device.subgroup.map_or("none".to_owned(), |size| size.to_string());
         self.push(format!(
@@ -47,11 +65,45 @@ impl Page {
         }
     }
 
+    /// Rows of peers that their own program found wrong.
+    pub fn wrong_peers(&mut self, peers: &[Peer]) {
+        for Peer { name, chunk, remark, .. } in peers {
+            let (name, chunk) = (escaped(name), size::human(*chunk));
+            let remark = escaped(remark.as_deref().unwrap_or_default());
+            self.push(format!("<p class=\"note\">Left out: {name} at {chunk}: {remark}</p>\n"));
+        }
+    }
+
+    /// Rows of peers.
+    pub fn peers(&mut self, peers: &[Peer]) {
+        if !peers.is_empty() {
+            self.heading("Peers");
+            self.grid(&cells::PEERS, &peers.iter().map(cells::peer).collect::<Vec<_>>());
+        }
+    }
+
+    fn heading(&mut self, text: &str) {
+        self.push(format!("<h2>{}</h2>\n", escaped(text)));
+    }
+
+    /// A table; what is in its cells is text.
+    pub fn grid<const N: usize>(&mut self, columns: &[&str; N], rows: &[[String; N]]) {
+        let line = |tag: &str, cells: [String; N]| {
+            let cells = cells.map(|cell| format!("<{tag}>{}", escaped(&cell)));
+            format!("<tr>{}</tr>\n", cells.concat())
+        };
+        self.push("<table>\n".to_owned());
+        self.push(line("th", columns.map(str::to_owned)));
+        rows.iter().for_each(|row| self.push(line("td", row.clone())));
+        self.push("</table>\n".to_owned());
+    }
+
     /// A chart under a heading, with a sentence on how to read it.
     pub fn chart(&mut self, heading: &str, text: &str, chart: &Chart) {
         let mut legend = String::new();
-        for (colour, name) in &chart.legend {
-            write!(legend, "<li><i style=\"background:{colour}\"></i>{}</li>", escaped(name))
+        for Key { colour, mark, name } in &chart.legend {
+            let name = escaped(name);
+            write!(legend, "<li><i style=\"color:{colour}\">{mark}</i>{name}</li>")
                 .expect("strings take everything");
         }
         self.push(format!(
@@ -62,58 +114,23 @@ impl Page {
         ));
     }
 
-    /// All rows.
-    pub fn table(&mut self, record: &Record) {
-        self.push(format!(
-            "<h2>All rows of {}</h2>\n<table><tr><th>clock<th>work<th>variant<th>block<th>segment<th>table log<th>workgroup<th>ratio<th>GB/s<th>interval<th>samples<th>notes</tr>\n",
-            escaped(&record.device.name)
-        ));
-        for row in &record.rows {
-            self.row(row);
+    /// All that was measured.
+    pub fn tables(&mut self, record: &Record) {
+        let device = record.device.label();
+        if !record.rows.is_empty() {
+            self.heading(&format!("All rows of {device}"));
+            self.grid(&cells::ROWS, &record.rows.iter().map(cells::row).collect::<Vec<_>>());
         }
-        self.push("</table>\n".to_owned());
         if !record.small.is_empty() {
-            let row = |tag: &str, cells: [String; 8]| {
-                format!("<tr><{tag}>{}</tr>\n", cells.join(&format!("<{tag}>")))
-            };
-            self.push(format!(
-                "<h2>Small inputs</h2>\n<table>{}",
-                row("th", small::COLUMNS.map(str::to_owned))
-            ));
-            record.small.iter().for_each(|small| self.push(row("td", small.cells())));
-            self.push("</table>\n".to_owned());
+            self.heading(&format!("Small inputs on {device}"));
+            let rows: Vec<_> = record.small.iter().map(small::Small::cells).collect();
+            self.grid(&small::COLUMNS, &rows);
         }
-        for c in &record.comparisons {
-            self.push(format!(
-                "<p>{} is <b>{}</b> than {}: {:.4} times its speed ({:.4} to {:.4})</p>\n",
-                escaped(&c.candidate.case.to_string()),
-                c.verdict,
-                escaped(&c.baseline.case.to_string()),
-                c.ratio,
-                c.interval.low,
-                c.interval.high
-            ));
+        if !record.comparisons.is_empty() {
+            self.heading(&format!("Comparisons on {device}"));
+            let rows: Vec<_> = record.comparisons.iter().map(cells::comparison).collect();
+            self.grid(&cells::COMPARISONS, &rows);
         }
-    }
-
-    fn row(&mut self, row: &Row) {
-        let params = &row.case.params;
-        let auto = |value: Option<u32>| value.map_or("auto".to_owned(), |value| value.to_string());
-        let (low, high) = row.speed_interval().map_or((0.0, 0.0), |i| (i.low, i.high));
-        self.push(format!(
-            "<tr><td>{}<td>{}<td>{}<td>{}<td>{}<td>{}<td>{}<td>{:.4}<td>{:.2}<td>{low:.2} to {high:.2}<td>{}<td class=\"note\">{}</tr>\n",
-            row.clock,
-            escaped(&row.work()),
-            escaped(&row.case.variant),
-            size::human(params.block),
-            size::human(1 << params.segment_log),
-            auto(params.table_log.map(u32::from)),
-            auto(params.workgroup),
-            row.ratio(),
-            row.speed().unwrap_or(0.0),
-            row.samples.len(),
-            escaped(&row.notes.join("; ")),
-        ));
     }
 
     fn push(&mut self, html: String) {

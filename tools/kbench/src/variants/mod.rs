@@ -96,9 +96,45 @@ pub fn choose(gpu: &Gpu, kernels: &[&'static KernelDesc], name: &str) -> Result<
     Ok(chosen)
 }
 
+/// Every name but `name` that means other forms of these kernels than the others do, all of which the device runs.
+pub fn others(gpu: &Gpu, kernels: &[&'static KernelDesc], name: &str) -> Result<Vec<String>> {
+    let own = kernels.iter().flat_map(|kernel| kernel.variants).map(|v| v.name.to_owned());
+    let tried = EXPERIMENTS.iter().map(|experiment| format!("{AUTO}+{}", experiment.name));
+    let forms = |entries: Vec<Entry>| -> Vec<String> {
+        entries.into_iter().map(|entry| entry.name).collect()
+    };
+    let mut known = vec![forms(choose(gpu, kernels, name)?)];
+    let mut others = Vec::new();
+    for name in [AUTO.to_owned()].into_iter().chain(own).chain(tried) {
+        // What cannot be chosen changes nothing here, or the device does not run it.
+        let Ok(entries) = choose(gpu, kernels, &name) else { continue };
+        let forms = forms(entries);
+        if !known.contains(&forms) {
+            known.push(forms);
+            others.push(name);
+        }
+    }
+    Ok(others)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::run::STAGING;
+
+    /// On the first Vulkan device.
+    #[test]
+    fn the_others_are_all_that_run_and_none_twice() {
+        let gpu = Gpu::open(&"0".parse().unwrap(), STAGING).unwrap();
+        let kernels = [kernel::find("parse").unwrap(), kernel::find("decode_rans").unwrap()];
+        let names = others(&gpu, &kernels, AUTO).unwrap();
+        assert!(names.iter().any(|name| name == "auto+log12"), "{names:?}");
+        let suitable = gpu.suitable(kernels[1]).unwrap().name;
+        assert!(!names.iter().any(|name| name == suitable || name == AUTO), "{names:?}");
+        let beside = others(&gpu, &kernels, "auto+log12").unwrap();
+        assert!(beside.iter().any(|name| name == AUTO), "{beside:?}");
+        assert_eq!(beside.len(), names.len());
+    }
 
     #[test]
     fn every_experiment_changes_something_and_no_interface() {

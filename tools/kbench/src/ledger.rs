@@ -1,0 +1,120 @@
+//! A record while it is filled: what fails is noted and the rest goes on, and what was measured is written however it ends.
+
+use anyhow::{Result, anyhow};
+
+use crate::{
+    args::Output,
+    destination::Destination,
+    is_closed_pipe,
+    measure::Wrong,
+    record::{Device, Record},
+};
+
+pub struct Ledger {
+    pub record: Record,
+    json: Option<Destination>,
+    /// A variant computed something else.
+    wrong: bool,
+}
+
+impl Ledger {
+    pub fn new(device: Device, json: Option<Destination>) -> Self {
+        Self { record: Record::new(device), json, wrong: false }
+    }
+
+    /// Where the record goes, if it goes anywhere.
+    ///
+    /// # Errors
+    /// It cannot.
+    pub fn destination(output: &Output) -> Result<Option<Destination>> {
+        output.json.as_ref().map(|path| Destination::new(path, output.force)).transpose()
+    }
+
+    /// What stands behind every figure of a software device.
+    pub fn mark(&self) -> &'static str {
+        if self.record.device.software { " (software)" } else { "" }
+    }
+
+    /// What was measured; or none if that failed, which is said and noted.
+    ///
+    /// # Errors
+    /// Nobody reads on.
+    pub fn attempt<T>(&mut self, what: &str, outcome: Result<T>) -> Result<Option<T>> {
+        let error = match outcome {
+            Ok(found) => return Ok(Some(found)),
+            Err(error) if is_closed_pipe(&error) => return Err(error),
+            Err(error) => error,
+        };
+        eprintln!("kbench: {what}: {error:#}");
+        self.wrong |= error.is::<Wrong>();
+        self.record.failures.push(format!("{what}: {error:#}"));
+        Ok(None)
+    }
+
+    /// Writes what was measured.
+    ///
+    /// # Errors
+    /// It cannot be written; or the outcome's; or something could not be measured.
+    pub fn finish(self, outcome: Result<bool>) -> Result<bool> {
+        let Self { record, json, wrong } = self;
+        if let Some(json) = json.filter(|_| !record.is_empty()) {
+            record.write(json)?;
+        }
+        let failed = record.failures.len();
+        if failed == 0 {
+            return outcome;
+        }
+        outcome?;
+        let message = format!("{failed} could not be measured, as said above");
+        Err(if wrong { Wrong(message).into() } else { anyhow!(message) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, io};
+
+    use anyhow::bail;
+
+    use super::*;
+    use crate::record::tests::{record, row};
+
+    #[test]
+    fn what_was_measured_before_a_failure_is_written() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("record.json");
+        let new = || {
+            let json = Destination::new(&path, true).unwrap();
+            Ledger::new(record().device, Some(json))
+        };
+        new().finish(Ok(true)).unwrap();
+        assert!(!path.exists(), "a record of nothing");
+
+        let mut ledger = new();
+        ledger.record.rows.push(row());
+        let lost: Result<()> = Err(anyhow!("device lost"));
+        assert_eq!(ledger.attempt("fse", lost).unwrap(), None);
+        let error = ledger.finish(Ok(true)).unwrap_err();
+        assert!(!error.is::<Wrong>() && error.to_string().starts_with('1'), "{error}");
+        let written = Record::parse(&fs::read_to_string(&path).unwrap()).unwrap();
+        assert_eq!(
+            (written.rows, written.failures),
+            (vec![row()], vec!["fse: device lost".to_owned()])
+        );
+
+        let mut ledger = new();
+        ledger.record.rows.extend([row(), row()]);
+        let closed = || -> Result<()> { bail!(io::Error::from(io::ErrorKind::BrokenPipe)) };
+        let error = ledger.attempt("fse", closed()).unwrap_err();
+        assert!(is_closed_pipe(&ledger.finish(Err(error)).unwrap_err()));
+        assert_eq!(Record::parse(&fs::read_to_string(&path).unwrap()).unwrap().rows.len(), 2);
+    }
+
+    #[test]
+    fn wrong_results_are_told_from_what_could_not_be_done() {
+        let mut ledger = Ledger::new(record().device, None);
+        let wrong: Result<()> = Err(Wrong("other bytes".to_owned()).into());
+        assert_eq!(ledger.attempt("rans", wrong).unwrap(), None);
+        assert!(ledger.finish(Ok(true)).unwrap_err().is::<Wrong>());
+    }
+}

@@ -1,0 +1,296 @@
+//! What the charts show: rows that belong together, by names that tell them apart and say no more.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{
+    charts::{Difference, Series},
+    peers::Peer,
+};
+use crate::{
+    case::{Case, Direction, Param},
+    clock::Clock,
+    compare::Verdict,
+    record::{Comparison, Record, Row},
+    roofline::Standing,
+    size,
+    stats::Interval,
+    variants::AUTO,
+};
+
+/// Rows that may stand in one chart: one clock and direction, one device, one set of data.
+pub struct Group<'a> {
+    pub direction: Direction,
+    /// Where and of what, as far as there is more than one of these.
+    pub place: String,
+    pub rows: Vec<&'a Row>,
+}
+
+/// The rows of a clock.
+pub fn groups(records: &[Record], clock: Clock) -> Vec<Group<'_>> {
+    let rows = || records.iter().flat_map(|r| r.rows.iter().map(move |row| (&r.device, row)));
+    let devices: BTreeSet<_> = rows().map(|(device, _)| &device.name).collect();
+    let data: BTreeSet<_> = rows().map(|(_, row)| &row.data.name).collect();
+    let mut groups: BTreeMap<_, Group<'_>> = BTreeMap::new();
+    for (device, row) in rows().filter(|(_, row)| row.clock == clock) {
+        let key = (&device.name, &row.data.name, row.case.direction);
+        let group = groups.entry(key).or_insert_with(|| {
+            let mut place = String::new();
+            if data.len() > 1 {
+                place += &format!(", {}", row.data.name);
+            }
+            if devices.len() > 1 || device.software {
+                place += &format!(", on {}", device.label());
+            }
+            Group { direction: row.case.direction, place, rows: Vec::new() }
+        });
+        group.rows.push(row);
+    }
+    groups.into_values().collect()
+}
+
+impl<'a> Group<'a> {
+    /// By coder, in order of their names.
+    pub fn coders(&self) -> impl Iterator<Item = Group<'a>> {
+        let mut coders: BTreeMap<_, Vec<&Row>> = BTreeMap::new();
+        for row in &self.rows {
+            coders.entry(row.case.coder).or_default().push(row);
+        }
+        let group = |rows| Group { direction: self.direction, place: self.place.clone(), rows };
+        coders.into_values().map(group).collect::<Vec<_>>().into_iter()
+    }
+
+    /// Such as `decode rans`, for a group of one coder.
+    pub fn work(&self) -> String {
+        self.rows[0].work()
+    }
+
+    /// Whether rows differ in it.
+    pub fn varies(&self, param: Param) -> bool {
+        let values: BTreeSet<_> = self.rows.iter().map(|row| row.case.params.get(param)).collect();
+        values.len() > 1
+    }
+
+    /// Variant, and what the rows differ in but for `axis`.
+    fn name(&self, row: &Row, axis: Option<Param>) -> String {
+        let mut name = row.case.variant.clone();
+        for param in Param::ALL {
+            if Some(param) != axis && self.varies(param) {
+                name += &format!(", {}", text(param, row.case.params.get(param)));
+            }
+        }
+        name
+    }
+
+    /// Speed against a parameter, where it is set; the baseline first.
+    pub fn against(&self, axis: Param, peers: &[Peer], baseline: &str) -> Vec<Series> {
+        let ours = self.rows.iter().filter_map(|row| {
+            let value = row.case.params.get(axis)? as f64;
+            let x = if axis.doubles() { value.log2() } else { value };
+            Some((self.name(row, Some(axis)), (x, row.speed()?)))
+        });
+        let peers = peers.iter().filter(|_| axis == Param::Block);
+        let theirs = peers.map(|peer| {
+            (peer.name.clone(), ((peer.chunk as f64).log2(), peer.speed(self.direction)))
+        });
+        collect(ours, theirs, baseline)
+    }
+
+    /// Speed against ratio: the baseline's, and if there is none, that of all variants.
+    pub fn ratios(&self, peers: &[Peer], baseline: &str) -> Vec<Series> {
+        let is_baseline = |row: &&Row| row.case.variant == baseline;
+        let some = self.rows.iter().any(&is_baseline);
+        let rows = self.rows.iter().filter(|row| !some || is_baseline(row));
+        let ours = rows.filter_map(|row| {
+            let name = format!("{} {}", row.case.coder, row.case.variant);
+            Some((name, (row.ratio(), row.speed()?)))
+        });
+        let theirs =
+            peers.iter().map(|peer| (peer.name.clone(), (peer.ratio, peer.speed(self.direction))));
+        collect(ours, theirs, baseline)
+    }
+
+    /// The kernels, and for each case the picoseconds for a raw byte that each of them took, so that cases of different
+    /// sizes stand side by side.
+    pub fn stages(&self) -> (Vec<String>, Vec<(String, Vec<f64>)>) {
+        let mut kernels: Vec<String> = Vec::new();
+        let mut bars: Vec<(String, BTreeMap<usize, f64>)> = Vec::new();
+        for row in &self.rows {
+            let Some(time) = row.time() else { continue };
+            let kernel = row.kernel().to_owned();
+            let part = kernels.iter().position(|known| *known == kernel).unwrap_or(kernels.len());
+            if part == kernels.len() {
+                kernels.push(kernel);
+            }
+            let name = self.name(row, None);
+            let bar = bars.iter().position(|(known, _)| *known == name).unwrap_or(bars.len());
+            if bar == bars.len() {
+                bars.push((name, BTreeMap::new()));
+            }
+            bars[bar].1.insert(part, 1000.0 * time / row.data.bytes as f64);
+        }
+        let all = |parts: BTreeMap<usize, f64>| {
+            (0..kernels.len()).map(|part| parts.get(&part).copied().unwrap_or(0.0)).collect()
+        };
+        let bars = bars.into_iter().map(|(name, parts)| (name, all(parts))).collect();
+        (kernels, bars)
+    }
+
+    /// Speed over that of the baseline with the same parameters. The two were not measured in turns: the interval is the
+    /// widest that both intervals allow.
+    pub fn differences(&self, baseline: &str) -> Vec<Difference> {
+        let difference = |row: &&'a Row| {
+            let mut wanted = row.case.clone();
+            baseline.clone_into(&mut wanted.variant);
+            let base = self.rows.iter().find(|base| base.case == wanted)?;
+            let (own, its) = (row.speed_interval()?, base.speed_interval()?);
+            let ratio = row.speed()? / base.speed()?;
+            let interval = Interval { low: own.low / its.high, high: own.high / its.low };
+            let verdict = Verdict::of(interval, 0.0);
+            Some(Difference { name: self.name(row, None), ratio, interval, verdict })
+        };
+        let others = self.rows.iter().filter(|row| row.case.variant != baseline);
+        others.filter_map(difference).collect()
+    }
+}
+
+/// What `kbench compare` found, by device.
+pub fn compared(records: &[Record]) -> BTreeMap<String, Vec<Difference>> {
+    let mut devices: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    for record in records.iter().filter(|record| !record.comparisons.is_empty()) {
+        let found = record.comparisons.iter().map(|comparison| {
+            let &Comparison { ratio, interval, verdict, .. } = comparison;
+            let name = change(&comparison.baseline.case, &comparison.candidate.case);
+            Difference { name, ratio, interval, verdict }
+        });
+        devices.entry(record.device.label()).or_default().extend(found);
+    }
+    devices
+}
+
+/// What is done, and how the candidate differs from the baseline.
+fn change(a: &Case, b: &Case) -> String {
+    let mut name = format!("{} {} {}", b.direction, b.coder, b.variant);
+    if a.variant != AUTO && a.variant != b.variant {
+        name += &format!(" over {}", a.variant);
+    }
+    let block = text(Param::Block, b.params.get(Param::Block));
+    let differs = |&param: &Param| a.params.get(param) != b.params.get(param);
+    let changes = Param::ALL.into_iter().filter(differs).map(|param| {
+        let [before, after] = [a, b].map(|case| text(param, case.params.get(param)));
+        format!("{after}, was {before}")
+    });
+    let changes: Vec<String> = changes.collect();
+    if changes.is_empty() {
+        format!("{name}, {block}")
+    } else {
+        format!("{name}, {}", changes.join(", "))
+    }
+}
+
+/// Kernels' places under the roof.
+pub fn roof(standings: &[Standing]) -> Vec<Series> {
+    let point = |s: &Standing| (format!("{} {}", s.kernel, s.variant), (s.intensity, s.operations));
+    collect(standings.iter().map(point), std::iter::empty(), "")
+}
+
+/// A parameter's value as people read it.
+pub fn text(param: Param, value: Option<u64>) -> String {
+    match (param, value) {
+        (Param::Block, Some(value)) => format!("blocks {}", size::human(value)),
+        (Param::Size, Some(value)) => format!("of {}", size::human(value)),
+        (Param::SegmentLog, Some(log)) => format!("segments {}", size::human(1 << log)),
+        (Param::TableLog | Param::Workgroup, Some(value)) => format!("{param} {value}"),
+        (_, None) => format!("{param} auto"),
+    }
+}
+
+/// What an axis is called in a heading.
+pub fn label(param: Param) -> &'static str {
+    match param {
+        Param::Block => "block size",
+        Param::Size => "input size",
+        Param::SegmentLog => "segment length",
+        Param::TableLog => "table log",
+        Param::Workgroup => "workgroup size",
+    }
+}
+
+/// Series of points by name: the baseline's first, and peers last.
+fn collect(
+    points: impl Iterator<Item = (String, (f64, f64))>,
+    peers: impl Iterator<Item = (String, (f64, f64))>,
+    baseline: &str,
+) -> Vec<Series> {
+    let mut all: BTreeMap<(bool, bool, String), Vec<(f64, f64)>> = BTreeMap::new();
+    let peers = peers.map(|(name, point)| (format!("{name} (peer)"), point));
+    for (peer, (name, point)) in points.map(|p| (false, p)).chain(peers.map(|p| (true, p))) {
+        let other = name.split(", ").next() != Some(baseline);
+        all.entry((peer, other, name)).or_default().push(point);
+    }
+    let series = all.into_iter().map(|((peer, _, name), mut points)| {
+        points.sort_by(|a, b| a.0.total_cmp(&b.0));
+        Series { name, points, peer }
+    });
+    series.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::tests::{record, row};
+
+    #[test]
+    fn what_must_not_be_compared_stands_in_charts_of_its_own() {
+        let mut other = record();
+        "Another GPU".clone_into(&mut other.device.name);
+        other.rows[0].data.name = "dickens".to_owned();
+        let records = [record(), other];
+        let groups = groups(&records, Clock::Device);
+        let places: Vec<_> = groups.iter().map(|group| group.place.as_str()).collect();
+        let expected =
+            [", dickens, on Another GPU", ", mixed, on Another GPU", ", mixed, on Some <GPU>"];
+        assert_eq!(places, expected);
+        let one = groups_of(&[record()]);
+        assert_eq!(one, [""], "what there is but one of needs no name");
+    }
+
+    fn groups_of(records: &[Record]) -> Vec<String> {
+        groups(records, Clock::Device).into_iter().map(|group| group.place).collect()
+    }
+
+    #[test]
+    fn names_say_what_differs() {
+        let mut rows = [row(), row(), row()];
+        rows[1].case.params.workgroup = Some(128);
+        rows[2].case.params.block = 1 << 16;
+        let rows: Vec<&Row> = rows.iter().collect();
+        let group = Group { direction: Direction::Decode, place: String::new(), rows };
+        let series = group.against(Param::Block, &[], AUTO);
+        let names: Vec<_> =
+            series.iter().map(|one| (one.name.as_str(), one.points.len())).collect();
+        assert_eq!(names, [("auto, workgroup 128", 1), ("auto, workgroup auto", 2)]);
+        assert_eq!(group.against(Param::Workgroup, &[], AUTO).len(), 1, "where it is set");
+
+        let case = Case::default();
+        let text = |b: &str| change(&case, &case.with(b).unwrap());
+        assert_eq!(text("auto+streams4"), "decode rans auto+streams4, blocks 256 KiB");
+        assert_eq!(text("workgroup=128"), "decode rans auto, workgroup 128, was workgroup auto");
+    }
+
+    #[test]
+    fn the_baseline_comes_first_and_peers_last() {
+        let rows = &record().rows;
+        let rows = rows.iter().filter(|row| row.clock == Clock::Device).collect();
+        let group = Group { direction: Direction::Decode, place: String::new(), rows };
+        let peers = crate::report::peers::parse("ANS\t65536\t1\t0.6626\t725.5\t1104.6").unwrap();
+        let names = |baseline: &str| -> Vec<String> {
+            let series = group.against(Param::Block, &peers, baseline);
+            series.into_iter().map(|one| one.name).collect()
+        };
+        assert_eq!(names(AUTO), ["auto", "auto+streams4", "ANS (peer)"]);
+        assert_eq!(names("auto+streams4"), ["auto+streams4", "auto", "ANS (peer)"]);
+        let verdicts: Vec<_> = group.differences(AUTO).iter().map(|d| d.verdict).collect();
+        assert_eq!(verdicts, [Verdict::Faster]);
+        assert!(group.differences("shared").is_empty());
+    }
+}
