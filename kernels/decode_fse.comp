@@ -17,7 +17,7 @@ void put_slot(uint slot, Run owner) {
     count_cell(cell, owner.number);
 }
 
-void keep_symbols() { put_slots(); }
+void count_symbols() { put_slots(); }
 
 uvec4 kept_symbols(uint four) {
     return uvec4(table[4u * four], table[4u * four + 1u], table[4u * four + 2u], table[4u * four + 3u]);

@@ -11,14 +11,34 @@ struct Lane {
     uint cell;
 };
 #define STATE Lane
+// While the cells are spread: what spread.glsl wants, and the symbols of some cells of each stretch, four in a word: with those of all
+// cells a multiprocessor would hold fewer workgroups. Afterwards, lengths.
+#ifndef KEPT_CELLS
+#define KEPT_CELLS 128u
+#endif
+#define SPREADING (1024u + 8u * KEPT_CELLS / 4u)
+shared uint spreading[SPREADING];
+#define LENGTHS(i) spreading[i]
 #include "encoding.glsl"
 
 #define MOST_CELLS 4096u
-// Two in a word: for each symbol its cells in ascending order, those of s from number cum(s) on, counted from 2^K on.
+// For each symbol its cells in ascending order, those of s from number cum(s) on, counted from 2^K on; without 16-bit integers two in a
+// word, which takes six instructions more.
+#ifdef INT16
+#extension GL_EXT_shader_explicit_arithmetic_types_int16 : require
+shared uint16_t cells[MOST_CELLS];
+void clear_cells() {}
+uint load_cell(uint at) { return uint(cells[at]); }
+void store_cell(uint at, uint cell) { cells[at] = uint16_t(cell); }
+#else
 shared uint cells[MOST_CELLS / 2u];
-// While the cells are spread: their symbols, four in a word, and what spread.glsl wants.
-shared uint spreading[MOST_CELLS / 4u + 1024u];
-#define SPREAD(i) spreading[MOST_CELLS / 4u + (i)]
+void clear_cells() {
+    for (uint i = gl_LocalInvocationIndex; i < MOST_CELLS / 2u; i += gl_WorkGroupSize.x) cells[i] = 0u;
+}
+uint load_cell(uint at) { return bitfieldExtract(cells[at / 2u], int(16u * (at % 2u)), 16); }
+void store_cell(uint at, uint cell) { atomicOr(cells[at / 2u], cell << 16u * (at % 2u)); }
+#endif
+#define SPREAD(i) spreading[i]
 #include "slots.glsl"
 #include "spread.glsl"
 
@@ -27,27 +47,47 @@ shared uvec2 table[256];
 
 uint frequency(uint symbol) { return cums[symbol] & 0xffffu; }
 
-void keep_symbols() {
+// The symbols of four neighbouring cells, searched at once, so that one waits for memory while another does.
+uvec4 find_symbols(uint four) {
     uint last = (1u << table_log) - 1u;
     uint inverse = spread_inverse(table_log);
-    // Four cells at once, so that one waits for memory while another does.
-    for (uint four = gl_LocalInvocationIndex; four <= last / 4u; four += gl_WorkGroupSize.x) {
-        uvec4 symbols;
-        [[unroll]] for (uint i = 0u; i < 4u; i++) symbols[i] = find_slot((4u * four + i) * inverse & last);
+    uvec4 symbols;
+    [[unroll]] for (uint i = 0u; i < 4u; i++) symbols[i] = find_slot((4u * four + i) * inverse & last);
+    return symbols;
+}
+
+void count_symbols() {
+    for (uint four = gl_LocalInvocationIndex; four < 1u << table_log - 2u; four += gl_WorkGroupSize.x) {
+        uvec4 symbols = find_symbols(four);
         [[unroll]] for (uint i = 0u; i < 4u; i++) count_cell(4u * four + i, symbols[i]);
-        spreading[four] = symbols.x | symbols.y << 8 | symbols.z << 16 | symbols.w << 24;
     }
 }
 
-uvec4 kept_symbols(uint four) { return uvec4(spreading[four]) >> uvec4(0u, 8u, 16u, 24u) & 0xffu; }
+// Where four cells are kept: those of a stretch follow each other.
+uint kept_place(uint four) {
+    uint stretch = stretch_log(table_log);
+    uint kept = min(KEPT_CELLS, 1u << stretch);
+    return SPREAD_WORDS + (four >> stretch - 2u) * (KEPT_CELLS / 4u) + (four & kept / 4u - 1u);
+}
+
+void keep_symbols(uint from) {
+    uint stretch = stretch_log(table_log);
+    uint kept = min(KEPT_CELLS, 1u << stretch) / 4u;
+    for (uint i = gl_LocalInvocationIndex; i < kept << table_log - stretch; i += gl_WorkGroupSize.x) {
+        uint four = (i / kept << stretch) + from >> 2u | i % kept;
+        uvec4 symbols = find_symbols(four);
+        spreading[kept_place(four)] = symbols.x | symbols.y << 8 | symbols.z << 16 | symbols.w << 24;
+    }
+}
+
+uvec4 kept_symbols(uint four) { return uvec4(spreading[kept_place(four)]) >> uvec4(0u, 8u, 16u, 24u) & 0xffu; }
 
 void put_cell(uint cell, uint symbol, uint y) {
-    uint at = table[symbol].y + y;
-    atomicOr(cells[at / 2u], cell + (1u << table_log) << 16u * (at % 2u));
+    store_cell(table[symbol].y + y, cell + (1u << table_log));
 }
 
 void fill_table(uint first) {
-    for (uint i = gl_LocalInvocationIndex; i < MOST_CELLS / 2u; i += gl_WorkGroupSize.x) cells[i] = 0u;
+    clear_cells();
     for (uint i = gl_LocalInvocationIndex; i < 256u; i += gl_WorkGroupSize.x) {
         uint cum_f = entries[first + i];
         uint f = cum_f & 0xffffu;
@@ -60,22 +100,22 @@ void fill_table(uint first) {
 
 Lane seeded_state(uint seed) { return Lane(Window(seed, 0u, 32u), (2u << table_log) - 1u); }
 
-// A state gives up its low bits, as many as leave a number in f..2 f.
-Bits encode_symbol(inout uint cell, uint symbol) {
+// A state gives up its low bits, as many as leave a number in f..2 f. Returns how many.
+uint encode_symbol(inout uint cell, uint symbol) {
     uvec2 entry = table[symbol];
     uint bits = cell + entry.x >> 16;
-    uint value = cell << 1u << 31u - bits;
-    uint at = (cell >> bits) + entry.y;
-    cell = bitfieldExtract(cells[at / 2u], int(16u * (at % 2u)), 16);
-    return Bits(value, bits);
+    cell = load_cell((cell >> bits) + entry.y);
+    return bits;
 }
 
 Bits look_up(inout Lane x, uint quad, uint first, uint count) {
-    Bits low = Bits(0u, 0u);
-    Bits high = Bits(0u, 0u);
-    if (count > 1u) high = encode_symbol(x.cell, symbol(quad, first + 1u));
-    if (count > 0u) low = encode_symbol(x.cell, symbol(quad, first));
-    return Bits(high.value | low.value >> high.count, low.count + high.count);
+    uint high = x.cell;
+    uint high_bits = 0u;
+    if (count > 1u) high_bits = encode_symbol(x.cell, symbol(quad, first + 1u));
+    uint low = x.cell;
+    uint low_bits = 0u;
+    if (count > 0u) low_bits = encode_symbol(x.cell, symbol(quad, first));
+    return Bits(shift_out(high, shift_out(low, 0u, low_bits), high_bits), low_bits + high_bits);
 }
 
 uint high_half(Lane x, uint number) { return number << 12 | x.cell - (1u << table_log); }

@@ -18,35 +18,85 @@
 #define SEED 2u
 #define SYMBOLS 1u
 #define STATE uint
+#ifdef NARROW
+#define BITS uvec2
+#else
 #define BITS uvec4
+#endif
 #define INITIAL_WORDS 64u
 #include "encoding.glsl"
 
-// Entries of normalise.comp, taken apart: m; the state that is too large, f << (32 - K); cum << 16 | a << 8 | s; 2^K - f.
-shared uvec4 table[256];
+// Of a state x < f << (32 - K), x / f is umulhi(x + addend, m) >> s. Of f <= 2^(K-1) that is exact with 0 and m rounded up
+// and with 1 and m rounded down, since f^2 <= 2^(s + K); one f at most is larger, and its entry of normalise.comp decides for the block.
+// Shared, so that compilers keep what they cannot make anew.
+shared uint kept[2];
+uint addend;
+
+// m, s, w = 2^K - f and what is added to x + (x / f) w.
+uvec4 divisor(uint at) {
+    uint m = entries[at];
+    uint fields = entries[at + 1u];
+    uint f = fields >> 20;
+    uint s = fields >> 4 & 15u;
+    uint bias = fields >> 8 & 0xfffu;
+    if ((fields & 1u) != addend) {
+        if (addend == 1u) m--;
+        else if (f != 1u << s) m++;
+        else if (s > 0u) return uvec4(1u << 31, s - 1u, (1u << table_log) - f, bias);
+        else bias += (1u << table_log) - 1u;  // The quotient is one less than x.
+    }
+    return uvec4(m, s, (1u << table_log) - f, bias);
+}
+
+shared BITS table[256];
+
+#ifdef NARROW
+// Tried (NOTES.md): m; bias << 19 | w << (12 - K) << 7 | s. Half the shared memory, a quarter more instructions.
+BITS packed(uvec4 d) { return BITS(d.x, d.w << 19 | d.z << 19u - table_log | d.y); }
+uint low_mask;
+uint shift(BITS entry) { return entry.y & 31u; }
+uint bias(BITS entry) { return entry.y >> 19; }
+uint weight(BITS entry) { return entry.y << 13 >> 32u - table_log; }
+// x >= f << (32 - K), whatever is below the highest 12 bits of the entry's word.
+bool is_full(uint x, BITS entry) { return (~x | low_mask) < entry.y << 13; }
+#else
+// m; the state that is too large, f << (32 - K); bias << 8 | s; w.
+BITS packed(uvec4 d) { return BITS(d.x, (1u << table_log) - d.z << 32u - table_log, d.w << 8 | d.y, d.z); }
+uint shift(BITS entry) { return entry.z & 31u; }
+uint bias(BITS entry) { return entry.z >> 8; }
+uint weight(BITS entry) { return entry.w; }
+bool is_full(uint x, BITS entry) { return x >= entry.y; }
+#endif
 
 void fill_table(uint first) {
+    if (gl_LocalInvocationIndex == 0u) {
+        kept[0] = 0u;
+        kept[1] = 0xfffffu;
+    }
+    barrier();
     for (uint i = gl_LocalInvocationIndex; i < 256u; i += gl_WorkGroupSize.x) {
         uint fields = entries[first + 2u * i + 1u];
-        uint f = fields >> 20;
-        table[i] = uvec4(entries[first + 2u * i], f << (32u - table_log),
-                         (fields & 0xfff00u) << 8 | (fields & 1u) << 8 | fields >> 4 & 15u, (1u << table_log) - f);
+        if (fields >> 20 > 1u << table_log - 1u) kept[0] = fields & 1u;
     }
+    barrier();
+    addend = kept[0];
+#ifdef NARROW
+    low_mask = kept[1];
+#endif
+    for (uint i = gl_LocalInvocationIndex; i < 256u; i += gl_WorkGroupSize.x) table[i] = packed(divisor(first + 2u * i));
 }
 
 uint seeded_state(uint seed) { return 0x10000u | seed; }
 
-uvec4 look_up(inout uint x, uint quad, uint first, uint count) { return table[symbol(quad, first)]; }
-
-bool is_full(uint x, uvec4 entry) { return x >= entry.y; }
+BITS look_up(inout uint x, uint quad, uint first, uint count) { return table[symbol(quad, first)]; }
 
 uint full_word(uint x) { return x; }
 
-void push(bool written, inout uint x, uvec4 entry) {
+void push(bool written, inout uint x, BITS entry) {
     if (written) x >>= 16;
     uint high, low;
-    umulExtended(x + (entry.z >> 8 & 1u), entry.x, high, low);
-    x += (entry.z >> 16) + (high >> (entry.z & 31u)) * entry.w;
+    umulExtended(x + addend, entry.x, high, low);
+    x += bias(entry) + (high >> shift(entry)) * weight(entry);
 }
 
 void finish(inout Stream stream) {

@@ -35,6 +35,8 @@ layout(std430, binding = 7) writeonly buffer Payload { uint payload[]; };
 #define UNROLL_PARTS [[dont_unroll]]
 #endif
 
+// Of the block in work.
+uint number;
 uint table_log;
 
 // One segment in work.
@@ -149,9 +151,11 @@ Stream open(EncodeBlock block, uint segment) {
     return stream;
 }
 
-// Encodes a segment. All groups go round as often, since the form without subgroups has barriers: as `longest`, the largest of
-// the segments in work, demands.
-Stream encode_segment(EncodeBlock block, uint segment, uint longest) {
+#include "copy.glsl"
+
+// Encodes a segment, and finishes `copy` on the way. All groups go round as often, since the form without subgroups has barriers:
+// as `longest`, the largest of the segments in work, demands.
+Stream encode_segment(EncodeBlock block, uint segment, uint longest, inout Copy copy) {
     Stream stream = open(block, segment);
     uint tile = same((max(longest, 32u * SEED) - 32u * SEED + TILE - 1u) / TILE);
     uint quad[LANES];
@@ -168,31 +172,64 @@ Stream encode_segment(EncodeBlock block, uint segment, uint longest) {
     // Symbols are loaded a tile ahead: memory answers after hundreds of cycles.
     uint ahead[LANES];
     load_tile(true, max(tile, 1u) - 1u, stream, ahead);
+#ifdef LATE_COPY
+    uint loaded = 0u;
+    if (copy.next < copy.end) loaded = copied(copy, copy.next);
+#endif
     for (; tile > 0u; tile--) {
         quad = ahead;
+#ifdef LATE_COPY
+        copy_a_little(copy, loaded);
+#endif
         load_tile(false, max(tile, 2u) - 2u, stream, ahead);
         encode_tile(false, tile - 1u, quad, stream);
     }
 #endif
     finish(stream);
+#ifdef LATE_COPY
+    finish_copy(copy);
+    copy = no_copy();
+#endif
     return stream;
 }
 
 #include "payload.glsl"
 
-void main() {
-    EncodeBlock block = blocks[gl_WorkGroupID.x];
-    EncodeInfo info = infos[gl_WorkGroupID.x];
+void encode_block(inout Copy copy) {
+    EncodeBlock block = blocks[number];
+    EncodeInfo info = infos[number];
     if (block.coder != CODER) return;
     EncodeResult result = EncodeResult(info.kind, 0u, 1u, 0u);
     if (info.kind == KIND_CODED) {
         table_log = info.table_log;
-        fill_table(512u * gl_WorkGroupID.x);
+        fill_table(512u * number);
         clear_streams(block);
         barrier();
-        uint size = compose_payload(block, info.table_size);
+        uint size = compose_payload(block, info.table_size, copy);
         result = size < block.raw_size ? EncodeResult(KIND_CODED, table_log, size, block.raw)
                                        : EncodeResult(KIND_STORED, 0u, block.raw_size, 0u);
     }
-    if (gl_LocalInvocationIndex == 0u) results[gl_WorkGroupID.x] = result;
+    if (gl_LocalInvocationIndex == 0u) results[number] = result;
+}
+
+void main() {
+    Copy copy = no_copy();
+    number = gl_WorkGroupID.x;
+#ifdef KEPT_MASK
+    keep_mask();
+#endif
+#ifdef BLOCKS_EACH
+    // Tried (NOTES.md): a workgroup encodes several blocks, and the others none.
+    if (number % BLOCKS_EACH != 0u) return;
+    uint end = min(number + BLOCKS_EACH, gl_NumWorkGroups.x);
+    for (; number < end; number++) {
+        encode_block(copy);
+        barrier();
+    }
+#else
+    encode_block(copy);
+#endif
+#ifdef LATE_COPY
+    finish_copy(copy);
+#endif
 }

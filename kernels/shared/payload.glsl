@@ -1,99 +1,68 @@
 // The payload of a block: word counts, table, streams. The includer is encoding.glsl. Lengths are in words.
 
-// The segments' streams.
+// Of the segments' streams. The includer may define where.
+#ifndef LENGTHS
 shared uint lengths[MOST_SEGMENTS];
-// u32 of a stream that an invocation copies at once: memory answers after hundreds of cycles.
-#define COPIES 4u
+#define LENGTHS(i) lengths[i]
+#endif
 
 // Half `i` (16 bits) of the head.
 uint head_half(uint i, uint segments, uint table_size) {
-    if (i < segments) return lengths[i] - INITIAL_WORDS;
+    if (i < segments) return LENGTHS(i) - INITIAL_WORDS;
     i -= segments;
     if (i >= table_size / 2u) return 0u;
-    return tables[TABLE_WORDS * gl_WorkGroupID.x + i / 2u] >> 16u * (i & 1u) & 0xffffu;
+    return tables[TABLE_WORDS * number + i / 2u] >> 16u * (i & 1u) & 0xffffu;
 }
 
 uint head_words(uint segments, uint table_size) {
     return (segments + table_size / 2u + 2u / WORDS_PER_U32 - 1u) / (2u / WORDS_PER_U32);
 }
 
-#if WORD_BITS == 32
-
-// Copies a stream to word `begin` of the payload, which starts at `to`.
-void copy_stream(Stream stream, uint to, uint begin) {
-    uint count = stream.end - stream.p;
-    for (uint first = lane(0u); first < count; first += COPIES * WIDTH) {
-        uint words[COPIES];
-        [[unroll]] for (uint c = 0u; c < COPIES; c++) {
-            words[c] = streams[stream.p + min(first + c * WIDTH, count - 1u)];
-        }
-        [[unroll]] for (uint c = 0u; c < COPIES; c++) {
-            if (first + c * WIDTH < count) payload[to + begin + first + c * WIDTH] = words[c];
-        }
-    }
-}
-
-#else
-
+#if WORD_BITS == 16
 // The word of the payload before a segment: the last of the segment before it, or of the head.
 uint word_before(EncodeBlock block, uint segment, uint segments, uint table_size) {
     uint head = head_words(segments, table_size);
     if (segment == 0u) return head_half(head - 1u, segments, table_size);
     return get_word(stream_end(block, segment - 1u) - 1u);
 }
-
-// Copies a stream to word `begin` of the payload, which starts at `to`. Each u32 is written with the word in its high half;
-// `before` is the word before the stream.
-void copy_stream(Stream stream, uint to, uint begin, uint before) {
-    uint end = (begin + stream.end - stream.p) / 2u;
-    for (uint first = begin / 2u + lane(0u); first < end; first += COPIES * WIDTH) {
-        uint words[COPIES];
-        [[unroll]] for (uint c = 0u; c < COPIES; c++) {
-            uint at = 2u * min(first + c * WIDTH, end - 1u);
-            uint low = at < begin ? before : get_word(stream.p + at - begin);
-            words[c] = low | get_word(stream.p + at + 1u - begin) << 16;
-        }
-        [[unroll]] for (uint c = 0u; c < COPIES; c++) {
-            if (first + c * WIDTH < end) payload[to + first + c * WIDTH] = words[c];
-        }
-    }
-}
-
 #endif
 
 // Words of so many streams.
 uint words_of(uint first, uint count) {
     uint words = 0u;
-    for (uint i = 0u; i < count; i++) words += lengths[first + i];
+    for (uint i = 0u; i < count; i++) words += LENGTHS(first + i);
     return words;
 }
 
-// Encodes the segments from `base` on, as many as there are groups for, and appends them to the payload unless that is then
-// larger than the block; `words` is its length.
-void append_segments(EncodeBlock block, uint base, uint segments, uint table_size, inout uint words) {
+// Encodes the segments from `base` on, as many as there are groups for, and begins to append them to the payload unless that is then
+// larger than the block; `words` is its length. What had begun before is finished.
+void append_segments(EncodeBlock block, uint base, uint segments, uint table_size, inout uint words, inout Copy copy) {
     uint segment = base + group();
-    Stream stream = encode_segment(block, segment, segment_size(block, base, segment_log));
+    Stream stream = encode_segment(block, segment, segment_size(block, base, segment_log), copy);
     uint length = stream.end - stream.p;
-    if (lane(0u) == 0u && stream.size > 0u) lengths[segment] = length;
+    if (lane(0u) == 0u && stream.size > 0u) LENGTHS(segment) = length;
     memoryBarrierBuffer();
     barrier();
     uint begin = words + words_of(base, min(group(), segments - base));
     if (stream.size > 0u && (begin + length) * (WORD_BITS / 8u) <= block.raw_size) {
 #if WORD_BITS == 32
-        copy_stream(stream, block.raw, begin);
+        copy = begin_copy(stream, block.raw, begin);
 #else
-        copy_stream(stream, block.raw, begin, word_before(block, segment, segments, table_size));
+        copy = begin_copy(stream, block.raw, begin, word_before(block, segment, segments, table_size));
+#endif
+#ifndef LATE_COPY
+        finish_copy(copy);
 #endif
     }
     words += words_of(base, min(GROUPS, segments - base));
 }
 
 // Encodes all segments and puts the payload together, unless it is no smaller than the block; returns its size in bytes.
-uint compose_payload(EncodeBlock block, uint table_size) {
+uint compose_payload(EncodeBlock block, uint table_size, inout Copy copy) {
     uint segments = segment_count(block);
     uint head = head_words(segments, table_size);
     uint words = head;
-    for (uint base = 0u; base < segments; base += GROUPS) append_segments(block, base, segments, table_size, words);
+    for (uint base = 0u; base < segments; base += GROUPS) append_segments(block, base, segments, table_size, words, copy);
     uint size = words * (WORD_BITS / 8u);
     if (size >= block.raw_size) return size;
     for (uint i = gl_LocalInvocationIndex; i < head / WORDS_PER_U32; i += gl_WorkGroupSize.x) {

@@ -11,8 +11,10 @@
 
 // What the includer defines. The f of a symbol.
 uint frequency(uint symbol);
-// Keeps of each cell its symbol, in the low byte, and calls count_cell.
-void keep_symbols();
+// Calls count_cell for each cell, and keeps its symbol, in the low byte, unless KEPT_CELLS is defined.
+void count_symbols();
+// If it is: keeps the symbols of so many cells of each stretch, from number `from` of the stretch on.
+void keep_symbols(uint from);
 // What is kept of four neighbouring cells.
 uvec4 kept_symbols(uint four);
 // What becomes of a cell. y is f + i in the i-th cell of its symbol.
@@ -39,12 +41,28 @@ uint count_symbol(uint walk, uint symbol) {
 
 void count_cell(uint cell, uint symbol) { count_symbol(cell >> stretch_log(table_log), symbol); }
 
+// Calls put_cell for so many cells of each stretch.
+void walk_cells(uint from, uint count) {
+    uint stretch = stretch_log(table_log);
+    for (uint walk = gl_LocalInvocationIndex; walk < 1u << table_log - stretch; walk += gl_WorkGroupSize.x) {
+        uint first = (walk << stretch) + from;
+        // Eight cells at once, so that one waits for memory while others do.
+        for (uint cell = first; cell < first + count; cell += 8u) {
+            uvec4 kept[2];
+            uvec4 y[2];
+            [[unroll]] for (uint i = 0u; i < 2u; i++) kept[i] = kept_symbols(cell / 4u + i);
+            [[unroll]] for (uint i = 0u; i < 8u; i++) y[i / 4u][i % 4u] = count_symbol(walk, kept[i / 4u][i % 4u] & 0xffu);
+            [[unroll]] for (uint i = 0u; i < 8u; i++) put_cell(cell + i, kept[i / 4u][i % 4u], y[i / 4u][i % 4u]);
+        }
+    }
+}
+
 // Calls put_cell for each of 2^table_log cells. Called in uniform control flow.
 void spread() {
     uint own = gl_LocalInvocationIndex;
     for (uint i = own; i < SPREAD_WORDS; i += gl_WorkGroupSize.x) SPREAD(i) = 0u;
     barrier();
-    keep_symbols();
+    count_symbols();
     barrier();
     for (uint symbol = own; symbol < 256u; symbol += gl_WorkGroupSize.x) {
         uint y = frequency(symbol);
@@ -56,15 +74,15 @@ void spread() {
         }
     }
     barrier();
-    // Eight cells at once, so that one waits for memory while others do.
-    uint stretch = stretch_log(table_log);
-    for (uint walk = own; walk < 1u << table_log - stretch; walk += gl_WorkGroupSize.x) {
-        for (uint cell = walk << stretch; cell < walk + 1u << stretch; cell += 8u) {
-            uvec4 kept[2];
-            uvec4 y[2];
-            [[unroll]] for (uint i = 0u; i < 2u; i++) kept[i] = kept_symbols(cell / 4u + i);
-            [[unroll]] for (uint i = 0u; i < 8u; i++) y[i / 4u][i % 4u] = count_symbol(walk, kept[i / 4u][i % 4u] & 0xffu);
-            [[unroll]] for (uint i = 0u; i < 8u; i++) put_cell(cell + i, kept[i / 4u][i % 4u], y[i / 4u][i % 4u]);
-        }
+    uint length = 1u << stretch_log(table_log);
+#ifdef KEPT_CELLS
+    for (uint from = 0u; from < length; from += KEPT_CELLS) {
+        keep_symbols(from);
+        barrier();
+        walk_cells(from, min(KEPT_CELLS, length));
+        barrier();
     }
+#else
+    walk_cells(0u, length);
+#endif
 }

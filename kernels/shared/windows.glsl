@@ -2,7 +2,7 @@
 // at most 32 more. A coder defines the type of a lane's state, STATE, of which `window` is a member; how many bits an
 // initial state holds at most, MOST_INITIAL; and what encoding.glsl wants, but for what is here.
 //
-// variant: subgroup32.int64 SUBGROUP=32 WORKGROUP=512 INT64=1 KHR_BALLOT=1
+// variant: subgroup32.int64 SUBGROUP=32 WORKGROUP=512 INT64=1 INT16=1 KHR_BALLOT=1
 // variant: subgroup32 SUBGROUP=32 WORKGROUP=256
 // variant: subgroup64 SUBGROUP=64 WORKGROUP=256
 // variant: subgroup16 SUBGROUP=16 WORKGROUP=256
@@ -41,6 +41,15 @@ uint shift_in(uint high, uint low, uint n) {
     return uint((uint64_t(high) << 32 | uint64_t(low)) << n >> 32);
 #else
     return high << n | low >> 1u >> 31u - n;
+#endif
+}
+
+// The low half of high:low >> n, the same.
+uint shift_out(uint high, uint low, uint n) {
+#ifdef INT64
+    return uint((uint64_t(high) << 32 | uint64_t(low)) >> n);
+#else
+    return low >> n | high << 1u << 31u - n;
 #endif
 }
 

@@ -331,7 +331,8 @@ fn create(
         vk::PhysicalDevicePipelineRobustnessFeaturesEXT::default().pipeline_robustness(true);
     let mut executables = vk::PhysicalDevicePipelineExecutablePropertiesFeaturesKHR::default()
         .pipeline_executable_info(true);
-    let features = vk::PhysicalDeviceFeatures::default().shader_int64(offer.int64);
+    let features =
+        vk::PhysicalDeviceFeatures::default().shader_int64(offer.int64).shader_int16(offer.int16);
     let mut create = vk::DeviceCreateInfo::default()
         .queue_create_infos(&queues)
         .enabled_features(&features)

@@ -35,6 +35,8 @@ pub(crate) struct Offer {
     pub storage16: bool,
     /// Integers of 64 bits.
     pub int64: bool,
+    /// Integers of 16 bits.
+    pub int16: bool,
     /// Ballots of `SPV_KHR_shader_ballot`.
     pub khr_ballot: bool,
     /// A pipeline can say whether its accesses are checked against the ends of buffers.
@@ -171,6 +173,7 @@ fn probe_properties(
     // SAFETY: as above.
     unsafe { instance.raw.get_physical_device_features2(physical, &mut features) };
     let int64 = features.features.shader_int64 == vk::TRUE;
+    let int16 = features.features.shader_int16 == vk::TRUE;
 
     let compute = vk::ShaderStageFlags::COMPUTE;
     let default = vulkan11.subgroup_size;
@@ -222,6 +225,7 @@ fn probe_properties(
         size_control: control,
         storage16: vulkan11_features.storage_buffer16_bit_access == vk::TRUE,
         int64,
+        int16,
         khr_ballot: has(ext::shader_subgroup_ballot::NAME),
         pipeline_robustness: robustness.pipeline_robustness == vk::TRUE,
         portability_subset: has(khr::portability_subset::NAME),

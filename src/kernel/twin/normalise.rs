@@ -101,4 +101,41 @@ mod tests {
             }
         }
     }
+
+    /// `divisor` of `encode_rans.comp`: m, s and what is added to x + (x / f) w, for one addend in all entries of a block.
+    fn divisor(f: u32, addend: u32, table_log: u32) -> (u32, u32, u32) {
+        let [m, fields] = entry(f, 0);
+        let s = fields >> 4 & 15;
+        match (fields & 1, addend) {
+            (own, addend) if own == addend => (m, s, 0),
+            (_, 1) => (m - 1, s, 0),
+            _ if !f.is_power_of_two() => (m + 1, s, 0),
+            _ if s > 0 => (1 << 31, s - 1, 0),
+            _ => (m, s, (1 << table_log) - 1),
+        }
+    }
+
+    #[test]
+    fn a_block_can_have_one_addend() {
+        for table_log in 1..=12_u32 {
+            for f in 1..1 << table_log {
+                let own = entry(f, 0)[1] & 1;
+                let addends = if f > 1 << (table_log - 1) { own..=own } else { 0..=1 };
+                for addend in addends {
+                    let (m, s, bias) = divisor(f, addend, table_log);
+                    // x is at least 2^16 / 2^K f or so, and below f << (32 - K).
+                    let most = (1 << (32 - table_log)) - 1;
+                    for q in [1, 2, 16, most / 3, most / 2, most / 2 + 1, most - 1, most] {
+                        for r in [0, 1 % f, f / 2, f - 1] {
+                            let x = q * f + r;
+                            let product = (u64::from(x) + u64::from(addend)) * u64::from(m);
+                            let grown = ((product >> 32) as u32 >> s) * ((1 << table_log) - f);
+                            let state = x.wrapping_add(bias).wrapping_add(grown);
+                            assert_eq!(state, (q << table_log) + r, "{x}, {f}, {addend}");
+                        }
+                    }
+                }
+            }
+        }
+    }
 }
