@@ -164,10 +164,10 @@ fn keeps(pipeline: Pipeline, level: u8, block_size: usize, (threads, limit): (us
     let mut raw = Vec::with_capacity(length as usize);
     Synthetic::new(length).read_to_end(&mut raw).unwrap();
     let mut memory = vec![0; options.compress_bound(raw.len()).unwrap()];
-    let (size, peak) = alloc::measure(|| options.compress_into(&raw, &mut memory).unwrap());
+    let (size, peak) = measure(|| options.compress_into(&raw, &mut memory).unwrap());
     assert!(peak <= limit + OWN, "encoding slices, {what}: {peak}");
     raw.fill(0);
-    let (_, peak) = alloc::measure(|| options.decompress_into(&memory[..size], &mut raw).unwrap());
+    let (_, peak) = measure(|| options.decompress_into(&memory[..size], &mut raw).unwrap());
     assert_eq!(digest(&raw[..]).unwrap(), expected);
     assert!(peak <= limit + OWN, "decoding slices, {what}: {peak}");
     let (found, peak) =

@@ -30,7 +30,7 @@ impl<'a> Reorder<'a> {
 
     /// Adds a block, which must not be one that was taken or added before.
     pub fn insert(&mut self, block: Finished<'a>) {
-        let place = (block.id - self.due) as usize;
+        let place = block.id.checked_sub(self.due).expect("no block comes twice") as usize;
         if self.waiting.len() <= place {
             self.waiting.resize_with(place + 1, || None);
         }
