@@ -30,9 +30,11 @@ void check(bool good, uint number, uint fault) {
     if (!good) atomicMin(first_fault, number << 16 | fault);
 }
 
+// A last word that is not whole ends with what an earlier batch left there, or whatever: a table that takes such bits ends
+// past the payload, and check 1 fails for all of them alike.
 uint payload_word(uint i) { return i < (block.coded_size + 3u) / 4u ? payload[block.payload + i] : 0u; }
 
-// Bits of the payload, at most 32; those past its end are zero.
+// Bits of the payload, at most 32; those of words past its end are zero.
 uint bits(uint at, uint count) {
     uint low = payload_word(at >> 5);
     uint high = payload_word((at >> 5) + 1u);

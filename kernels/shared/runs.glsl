@@ -8,6 +8,7 @@ struct Run {
     uint number, first, end, symbol;
 };
 
+// `number` is at most 255. (The slots behind the last, which tables of fewer than four have, are of the runs behind it: empty ones.)
 Run run(uint number) {
     uint word = CUMS(number);
     return Run(number, word >> 16, CUMS(number + 1u) >> 16, word & 0xffu);

@@ -1,6 +1,7 @@
 //! Every kernel against its twin: after each step of a recording all buffers are the same, word for word.
 
 use ranvil::{
+    BlockFault,
     coder::Coder,
     kernel::{
         BufferDesc, BufferId, Command, Recording,
@@ -264,5 +265,21 @@ pub fn agree_on_damaged_blocks(gpu: &mut Gpu) {
             })
             .collect();
         decode(gpu, &noisy, segment_log);
+        for coder in Coder::ALL {
+            let wordless = wordless(gpu, coder, segment_log);
+            assert_eq!(decode(gpu, &[wordless], segment_log), [BlockFault::Stream as u32]);
+        }
     }
+}
+
+/// A block of one whole segment whose stream has no words: all that its tiles take is read behind the payload.
+fn wordless(gpu: &mut Gpu, coder: Coder, segment_log: u8) -> (Vec<u8>, CodedBlock) {
+    let raw = include_bytes!("../data/alice29.txt")[..1 << segment_log].to_vec();
+    let (mut payload, header) = encode(gpu, &[block(raw, coder, None)], segment_log).remove(0);
+    let word = if coder == Coder::Rans { 2 } else { 4 };
+    let words = usize::from(u16::from_le_bytes([payload[0], payload[1]]));
+    payload.truncate(payload.len() - word * words);
+    payload[..2].fill(0);
+    let coded_size = payload.len() as u32;
+    (payload, CodedBlock { coded_size, ..header })
 }

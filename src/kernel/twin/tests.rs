@@ -138,8 +138,8 @@ fn twins_yield_the_coder_s_bytes_and_decode_them() {
     }
 }
 
-/// Any change of a payload decodes to something, with a fault or without, and where the coder finds a fault so does
-/// the twin.
+/// Any change of a payload decodes to something, with a fault or without, and where the coder finds a fault the twin finds
+/// the same one.
 #[test]
 fn damaged_payloads_are_reported_as_by_the_coder() {
     let raw = &include_bytes!("../../../tests/data/alice29.txt")[..9000];
@@ -161,7 +161,9 @@ fn damaged_payloads_are_reported_as_by_the_coder() {
         for (bytes, decoded) in damaged.iter().zip(decode(&payloads, 12)) {
             match (codec.decode(bytes, BlockKind::Coded, coder, log, 12, &mut back), decoded) {
                 (Ok(()), Ok(raw)) => assert!(raw == back),
-                (Err(_), Err(word)) => assert!(BlockFault::from_status(word).is_some(), "{word}"),
+                (Err(fault), Err(word)) => {
+                    assert_eq!(BlockFault::from_status(word), Some(fault), "{coder:?}");
+                }
                 (on_cpu, twin) => {
                     panic!("{coder:?}: the coder says {on_cpu:?}, the twin {:?}", twin.map(|_| ()))
                 }
