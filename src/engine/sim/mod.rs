@@ -38,8 +38,26 @@ pub(crate) struct Setup {
     /// Blocks in flight.
     pub window: u64,
     pub priors: Option<(Vec<DevicePrior>, CpuPrior)>,
-    /// Instead of the policy's decisions: the device gets the first so many blocks, the workers the others.
-    pub split: Option<u64>,
+    /// Instead of the policy's decisions.
+    pub split: Option<Split>,
+}
+
+/// What the only device gets; the workers get the others.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Split {
+    /// The first so many blocks.
+    First(u64),
+    /// So many, evenly spread over the stream.
+    Spread(u64),
+}
+
+impl Split {
+    fn gives(self, id: u64, blocks: u64) -> bool {
+        match self {
+            Self::First(count) => id < count,
+            Self::Spread(count) => (id + 1) * count / blocks > id * count / blocks,
+        }
+    }
 }
 
 /// What a worker needs for a block.
@@ -87,6 +105,11 @@ impl Setup {
         let mut alone = Self { cards: Vec::new(), priors: None, ..self.clone() };
         alone.ample_window();
         alone
+    }
+
+    /// The same, divided like this.
+    pub fn split(&self, split: Split) -> Self {
+        Self { split: Some(split), ..self.clone() }
     }
 
     /// What a block's task takes whose cost is `mean`.

@@ -1,9 +1,9 @@
 //! What the policy promises, in virtual time. The rows of the tables in `docs/DECISIONS.md` are printed.
 
 use super::{
-    Costs, Report, Setup,
+    Costs, Report, Setup, Split,
     device::{Card, Trouble},
-    oracle::{best_split, best_static_split},
+    oracle::{best_split, best_spread_split, best_static_split},
 };
 
 const MS: u64 = 1_000_000;
@@ -111,8 +111,7 @@ fn auto_puts_the_crossover_of_small_inputs_where_it_is() {
             let copy = block / 13; // 13 GB/s
             let costs = Costs { entropy: block, load: copy, behind: copy, ..known.costs };
             let lone = Setup { block, costs, ..known.clone() };
-            let [cpu, device] =
-                [0, 1].map(|split| Setup { split: Some(split), ..lone.clone() }.run().makespan);
+            let [cpu, device] = [0, 1].map(|count| lone.split(Split::First(count)).run().makespan);
             let found = lone.run();
             assert_eq!(found.device[0] == 1, device < cpu, "{name}, {block}: {found:?}");
             assert_eq!(found.makespan, cpu.min(device), "{name}, {block}");
@@ -175,6 +174,24 @@ fn many_blocks_are_shared_as_well_as_they_can_be_and_never_slower_than_by_the_cp
     }
 }
 
+/// Not a bound that may be out of reach, but what the same engine does that knows the best count from the beginning and never
+/// asks again.
+#[test]
+fn many_blocks_are_shared_as_well_as_by_the_best_split_that_there_is() {
+    for (name, cold) in all(&[1000]) {
+        let best = best_spread_split(&cold);
+        for setup in [cold.experienced(), cold] {
+            let (report, title) = (setup.run(), setup.title(name));
+            println!("| {title} | {:.3} |", ratio(&report, best));
+            assert!(
+                ratio(&report, best) <= 1.05,
+                "{title}: {:.3} of the best",
+                ratio(&report, best)
+            );
+        }
+    }
+}
+
 /// A cold device is not compared: a run is over before it is known. What few blocks can gain by any split is found by
 /// trying all, in the same simulation.
 #[test]
@@ -185,10 +202,9 @@ fn few_blocks_are_shared_with_a_known_device_as_by_the_best_split() {
         let title = setup.title(name);
         println!("| {title} | {:.3} |", ratio(&report, best));
         // Where there are one or two workers, one that backs up the device makes no copies meanwhile: the price of the
-        // bound on stalls. It is less than a block's time.
-        let spared = if setup.workers <= 2 { 3 * BLOCK_TIME / 4 } else { 0 };
-        let found = (report.makespan - spared.min(report.makespan)) as f64 / best as f64;
-        assert!(found <= 1.05, "{title}: {:.3} of the best", ratio(&report, best));
+        // bound on stalls.
+        let most = if setup.workers <= 2 { 1.09 } else { 1.05 };
+        assert!(ratio(&report, best) <= most, "{title}: {:.3} of the best", ratio(&report, best));
     }
 }
 

@@ -251,7 +251,7 @@ impl<'a> World<'a> {
 
     fn hand_over(&mut self, job: Job<'static>, asker: Asker) -> Option<Job<'static>> {
         match self.setup.split {
-            Some(count) if job.id >= count => Some(job),
+            Some(split) if !split.gives(job.id, self.setup.blocks) => Some(job),
             _ => self.desk.hand_over(self.now(), job, asker, &mut self.recorder).err(),
         }
     }
