@@ -495,9 +495,14 @@ impl<'a> Engine<'a> {
         let recorder = &mut self.recorder;
         recorder.begin();
         let coded = catch_unwind(AssertUnwindSafe(|| task::code(id, block, coder, recorder)));
-        let block = coded
-            .map_err(|panic| Error::Internal(format!("block {id}: {}", panic_message(panic))))?;
-        Ok(self.arrive(block))
+        match coded {
+            Ok(block) => Ok(self.arrive(block)),
+            Err(panic) => {
+                // The old one may be half changed, and must not get into another run.
+                self.coder = Some(Coder::new(self.purpose.simd, self.purpose.verifies)?);
+                Err(Error::Internal(format!("block {id}: {}", panic_message(panic))))
+            }
+        }
     }
 
     /// Waits for what is to come, or until it is time to look whether it has been cancelled.
