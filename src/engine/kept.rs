@@ -106,7 +106,7 @@ pub(super) fn keep_buffers(purpose: &Purpose, buffers: Buffers<'_>) {
 
 /// Frees what earlier runs have left for the next one: devices, threads and memory.
 ///
-/// A run begins the sooner for what one before it has left, and a short one takes less than half the time:
+/// A run begins the sooner for what one before it has left; short ones gain most:
 ///
 /// - its device, open, with its pipelines and its staging memory: up to four devices that were named differently, each with up to
 ///   half of the [memory limit](crate::Options::memory_limit) that it was opened with; none that has failed, and none with
