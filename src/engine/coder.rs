@@ -41,6 +41,8 @@ pub(crate) struct Coder {
 pub(crate) struct Rest<'a> {
     block: Block<'a>,
     model: Model,
+    /// The checksum, once it has been made.
+    crc: Option<u32>,
 }
 
 /// What the model has to do when the entropy stage is done.
@@ -73,7 +75,7 @@ impl<'a> Job<'a> {
                 accel::Work::Decode { payload, parts, segment_log, raw }
             }
         };
-        let rest = Some(Box::new(Rest { block, model: Model::None }));
+        let rest = Some(Box::new(Rest { block, model: Model::None, crc: None }));
         Self { id, work, class: Class::First, strict, rest }
     }
 }
@@ -86,6 +88,15 @@ impl Job<'_> {
         let modelled = block.filter(|block| block.pipeline.model().is_some());
         let bytes = modelled.map_or(self.work.raw_bytes(), |block| block.raw_size()) as u64;
         Piece { name, stages: block.map_or(&[], stages), block: self.id, bytes }
+    }
+
+    /// Makes the checksum of bytes that are about to be read anyway: then they are still in the caches.
+    pub fn sum(&mut self) {
+        if let (accel::Work::Encode { raw, .. }, Some(rest)) = (&self.work, &mut self.rest)
+            && matches!(rest.model, Model::None)
+        {
+            rest.crc = Some(crc32c::crc32c(raw));
+        }
     }
 
     /// The entropy stage, and what comes behind it.
@@ -118,7 +129,7 @@ impl Coder {
                 self.decode(&mut block, encoded, raw_size as usize).map(|()| encoded)
             }
         };
-        self.finish(id, block, outcome, Side::Cpu)
+        self.finish(id, block, outcome, Side::Cpu, None)
     }
 
     fn encode(&mut self, block: &mut Block<'_>, level: u8, table_log: Option<u8>) -> Encoded {
@@ -186,27 +197,32 @@ impl Coder {
                 let (raw, payload) = (take(streams), take(&mut block.buffers.coded));
                 let raw = Arc::new(Bytes::Own(raw));
                 let work = accel::Work::Encode { raw, parts, segment_log, payload };
-                let rest = Some(Box::new(Rest { block, model: Model::Assemble(split) }));
+                let rest = Some(Box::new(Rest { block, model: Model::Assemble(split), crc: None }));
                 let job = Job { id, work, class: Class::Later, strict, rest };
                 if nothing { Err(Box::new(self.stand_in(job, Side::Cpu))) } else { Ok(job) }
             }
             Work::Decode { raw_size, .. } => {
                 let opened = match Opened::read(&block.buffers.payload, model, raw_size as usize) {
                     Ok(opened) => opened,
-                    Err(fault) => return Err(self.finish(id, block, Err(fault), Side::Cpu).into()),
+                    Err(fault) => {
+                        return Err(self.finish(id, block, Err(fault), Side::Cpu, None).into());
+                    }
                 };
                 let coded = |part: &DecodePart| part.encoded.kind == BlockKind::Coded;
                 if !opened.parts.iter().any(coded) {
                     return Err(Box::new(self.code(id, block)));
                 }
                 if block.buffers.raw.sized(raw_size as usize).is_none() {
-                    return Err(self.finish(id, block, Err(BlockFault::Size), Side::Cpu).into());
+                    return Err(self
+                        .finish(id, block, Err(BlockFault::Size), Side::Cpu, None)
+                        .into());
                 }
                 let payload = take(&mut block.buffers.payload);
                 let (raw, parts) = (take(&mut block.buffers.streams), opened.parts.clone());
                 let (payload, raw) = (Arc::new(payload), Bytes::Own(raw));
                 let work = accel::Work::Decode { payload, parts, segment_log, raw };
-                let rest = Some(Box::new(Rest { block, model: Model::Rebuild(opened, model) }));
+                let rest =
+                    Some(Box::new(Rest { block, model: Model::Rebuild(opened, model), crc: None }));
                 Ok(Job { id, work, class: Class::Fused, strict, rest })
             }
         }
@@ -280,7 +296,7 @@ impl Coder {
         side: Side,
     ) -> Finished<'a> {
         let Job { id, work, rest, .. } = job;
-        let Rest { mut block, model } = *rest.expect("the engine's jobs have it");
+        let Rest { mut block, model, crc } = *rest.expect("the engine's jobs have it");
         let buffers = &mut block.buffers;
         match (work, &model) {
             (accel::Work::Encode { raw, payload, .. }, Model::None) => {
@@ -306,22 +322,24 @@ impl Coder {
                 LzCoder::rebuild(self.simd, &opened, model, payload, streams, raw).map(|()| CODED)
             }
         });
-        self.finish(id, block, outcome, side)
+        self.finish(id, block, outcome, side, crc)
     }
 
-    /// Adds the checksum.
+    /// Adds the checksum, if it is not made yet.
     fn finish<'a>(
         &self,
         id: u64,
         block: Block<'a>,
         outcome: Result<Encoded, BlockFault>,
         side: Side,
+        crc: Option<u32>,
     ) -> Finished<'a> {
         let wanted = match block.work {
             Work::Encode { .. } => true,
             Work::Decode { .. } => self.verifies && outcome.is_ok(),
         };
-        let crc = if wanted { crc32c::crc32c(&block.buffers.raw) } else { 0 };
+        let make = || if wanted { crc32c::crc32c(&block.buffers.raw) } else { 0 };
+        let crc = crc.unwrap_or_else(make);
         let Block { buffers, pipeline, .. } = block;
         Finished { id, buffers, outcome, crc, side, pipeline }
     }

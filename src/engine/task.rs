@@ -182,10 +182,12 @@ impl<'a> BlockTask<'a> {
                 recorder.lap(Phase::Handoff);
                 sent.err().map(|job| stand_in(job, Side::Cpu, coder, recorder))
             }
-            Self::Load(job, load, loading, station) => {
+            Self::Load(mut job, load, loading, station) => {
                 let piece = job.piece("load", |_| &[]);
-                let back =
-                    recorder.piece(Phase::Handoff, piece, || station.load(job, load, &loading))?;
+                let back = recorder.piece(Phase::Handoff, piece, || {
+                    job.sum();
+                    station.load(job, load, &loading)
+                })?;
                 Some(stand_in(back, Side::Retried, coder, recorder))
             }
             Self::StandIn(job, side) => Some(stand_in(job, side, coder, recorder)),
