@@ -88,15 +88,25 @@ impl Slot {
         &self.memory.device
     }
 
+    /// Whether it has buffers for this, but too small ones.
+    pub fn is_too_small(&self, buffers: &[BufferDesc]) -> bool {
+        self.is_for(buffers) && !self.fits(buffers)
+    }
+
+    fn is_for(&self, buffers: &[BufferDesc]) -> bool {
+        self.buffers.len() == buffers.len()
+            && self.buffers.iter().zip(buffers).all(|(old, new)| old.role == new.role)
+    }
+
+    fn fits(&self, buffers: &[BufferDesc]) -> bool {
+        let holds = |(old, new): (&SlotBuffer, &BufferDesc)| old.device.size >= new.size;
+        self.is_for(buffers) && self.buffers.iter().zip(buffers).all(holds)
+    }
+
     /// Makes the buffers at least as large as described. Keeps those that are. The slot is idle.
     pub fn reserve(&mut self, buffers: &[BufferDesc]) -> Result<(), DeviceError> {
         self.assert_settled();
-        let fits = |old: &SlotBuffer, new: &BufferDesc| {
-            old.role == new.role && old.device.size >= new.size
-        };
-        if self.buffers.len() == buffers.len()
-            && self.buffers.iter().zip(buffers).all(|(old, new)| fits(old, new))
-        {
+        if self.fits(buffers) {
             return Ok(());
         }
         // The old ones go first, so that the two never exist together.

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::{
-    limit::room,
+    limit::reserve,
     share::{Deal, Lease, Share, load, unload},
 };
 use crate::{
@@ -47,8 +47,7 @@ impl DecodeBatch {
         }
         let plan = DecodePlan::new(&blocks, segments);
         let raw_bytes = blocks.iter().map(|block| block.raw_size as usize).sum();
-        let room = room(limit, blocks.len(), raw_bytes);
-        slot.reserve(&DecodePlan::capacity(room.parts, room.raw_bytes))?;
+        reserve(slot, limit, blocks.len(), raw_bytes, DecodePlan::capacity)?;
         let descriptions: &[u8] = bytemuck::cast_slice(&plan.blocks);
         slot.upload(DecodePlan::BLOCKS).bytes_mut()[..descriptions.len()]
             .copy_from_slice(descriptions);

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::{
-    limit::room,
+    limit::reserve,
     share::{Deal, Lease, Share, load, unload},
 };
 use crate::{
@@ -61,8 +61,7 @@ impl EncodeBatch {
         }
         let plan = EncodePlan::new(&blocks, segments);
         let raw_bytes = blocks.iter().map(|block| block.raw_size as usize).sum();
-        let room = room(limit, blocks.len(), raw_bytes);
-        slot.reserve(&EncodePlan::capacity(room.parts, room.raw_bytes))?;
+        reserve(slot, limit, blocks.len(), raw_bytes, EncodePlan::capacity)?;
         let descriptions: &[u8] = bytemuck::cast_slice(&plan.blocks);
         slot.upload(EncodePlan::BLOCKS).bytes_mut()[..descriptions.len()]
             .copy_from_slice(descriptions);

@@ -3,12 +3,13 @@
 use crate::{
     device::DeviceKind,
     engine::accel::BatchLimit,
+    error::DeviceError,
     format::MAX_BLOCK_LOG,
     kernel::{
         BufferDesc, Role,
         plan::{DecodePlan, EncodePlan, MAX_BLOCKS, max_raw_bytes},
     },
-    vk::device::Device,
+    vk::{device::Device, submit::Slot},
 };
 
 /// A batch holds at least the streams that a model makes of the largest block, which are hardly larger than it.
@@ -78,9 +79,26 @@ fn fit(mut slots: usize, wanted: usize, budget: u64) -> Ring {
     }
 }
 
-/// A half, a quarter and so on of `limit` that still holds so much. Memory that the device reads and writes takes long to
-/// get: a short stream shall not wait for what it does not use.
-pub(super) fn room(limit: BatchLimit, parts: usize, raw_bytes: usize) -> BatchLimit {
+/// Makes room in a slot for a batch: no more than it needs, since memory that the device reads and writes takes long to get,
+/// and a short stream shall not wait for what it does not use; but if it has to grow it grows to the limit, as a
+/// submission thread that waits for memory (20 ms for 16 MiB on an H200) keeps all batches waiting.
+pub(super) fn reserve(
+    slot: &mut Slot,
+    limit: BatchLimit,
+    parts: usize,
+    raw_bytes: usize,
+    capacity: fn(usize, usize) -> Vec<BufferDesc>,
+) -> Result<(), DeviceError> {
+    let room = room(limit, parts, raw_bytes);
+    let buffers = capacity(room.parts, room.raw_bytes);
+    if slot.is_too_small(&buffers) {
+        return slot.reserve(&capacity(limit.parts, limit.raw_bytes));
+    }
+    slot.reserve(&buffers)
+}
+
+/// A half, a quarter and so on of `limit` that still holds so much.
+fn room(limit: BatchLimit, parts: usize, raw_bytes: usize) -> BatchLimit {
     let halves = |room: &BatchLimit| {
         Some(BatchLimit { parts: room.parts / 2, raw_bytes: room.raw_bytes / 2 })
     };
