@@ -364,7 +364,8 @@ impl<'a> Engine<'a> {
             return;
         }
         let config = Config { reserve: self.kept, ..self.config };
-        let added = plan(&self.options, &config, &devices).and_then(|plan| {
+        let threads = threads(&self.options, 0); // Those that there are cannot be taken back.
+        let added = plan_with(&self.options, &config, &devices, threads).and_then(|plan| {
             if plan.workers < self.plan.workers || plan.sets < self.plan.sets {
                 let limit = self.options.memory_limit;
                 return Err(Error::MemoryLimit { needed: limit + self.plan.bytes, limit });
@@ -541,10 +542,22 @@ fn shrink(options: &Options, config: &Config, devices: &mut [Idle]) {
 }
 
 fn plan(options: &Options, config: &Config, devices: &[Idle]) -> Result<Plan> {
-    let threads = match options.threads {
-        0 => thread::available_parallelism().map_or(1, usize::from),
+    plan_with(options, config, devices, threads(options, devices.len()))
+}
+
+/// Threads that code. Where nobody has said how many, each device's submission thread gets a core, without which everybody waits
+/// for it, unless that is more than one in eight.
+fn threads(options: &Options, devices: usize) -> usize {
+    match options.threads {
+        0 => {
+            let cores = thread::available_parallelism().map_or(1, usize::from);
+            cores - devices.min(cores / 8)
+        }
         threads => threads.min(MAX_THREADS),
-    };
+    }
+}
+
+fn plan_with(options: &Options, config: &Config, devices: &[Idle], threads: usize) -> Result<Plan> {
     let staging = Staging::of(devices, config.block_size);
     Plan::new(options.memory_limit, config.reserve, demand(config, devices), threads, staging)
 }
