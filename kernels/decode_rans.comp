@@ -1,14 +1,14 @@
 #version 450
 // Decodes blocks coded with rans.
 //
-// variant: subgroup32.ballot SUBGROUP=32 STREAMS=1 WORKGROUP=512 STORAGE16=1 KHR_BALLOT=1
+// variant: subgroup32.ballot SUBGROUP=32 STREAMS=1 WORKGROUP=512 STORAGE16=1 KHR_BALLOT=1 INT8=1
 // variant: subgroup32.16bit SUBGROUP=32 STREAMS=2 WORKGROUP=256 STORAGE16=1
 // variant: subgroup32 SUBGROUP=32 STREAMS=2 WORKGROUP=256
 // variant: subgroup64.16bit SUBGROUP=64 STREAMS=2 WORKGROUP=256 STORAGE16=1
 // variant: subgroup64 SUBGROUP=64 STREAMS=2 WORKGROUP=256
-// variant: subgroup16.16bit SUBGROUP=16 STREAMS=1 WORKGROUP=256 STORAGE16=1
+// variant: subgroup16.16bit SUBGROUP=16 STREAMS=1 WORKGROUP=256 STORAGE16=1 INT8=1
 // variant: subgroup16 SUBGROUP=16 STREAMS=1 WORKGROUP=256
-// variant: subgroup8.16bit SUBGROUP=8 STREAMS=1 WORKGROUP=128 STORAGE16=1
+// variant: subgroup8.16bit SUBGROUP=8 STREAMS=1 WORKGROUP=128 STORAGE16=1 INT8=1
 // variant: subgroup8 SUBGROUP=8 STREAMS=1 WORKGROUP=128
 // variant: subgroup4 SUBGROUP=4 STREAMS=1 WORKGROUP=64
 // variant: shared SHARED=1 STREAMS=1 WORKGROUP=64
@@ -26,10 +26,31 @@
 #define STATE uint
 #define SEED 2u
 #define TILE_WORDS 128u
+// 1: a byte a slot, its symbol, and a word a symbol. A quarter of the memory and one look-up more: for tables that would leave a
+// multiprocessor too few workgroups. Only where there are bytes.
+layout(constant_id = 2) const uint COMPACT = 0u;
+#ifdef INT8
+#extension GL_EXT_shader_explicit_arithmetic_types_int8 : require
+#define TABLE_WORDS (COMPACT > 0u ? 256u : 1u << MAX_TABLE_LOG)
+#endif
 #include "decoding.glsl"
 
-// Entries: (slot - cum) << 20 | symbol << 12 | f.
-void put_slot(uint slot, Run owner) { table[slot] = slot - owner.first << 20 | owner.symbol << 12 | owner.end - owner.first; }
+#ifdef INT8
+shared uint8_t symbols[COMPACT > 0u ? 1u << MAX_TABLE_LOG : 4u];
+#endif
+
+// Entries: (slot - cum) << 20 | symbol << 12 | f; compact ones of symbols: cum << 16 | f.
+void put_slot(uint slot, Run owner) {
+    uint f = owner.end - owner.first;
+#ifdef INT8
+    if (COMPACT > 0u) {
+        symbols[slot] = uint8_t(owner.symbol);
+        if (slot == owner.first) table[owner.symbol] = owner.first << 16 | f;
+        return;
+    }
+#endif
+    table[slot] = slot - owner.first << 20 | owner.symbol << 12 | f;
+}
 
 void fill_table() { put_slots(); }
 
@@ -44,15 +65,37 @@ uint first_word(uint place) { return place + 64u; }
 
 uint end_word(uint place) { return place; }
 
-// Decodes a symbol on each lane, the first of them if checked. Returns the entries, 0 for lanes without a symbol.
+// Takes a symbol off a state. Returns its entry, or if compact the symbol.
+uint take_symbol(inout uint x) {
+    uint slot = x & (1u << table_log) - 1u;
+#ifdef INT8
+    if (COMPACT > 0u) {
+        uint symbol = uint(symbols[slot]);
+        uint entry = table[symbol];
+        x = (entry & 0xffffu) * (x >> table_log) + slot - (entry >> 16);
+        return symbol;
+    }
+#endif
+    uint entry = table[slot];
+    x = (entry & 0xfffu) * (x >> table_log) + (entry >> 20);
+    return entry;
+}
+
+uint two_symbols(uint first, uint second) {
+#ifdef INT8
+    if (COMPACT > 0u) return first | second << 8;
+#endif
+    return first >> 12 & 0xffu | second >> 4 & 0xff00u;
+}
+
+// Decodes a symbol on each lane, the first of them if checked. Returns their entries, 0 for lanes without a symbol.
 uint[LANES] decode_step(const bool checked, uint s, uint limit, inout Stream stream) {
     uint entries[LANES];
     bool need[LANES];
     [[unroll]] for (uint j = 0u; j < LANES; j++) {
         bool live = !checked || 4u * lane(j) + s < limit;
         uint x = stream.x[j];
-        uint entry = table[x & (1u << table_log) - 1u];
-        x = (entry & 0xfffu) * (x >> table_log) + (entry >> 20);
+        uint entry = take_symbol(x);
         entries[j] = live ? entry : 0u;
         stream.x[j] = live ? x : stream.x[j];
         need[j] = x < 0x10000u && live;
@@ -72,7 +115,7 @@ void decode_pair(const bool checked, uint s, uint limit, inout Stream stream, in
     uint first[LANES] = decode_step(checked, s, limit, stream);
     uint second[LANES] = decode_step(checked, s + 1u, limit, stream);
     [[unroll]] for (uint j = 0u; j < LANES; j++) {
-        quad[j] |= (first[j] >> 12 & 0xffu | second[j] >> 4 & 0xff00u) << 8u * s;
+        quad[j] |= two_symbols(first[j], second[j]) << 8u * s;
     }
 }
 

@@ -13,9 +13,7 @@ struct Lane {
 #define STATE Lane
 // While the cells are spread: what spread.glsl wants, and the symbols of some cells of each stretch, four in a word: with those of all
 // cells a multiprocessor would hold fewer workgroups. Afterwards, lengths.
-#ifndef KEPT_CELLS
 #define KEPT_CELLS 128u
-#endif
 #define SPREADING (1024u + 8u * KEPT_CELLS / 4u)
 shared uint spreading[SPREADING];
 #define LENGTHS(i) spreading[i]

@@ -18,11 +18,7 @@
 #define SEED 2u
 #define SYMBOLS 1u
 #define STATE uint
-#ifdef NARROW
 #define BITS uvec2
-#else
-#define BITS uvec4
-#endif
 #define INITIAL_WORDS 64u
 #include "encoding.glsl"
 
@@ -50,8 +46,7 @@ uvec4 divisor(uint at) {
 
 shared BITS table[256];
 
-#ifdef NARROW
-// Tried (NOTES.md): m; bias << 19 | w << (12 - K) << 7 | s. Half the shared memory, a quarter more instructions.
+// m; bias << 19 | w << (12 - K) << 7 | s.
 BITS packed(uvec4 d) { return BITS(d.x, d.w << 19 | d.z << 19u - table_log | d.y); }
 uint low_mask;
 uint shift(BITS entry) { return entry.y & 31u; }
@@ -59,14 +54,6 @@ uint bias(BITS entry) { return entry.y >> 19; }
 uint weight(BITS entry) { return entry.y << 13 >> 32u - table_log; }
 // x >= f << (32 - K), whatever is below the highest 12 bits of the entry's word.
 bool is_full(uint x, BITS entry) { return (~x | low_mask) < entry.y << 13; }
-#else
-// m; the state that is too large, f << (32 - K); bias << 8 | s; w.
-BITS packed(uvec4 d) { return BITS(d.x, (1u << table_log) - d.z << 32u - table_log, d.w << 8 | d.y, d.z); }
-uint shift(BITS entry) { return entry.z & 31u; }
-uint bias(BITS entry) { return entry.z >> 8; }
-uint weight(BITS entry) { return entry.w; }
-bool is_full(uint x, BITS entry) { return x >= entry.y; }
-#endif
 
 void fill_table(uint first) {
     if (gl_LocalInvocationIndex == 0u) {
@@ -80,9 +67,7 @@ void fill_table(uint first) {
     }
     barrier();
     addend = kept[0];
-#ifdef NARROW
     low_mask = kept[1];
-#endif
     for (uint i = gl_LocalInvocationIndex; i < 256u; i += gl_WorkGroupSize.x) table[i] = packed(divisor(first + 2u * i));
 }
 

@@ -219,9 +219,6 @@ void main() {
     DecodeBlock block = blocks[gl_WorkGroupID.x];
     if (block.coder != CODER || status[gl_WorkGroupID.x] != 0u) return;
     table_log = min(block.table_log, MAX_TABLE_LOG);
-#ifdef KEPT_MASK
-    keep_mask();
-#endif
     fill_table();
     barrier();
     if (gl_LocalInvocationIndex == 0u) FIRST_FAULT = NO_FAULT;

@@ -153,9 +153,9 @@ Stream open(EncodeBlock block, uint segment) {
 
 #include "copy.glsl"
 
-// Encodes a segment, and finishes `copy` on the way. All groups go round as often, since the form without subgroups has barriers:
-// as `longest`, the largest of the segments in work, demands.
-Stream encode_segment(EncodeBlock block, uint segment, uint longest, inout Copy copy) {
+// Encodes a segment. All groups go round as often, since the form without subgroups has barriers: as `longest`, the largest of the
+// segments in work, demands.
+Stream encode_segment(EncodeBlock block, uint segment, uint longest) {
     Stream stream = open(block, segment);
     uint tile = same((max(longest, 32u * SEED) - 32u * SEED + TILE - 1u) / TILE);
     uint quad[LANES];
@@ -172,30 +172,20 @@ Stream encode_segment(EncodeBlock block, uint segment, uint longest, inout Copy 
     // Symbols are loaded a tile ahead: memory answers after hundreds of cycles.
     uint ahead[LANES];
     load_tile(true, max(tile, 1u) - 1u, stream, ahead);
-#ifdef LATE_COPY
-    uint loaded = 0u;
-    if (copy.next < copy.end) loaded = copied(copy, copy.next);
-#endif
     for (; tile > 0u; tile--) {
         quad = ahead;
-#ifdef LATE_COPY
-        copy_a_little(copy, loaded);
-#endif
         load_tile(false, max(tile, 2u) - 2u, stream, ahead);
         encode_tile(false, tile - 1u, quad, stream);
     }
 #endif
     finish(stream);
-#ifdef LATE_COPY
-    finish_copy(copy);
-    copy = no_copy();
-#endif
     return stream;
 }
 
 #include "payload.glsl"
 
-void encode_block(inout Copy copy) {
+void main() {
+    number = gl_WorkGroupID.x;
     EncodeBlock block = blocks[number];
     EncodeInfo info = infos[number];
     if (block.coder != CODER) return;
@@ -205,31 +195,9 @@ void encode_block(inout Copy copy) {
         fill_table(512u * number);
         clear_streams(block);
         barrier();
-        uint size = compose_payload(block, info.table_size, copy);
+        uint size = compose_payload(block, info.table_size);
         result = size < block.raw_size ? EncodeResult(KIND_CODED, table_log, size, block.raw)
                                        : EncodeResult(KIND_STORED, 0u, block.raw_size, 0u);
     }
     if (gl_LocalInvocationIndex == 0u) results[number] = result;
-}
-
-void main() {
-    Copy copy = no_copy();
-    number = gl_WorkGroupID.x;
-#ifdef KEPT_MASK
-    keep_mask();
-#endif
-#ifdef BLOCKS_EACH
-    // Tried (NOTES.md): a workgroup encodes several blocks, and the others none.
-    if (number % BLOCKS_EACH != 0u) return;
-    uint end = min(number + BLOCKS_EACH, gl_NumWorkGroups.x);
-    for (; number < end; number++) {
-        encode_block(copy);
-        barrier();
-    }
-#else
-    encode_block(copy);
-#endif
-#ifdef LATE_COPY
-    finish_copy(copy);
-#endif
 }

@@ -93,19 +93,7 @@ bool all_groups(bool value) {
 #endif
 }
 
-#ifdef KEPT_MASK
-// Tried (NOTES.md): the mask is loaded, so that no compiler makes it anew for each ballot. Called in uniform control flow.
-shared uint below_masks[WIDTH];
-uint kept_below;
-void keep_mask() {
-    if (gl_LocalInvocationIndex < WIDTH) below_masks[gl_LocalInvocationIndex] = (1u << gl_LocalInvocationIndex) - 1u;
-    barrier();
-    kept_below = below_masks[INVOCATION % WIDTH];
-}
-uint below() { return kept_below; }
-#else
 uint below() { return (1u << (INVOCATION % WIDTH)) - 1u; }
-#endif
 
 // Gives each lane in need the next word of a stream, in lane order; p is the stream's next word.
 void claim(inout uint p, bool need[LANES], out uint at[LANES]) {

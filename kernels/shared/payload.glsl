@@ -34,11 +34,11 @@ uint words_of(uint first, uint count) {
     return words;
 }
 
-// Encodes the segments from `base` on, as many as there are groups for, and begins to append them to the payload unless that is then
-// larger than the block; `words` is its length. What had begun before is finished.
-void append_segments(EncodeBlock block, uint base, uint segments, uint table_size, inout uint words, inout Copy copy) {
+// Encodes the segments from `base` on, as many as there are groups for, and appends them to the payload unless that is then larger than
+// the block; `words` is its length.
+void append_segments(EncodeBlock block, uint base, uint segments, uint table_size, inout uint words) {
     uint segment = base + group();
-    Stream stream = encode_segment(block, segment, segment_size(block, base, segment_log), copy);
+    Stream stream = encode_segment(block, segment, segment_size(block, base, segment_log));
     uint length = stream.end - stream.p;
     if (lane(0u) == 0u && stream.size > 0u) LENGTHS(segment) = length;
     memoryBarrierBuffer();
@@ -46,23 +46,20 @@ void append_segments(EncodeBlock block, uint base, uint segments, uint table_siz
     uint begin = words + words_of(base, min(group(), segments - base));
     if (stream.size > 0u && (begin + length) * (WORD_BITS / 8u) <= block.raw_size) {
 #if WORD_BITS == 32
-        copy = begin_copy(stream, block.raw, begin);
+        copy(stream, block.raw, begin);
 #else
-        copy = begin_copy(stream, block.raw, begin, word_before(block, segment, segments, table_size));
-#endif
-#ifndef LATE_COPY
-        finish_copy(copy);
+        copy(stream, block.raw, begin, word_before(block, segment, segments, table_size));
 #endif
     }
     words += words_of(base, min(GROUPS, segments - base));
 }
 
 // Encodes all segments and puts the payload together, unless it is no smaller than the block; returns its size in bytes.
-uint compose_payload(EncodeBlock block, uint table_size, inout Copy copy) {
+uint compose_payload(EncodeBlock block, uint table_size) {
     uint segments = segment_count(block);
     uint head = head_words(segments, table_size);
     uint words = head;
-    for (uint base = 0u; base < segments; base += GROUPS) append_segments(block, base, segments, table_size, words, copy);
+    for (uint base = 0u; base < segments; base += GROUPS) append_segments(block, base, segments, table_size, words);
     uint size = words * (WORD_BITS / 8u);
     if (size >= block.raw_size) return size;
     for (uint i = gl_LocalInvocationIndex; i < head / WORDS_PER_U32; i += gl_WorkGroupSize.x) {

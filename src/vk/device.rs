@@ -325,7 +325,8 @@ fn create(
         vk::PhysicalDeviceVulkan11Features::default().storage_buffer16_bit_access(offer.storage16);
     let mut vulkan12 = vk::PhysicalDeviceVulkan12Features::default()
         .timeline_semaphore(true)
-        .host_query_reset(offer.host_query_reset);
+        .host_query_reset(offer.host_query_reset)
+        .shader_int8(offer.int8);
     let mut control = vk::PhysicalDeviceSubgroupSizeControlFeaturesEXT::default();
     let mut robustness =
         vk::PhysicalDevicePipelineRobustnessFeaturesEXT::default().pipeline_robustness(true);

@@ -284,6 +284,7 @@ pub(crate) fn runs(variant: &Variant, device: &Device) -> bool {
         "StorageBuffer16BitAccess" => offer.storage16,
         "Int64" => offer.int64,
         "Int16" => offer.int16,
+        "Int8" => offer.int8,
         "SubgroupBallotKHR" => offer.khr_ballot,
         // Whoever adds one to a kernel enables its feature in `device` and adds it here.
         _ => false,

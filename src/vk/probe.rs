@@ -37,6 +37,8 @@ pub(crate) struct Offer {
     pub int64: bool,
     /// Integers of 16 bits.
     pub int16: bool,
+    /// Integers of 8 bits.
+    pub int8: bool,
     /// Ballots of `SPV_KHR_shader_ballot`.
     pub khr_ballot: bool,
     /// A pipeline can say whether its accesses are checked against the ends of buffers.
@@ -226,6 +228,7 @@ fn probe_properties(
         storage16: vulkan11_features.storage_buffer16_bit_access == vk::TRUE,
         int64,
         int16,
+        int8: vulkan12_features.shader_int8 == vk::TRUE,
         khr_ballot: has(ext::shader_subgroup_ballot::NAME),
         pipeline_robustness: robustness.pipeline_robustness == vk::TRUE,
         portability_subset: has(khr::portability_subset::NAME),

@@ -108,6 +108,8 @@ impl DecodePlan {
             let Some(largest) = own().map(|block| block.raw_size).max() else { continue };
             // A table of log 11 takes half the shared memory, so twice as many workgroups run at once.
             let max_log = own().fold(11, |log, block| log.max(block.table_log));
+            let segments = largest.div_ceil(1 << segment_log);
+            let compact = coder == Coder::Rans && is_compact(max_log, segments);
             dispatch(
                 &mut recording,
                 match coder {
@@ -117,7 +119,7 @@ impl DecodePlan {
                 },
                 count,
                 &DecodePush { segment_log },
-                (&[(1, max_log.into())], Some(largest.div_ceil(1 << segment_log))),
+                (&[(1, max_log.into()), (2, compact.into())], Some(segments)),
                 &[
                     Self::BLOCKS,
                     Self::PAYLOAD,
@@ -161,6 +163,13 @@ pub(crate) const RUNS: usize = 257;
 /// ahead of time.
 fn slack(segment_log: u8) -> u64 {
     (2 << segment_log) / 4 + 256
+}
+
+/// Whether tables of this log would leave a multiprocessor too few workgroups that decode so many segments at once: of 48 KiB of shared
+/// memory and 64 subgroups, one has more than its share (docs/DECISIONS.md, "Compact tables").
+fn is_compact(table_log: u8, segments: u32) -> bool {
+    // No workgroup has more than 16 groups of 32 lanes.
+    4 << table_log > segments.min(16) * (48 << 10) / 64 * 3 / 4
 }
 
 fn buffers(blocks: usize, payload: u64, streams: u64, raw: u64) -> Vec<BufferDesc> {

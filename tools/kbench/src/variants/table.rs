@@ -19,15 +19,15 @@ pub struct Experiment {
     pub checked: bool,
 }
 
-const CODERS: &[&str] =
-    &["encode_rans", "encode_fse", "encode_huff", "decode_rans", "decode_fse", "decode_huff"];
-const ENCODE: &[&str] = &["encode_rans", "encode_fse", "encode_huff"];
 const DECODE: &[&str] = &["decode_rans", "decode_fse", "decode_huff"];
 /// Variants with a whole segment's lanes in a subgroup.
 const WIDE: &[&str] = &["subgroup32", "subgroup64"];
 
 /// Variants that decode whole tiles without checks.
 const FAST: &[&str] = &["subgroup16", "subgroup32", "subgroup64"];
+
+/// Variants of rans with integers of 8 bits.
+const BYTES: &[&str] = &["subgroup32.ballot", "subgroup16.16bit", "subgroup8.16bit"];
 
 pub const EXPERIMENTS: &[Experiment] = &[
     Experiment {
@@ -76,12 +76,21 @@ pub const EXPERIMENTS: &[Experiment] = &[
         checked: true,
     },
     Experiment {
-        name: "high-cells",
-        about: "fse's cells in the highest bits: a logical instruction a symbol less, two multiplications more",
-        kernels: &["decode_fse"],
-        variants: &["subgroup32", "subgroup16", "subgroup8", "subgroup4"],
-        macros: &[("HIGH_CELLS", "1")],
-        spec: &[],
+        name: "compact",
+        about: "rans: a byte a slot and a word a symbol, whatever the batch",
+        kernels: &["decode_rans"],
+        variants: BYTES,
+        macros: &[],
+        spec: &[(2, 1)],
+        checked: false,
+    },
+    Experiment {
+        name: "plain",
+        about: "rans: a word a slot, whatever the batch",
+        kernels: &["decode_rans"],
+        variants: BYTES,
+        macros: &[],
+        spec: &[(2, 0)],
         checked: false,
     },
     Experiment {
@@ -94,65 +103,11 @@ pub const EXPERIMENTS: &[Experiment] = &[
         checked: false,
     },
     Experiment {
-        name: "narrow",
-        about: "rans: entries of eight bytes instead of 16, half the shared-memory cycles for some instructions more",
-        kernels: &["encode_rans"],
-        variants: &["subgroup32", "subgroup16", "subgroup8", "subgroup4"],
-        macros: &[("NARROW", "1")],
-        spec: &[],
-        checked: false,
-    },
-    Experiment {
-        name: "late-copy",
-        about: "a stream is copied while the group's next is encoded: wants workgroups that go round more than once",
-        kernels: ENCODE,
-        variants: &["subgroup32", "subgroup16", "subgroup8", "subgroup4"],
-        macros: &[("LATE_COPY", "1")],
-        spec: &[],
-        checked: false,
-    },
-    Experiment {
-        name: "blocks4",
-        about: "a workgroup encodes four blocks, and copies one's streams while it encodes the next",
-        kernels: ENCODE,
-        variants: &["subgroup32", "subgroup16", "subgroup8", "subgroup4"],
-        macros: &[("LATE_COPY", "1"), ("BLOCKS_EACH", "4u")],
-        spec: &[],
-        checked: false,
-    },
-    Experiment {
-        name: "narrow-blocks4",
-        about: "narrow and blocks4",
-        kernels: &["encode_rans"],
-        variants: &["subgroup32", "subgroup16", "subgroup8", "subgroup4"],
-        macros: &[("NARROW", "1"), ("LATE_COPY", "1"), ("BLOCKS_EACH", "4u")],
-        spec: &[],
-        checked: false,
-    },
-    Experiment {
-        name: "kept512",
-        about: "fse's cells spread with the symbols of all kept: a search less, four KiB of shared memory more",
-        kernels: &["encode_fse"],
-        variants: &["subgroup32", "subgroup16", "subgroup8", "subgroup4"],
-        macros: &[("KEPT_CELLS", "512u")],
-        spec: &[],
-        checked: false,
-    },
-    Experiment {
         name: "int16",
         about: "fse's cells as 16-bit integers on devices whose variants do without",
         kernels: &["encode_fse"],
         variants: &["subgroup16", "subgroup8", "subgroup4"],
         macros: &[("INT16", "1")],
-        spec: &[],
-        checked: false,
-    },
-    Experiment {
-        name: "kept-mask",
-        about: "the mask of lower lanes is loaded and kept, not made for each ballot",
-        kernels: CODERS,
-        variants: &["subgroup32", "subgroup16"],
-        macros: &[("KEPT_MASK", "1")],
         spec: &[],
         checked: false,
     },
