@@ -269,16 +269,16 @@ fn what_runs_leave_serves_the_next_and_counts_within_its_limit() {
     release_idle();
     let before = alloc::now();
     let kept = || alloc::now().saturating_sub(before);
+    // One, and one for each that may lack something: four workers, and two sets of buffers for each and the caller.
+    const RUNS: usize = 1 + 4 + 2 * 5;
     for pipeline in [Pipeline::Rans, Pipeline::Lzseqr] {
         let options = options(pipeline, 3, 1 << 18).threads(4);
-        let (_, first) = alloc::measure(|| compress(&options, 8 << 20, io::sink()));
-        assert!(
-            (1 << 20..32 << 20).contains(&kept()),
-            "{pipeline}: {} of {first} are kept",
-            kept()
-        );
-        let (_, second) = alloc::measure(|| compress(&options, 8 << 20, io::sink()));
-        assert!(second < first / 8, "{pipeline}: {second} after {first}");
+        // How many workers and buffers a run uses is luck. But what it had to make it leaves behind, so there comes one that
+        // finds everything.
+        let run = |_| alloc::measure(|| compress(&options, 8 << 20, io::sink())).1;
+        let taken: Vec<usize> = (0..RUNS).map(run).collect();
+        assert!(taken[0] > OWN && taken.iter().any(|&more| more < OWN), "{pipeline}: {taken:?}");
+        assert!((OWN..32 << 20).contains(&kept()), "{pipeline}: {} are kept", kept());
         // Nothing of this is of use with blocks of another size, and with less memory only some of it.
         let limit = least(pipeline, 3, 1 << 18);
         compress(&options.clone().memory_limit(limit as u64), 1 << 20, io::sink());

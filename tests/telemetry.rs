@@ -110,7 +110,9 @@ fn frames_with_other_blocks_are_one_run() {
     assert_eq!(raw.len(), 2 * ALICE.len());
     let stats = telemetry.total();
     let (small, large) = (ALICE.len().div_ceil(BLOCK), ALICE.len().div_ceil(4 * BLOCK));
-    assert_eq!((stats.runs, stats.threads), (1, 2));
+    assert_eq!(stats.runs, 1);
+    // Whoever works in both counts once. One may be so fast that no other is called.
+    assert!((1..=2).contains(&stats.threads), "{stats:?}");
     assert_eq!(stats.stages[0].cpu.blocks as usize, small + large);
     assert_eq!(stats.stages[1].cpu.blocks as usize, small);
 }

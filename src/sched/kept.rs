@@ -22,10 +22,12 @@ type Own = Arc<Mutex<Option<JoinHandle<()>>>>;
 pub(super) type Body = Box<dyn FnOnce() + Send>;
 
 /// Those of the process.
-pub(super) static THREADS: Threads = Threads::new();
+pub(super) static THREADS: Threads = Threads::new(PATIENCE);
 
 /// Threads that wait.
 pub(super) struct Threads {
+    /// How long.
+    patience: Duration,
     /// The latest last: its caches are the warmest.
     waiting: Mutex<Vec<Waiting>>,
 }
@@ -59,8 +61,8 @@ impl Kept {
 }
 
 impl Threads {
-    const fn new() -> Self {
-        Self { waiting: Mutex::new(Vec::new()) }
+    const fn new(patience: Duration) -> Self {
+        Self { patience, waiting: Mutex::new(Vec::new()) }
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Waiting>> {
@@ -126,7 +128,7 @@ impl Threads {
 
     /// `None` if nothing came, or those that wait were [released](Self::release).
     fn wait(&self, inbox: &mpsc::Receiver<Work>) -> Option<Work> {
-        inbox.recv_timeout(PATIENCE).ok().or_else(|| {
+        inbox.recv_timeout(self.patience).ok().or_else(|| {
             let own = thread::current().id();
             self.lock().retain(|thread| thread.thread != own);
             // Whoever took it from the list just before sends, or has sent.
@@ -153,9 +155,13 @@ mod tests {
 
     use super::*;
 
-    /// Threads of a test's own.
+    /// Threads of a test's own, which wait for as long as it takes.
     fn threads() -> &'static Threads {
-        Box::leak(Box::new(Threads::new()))
+        patient(Duration::from_secs(3600))
+    }
+
+    fn patient(patience: Duration) -> &'static Threads {
+        Box::leak(Box::new(Threads::new(patience)))
     }
 
     /// Does it on a thread of this name, and says on which.
@@ -234,6 +240,16 @@ mod tests {
         threads.lock().push(Waiting { name, thread, process: process::id() ^ 1, inbox, handle });
         assert_ne!(run(threads, "a", || {}), thread);
         assert!(unread.try_recv().is_err());
+    }
+
+    #[test]
+    fn a_thread_does_not_wait_for_ever() {
+        let threads = patient(Duration::from_millis(1));
+        let first = run(threads, "a", || {});
+        while !threads.lock().is_empty() {
+            thread::yield_now();
+        }
+        assert_ne!(run(threads, "a", || {}), first);
     }
 
     #[test]

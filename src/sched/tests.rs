@@ -93,18 +93,24 @@ fn every_task_runs_once_however_they_arrive() {
 
 #[test]
 fn as_many_threads_as_tasks_and_no_more_than_allowed() {
-    let (scheduler, receiver) = scheduler(4);
+    let (scheduler, done) = callers(4, |_| Forage::Sleep(None));
+    let (began, begun) = mpsc::channel();
     // Returns only if four threads run at once.
     let barrier = Arc::new(Barrier::new(4));
     for _ in 0..4 {
-        scheduler.spawn(Job::Meet(Arc::clone(&barrier)));
+        let (barrier, began) = (Arc::clone(&barrier), began.clone());
+        scheduler.spawn(Call::new(move || {
+            began.send(()).unwrap();
+            barrier.wait();
+        }));
+        // Of two that came at once, one may wait behind the other.
+        begun.recv().unwrap();
     }
-    let met: HashSet<_> = (0..4).map(|_| output(receiver.recv().unwrap()).1).collect();
+    let met: HashSet<_> = (0..4).map(|_| finished(done.recv().unwrap())).collect();
     assert_eq!(met.len(), 4);
-    for n in 0..100 {
-        scheduler.spawn(Job::Double(n));
-    }
-    assert!((0..100).all(|_| met.contains(&output(receiver.recv().unwrap()).1)));
+    (0..100).for_each(|_| scheduler.spawn(Call::new(|| {})));
+    assert!((0..100).all(|_| met.contains(&finished(done.recv().unwrap()))));
+    assert_eq!(scheduler.crew.lock().unwrap().threads.len(), 4);
 }
 
 #[test]

@@ -34,11 +34,14 @@ pub fn interchangeable() {
         let (expected, stats) = compress(pipeline, &cpu, &raw);
         expect(pipeline, &cpu, &stats, blocks);
         for choice in &choices {
+            // A device of which nothing is known gets blocks to learn from, however fast the others are.
+            forget_rates();
             let (coded, stats) = compress(pipeline, choice, &raw);
             assert!(coded == expected, "{pipeline}, {choice:?}: another frame");
             expect(pipeline, choice, &stats, blocks);
             assert_eq!(stats.stages.map(|stage| stage.retried.blocks), [0, 0]);
 
+            forget_rates();
             let (back, stats) = decompress(pipeline, choice, &coded);
             assert!(back == raw, "{pipeline}, {choice:?}: other bytes");
             expect(pipeline, choice, &stats, blocks);

@@ -17,8 +17,8 @@ use crate::{
 };
 
 /// How long a wait lasts whose ring was lost: what tells it from one that was heard, not a measure of speed. Far longer than
-/// anything here takes.
-const LONG: Duration = Duration::from_secs(30);
+/// anything here takes, and than a busy machine leaves a thread alone.
+const LONG: Duration = Duration::from_secs(120);
 
 impl Gpu {
     /// A slot is idle when the last unload has gone, called or not, and not before.
