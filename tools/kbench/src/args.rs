@@ -27,7 +27,8 @@ pub struct Cli {
 
 const EXIT_CODES: &str = "\
 Exit codes: 0 all is well; 1 a check failed: wrong results, a verdict that --fail-on names, code worse than its baseline; \
-2 usage; 3 it could not be done: no such device, a software device without --allow-software, unreadable files; 141 the reader of standard output closed the pipe.";
+2 usage; 3 it could not be done: no such device, a software device without --allow-software, unreadable files; \
+130, 143 and the like: a signal ended it, and --json holds what was measured before; 141 the reader of standard output closed the pipe.";
 
 #[derive(Subcommand)]
 pub enum Command {

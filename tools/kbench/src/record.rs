@@ -24,6 +24,9 @@ pub struct Record {
     pub tool: String,
     /// The commit that it was built from; a `+` says that files differed from it.
     pub revision: String,
+    /// It holds all that was asked for, as far as that could be measured: the run was not ended before.
+    #[serde(default = "always")]
+    pub complete: bool,
     pub device: Device,
     /// What the device can do at most, if it was measured.
     pub limits: Option<Limits>,
@@ -35,6 +38,11 @@ pub struct Record {
     /// What could not be measured, and why.
     #[serde(default)]
     pub failures: Vec<String>,
+}
+
+/// Records of before the field were only written when they were complete, or the run ended with an error.
+fn always() -> bool {
+    true
 }
 
 /// What it ran on.
@@ -186,6 +194,7 @@ impl Record {
             schema: SCHEMA,
             tool: concat!("kbench ", env!("CARGO_PKG_VERSION")).to_owned(),
             revision: env!("KBENCH_REVISION").to_owned(),
+            complete: false,
             device,
             limits: None,
             rows: Vec::new(),
@@ -201,8 +210,17 @@ impl Record {
         limits.is_none() && rows.is_empty() && comparisons.is_empty() && small.is_empty()
     }
 
+    /// Writes what there is so far.
+    pub fn save(&self, destination: &mut Destination) -> Result<()> {
+        destination.save(&self.text()?)
+    }
+
     pub fn write(&self, destination: Destination) -> Result<()> {
-        destination.write(&(serde_json::to_string_pretty(self)? + "\n"))
+        destination.write(&self.text()?)
+    }
+
+    fn text(&self) -> Result<String> {
+        Ok(serde_json::to_string_pretty(self)? + "\n")
     }
 
     /// Reads one, of this schema only.
@@ -270,6 +288,7 @@ pub mod tests {
         let mut kernel = row();
         (kernel.clock, kernel.kernel) = (Clock::Kernel, Some("decode_rans".to_owned()));
         Record {
+            complete: true,
             limits: Some(Limits {
                 copy: 4e12,
                 upload: Some(5e10),

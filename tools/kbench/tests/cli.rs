@@ -126,6 +126,44 @@ fn what_cannot_be_measured_costs_nothing_else() {
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "nothing is left beside it");
 }
 
+/// Ends a program politely as soon as it has written a file.
+#[cfg(unix)]
+fn end_when_written(child: &mut std::process::Child, path: &Path) {
+    while !path.exists() {
+        assert_eq!(child.try_wait().unwrap(), None, "it ended before it wrote {}", path.display());
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    let kill = Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
+    assert!(kill.success());
+}
+
+#[cfg(unix)]
+#[test]
+fn a_run_that_is_ended_leaves_what_it_measured() {
+    use std::os::unix::process::ExitStatusExt;
+    let dir = tempfile::tempdir().unwrap();
+    let json = dir.path().join("record.json");
+    // More than anybody waits for.
+    let forever = ["auto"; 2000].join(",");
+    let mut child = Command::new(env!("CARGO_BIN_EXE_kbench"))
+        .args(["--device", "0", "measure", "--direction", "decode", "--variant", &forever])
+        .args(LITTLE)
+        .args([Path::new("--json"), &json])
+        .env_remove("RANVIL_DEVICE")
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    end_when_written(&mut child, &json);
+    let status = child.wait().unwrap();
+    assert_eq!(status.signal(), Some(15), "{status}");
+    let record = fs::read_to_string(&json).unwrap();
+    assert!(record.contains("\"complete\": false") && record.contains("\"samples\""), "{record}");
+    for format in ["html", "markdown"] {
+        let report = kbench(&["report", json.to_str().unwrap(), "--format", format]);
+        assert!(stdout(&report).contains("Its run was ended"), "{}", stderr(&report));
+    }
+}
+
 #[test]
 fn what_makes_no_sense_is_a_usage_error() {
     for args in [
@@ -174,6 +212,30 @@ fn the_script_for_a_gpu_goes_on_behind_what_fails() {
     let again = stdout(&run());
     assert!(again.contains("limits ") && again.contains("already exists"), "{again}");
     assert_eq!(fs::read_to_string(out.join("limits.json")).unwrap(), before);
+}
+
+#[cfg(unix)]
+#[test]
+fn the_script_for_a_gpu_reports_what_there_is_when_it_is_stopped() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("out");
+    let mut script = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/gpu.sh"))
+        .args(["-k", env!("CARGO_BIN_EXE_kbench"), "-r", "/bin/false", "-a", "-z", "64K"])
+        .args(["-m", "1", "-s", "measure,report", "-o"])
+        .args([out.as_path(), &Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml")])
+        .env("RANVIL_DEVICE", "0")
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    // The first of two cases of the first of six steps.
+    end_when_written(&mut script, &out.join("measure-rans-256K.json"));
+    let code = script.wait().unwrap().code();
+    let steps = fs::read_to_string(out.join("steps.txt")).unwrap();
+    assert_eq!(code, Some(1), "{steps}");
+    let state = |name: &str| steps.lines().find(|line| line.starts_with(name)).unwrap_or("");
+    assert!(state("measure-huff-64K").contains("LEFT OUT"), "{steps}");
+    assert!(state("report-html").ends_with("ok"), "{steps}");
+    assert!(fs::read_to_string(out.join("report.html")).unwrap().contains("no result"));
 }
 
 #[test]

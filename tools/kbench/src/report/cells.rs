@@ -6,6 +6,9 @@ use crate::{
     size,
 };
 
+/// What is said of a record that is not complete.
+pub const INCOMPLETE: &str = "Its run was ended before all of it was measured.";
+
 pub const ROWS: [&str; 14] = [
     "work",
     "kernel",

@@ -83,6 +83,9 @@ pub fn markdown(records: &[Record], peers: &[Peer]) -> String {
         out += &grid(&small::COLUMNS, &record.small.iter().map(Small::cells).collect::<Vec<_>>());
         let comparisons = record.comparisons.iter().map(cells::comparison);
         out += &grid(&cells::COMPARISONS, &comparisons.collect::<Vec<_>>());
+        if !record.complete {
+            out += &format!("{}\n\n", cells::INCOMPLETE);
+        }
         for failure in &record.failures {
             out += &format!("Not measured: {failure}\n\n");
         }
@@ -235,6 +238,14 @@ mod tests {
         assert_eq!(lines.len(), 1 + 3 + 2 + 3 + 2);
         assert!(lines.iter().all(|line| count(line) == COLUMNS.len() - 1), "{text}");
         assert!(lines[1].contains("\"a note, with \"\"quotes\"\" & <angles>\""), "{}", lines[1]);
+    }
+
+    #[test]
+    fn markdown_says_what_is_incomplete() {
+        let mut record = record();
+        assert!(!markdown(std::slice::from_ref(&record), &[]).contains(cells::INCOMPLETE));
+        record.complete = false;
+        assert!(markdown(&[record], &[]).contains(cells::INCOMPLETE));
     }
 
     #[test]

@@ -209,6 +209,15 @@ mod tests {
     }
 
     #[test]
+    fn an_incomplete_record_says_so() {
+        let mut record = record();
+        let page = |record: &Record| html(std::slice::from_ref(record), &[], "auto").unwrap();
+        assert!(!page(&record).contains(cells::INCOMPLETE));
+        record.complete = false;
+        assert!(page(&record).contains(cells::INCOMPLETE));
+    }
+
+    #[test]
     fn a_software_record_says_so_first() {
         let mut record = record();
         record.device.software = true;

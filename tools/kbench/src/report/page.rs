@@ -44,6 +44,9 @@ impl Page {
             let limits: Vec<String> = limits.collect();
             self.push(format!("<p>At most: {}</p>\n", limits.join("; ")));
         }
+        if !record.complete {
+            self.push(format!("<p class=\"note\">{}</p>\n", cells::INCOMPLETE));
+        }
         for failure in &record.failures {
             self.push(format!("<p class=\"note\">Not measured: {}</p>\n", escaped(failure)));
         }
