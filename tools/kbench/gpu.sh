@@ -129,7 +129,7 @@ if wanted limits; then
     step devices 20 "$ranvil" --list-devices
     take limits 40 limits
     step list 20 "$kbench" list
-    step own 60 "$kbench" static --own
+    step own 60 "$kbench" static --own --json "$out/own.json"
 fi
 if wanted verify; then
     for coder in rans fse huff; do

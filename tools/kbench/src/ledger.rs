@@ -4,7 +4,7 @@
 use anyhow::{Result, anyhow};
 
 use crate::{
-    args::Output,
+    args::RecordFile,
     destination::Destination,
     is_closed_pipe,
     measure::Wrong,
@@ -27,8 +27,8 @@ impl Ledger {
     ///
     /// # Errors
     /// It cannot.
-    pub fn destination(output: &Output) -> Result<Option<Destination>> {
-        output.json.as_ref().map(|path| Destination::new(path, output.force)).transpose()
+    pub fn destination(file: &RecordFile) -> Result<Option<Destination>> {
+        file.json.as_ref().map(|path| Destination::new(path, file.force)).transpose()
     }
 
     /// What stands behind every figure of a software device.

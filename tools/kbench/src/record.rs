@@ -8,6 +8,7 @@ use crate::{
     case::{Case, Param, Params},
     clock::Clock,
     compare::Verdict,
+    compiled::Compiled,
     destination::Destination,
     small::Small,
     stats::Interval,
@@ -35,6 +36,9 @@ pub struct Record {
     pub comparisons: Vec<Comparison>,
     #[serde(default)]
     pub small: Vec<Small>,
+    /// What a compiler makes of the kernels, which nothing need run for.
+    #[serde(default)]
+    pub compiled: Vec<Compiled>,
     /// What could not be measured, and why.
     #[serde(default)]
     pub failures: Vec<String>,
@@ -53,7 +57,7 @@ pub struct Device {
     pub driver_version: String,
     /// It runs on the CPU: its speed says nothing about any GPU.
     pub software: bool,
-    /// The subgroup size that the product's kernels run at; `None` is their shared-memory form.
+    /// The subgroup size that the product's kernels run at; `None` is their shared-memory form, or that none ran.
     pub subgroup: Option<u32>,
 }
 
@@ -200,14 +204,16 @@ impl Record {
             rows: Vec::new(),
             comparisons: Vec::new(),
             small: Vec::new(),
+            compiled: Vec::new(),
             failures: Vec::new(),
         }
     }
 
     /// Whether nothing was measured.
     pub fn is_empty(&self) -> bool {
-        let Self { limits, rows, comparisons, small, .. } = self;
-        limits.is_none() && rows.is_empty() && comparisons.is_empty() && small.is_empty()
+        let Self { limits, rows, comparisons, small, compiled, .. } = self;
+        let measured = limits.is_some() || !rows.is_empty() || !comparisons.is_empty();
+        !measured && small.is_empty() && compiled.is_empty()
     }
 
     /// Writes what there is so far.
@@ -307,6 +313,7 @@ pub mod tests {
                 verdict: Verdict::Faster,
             }],
             small: vec![crate::small::tests::small(1 << 16, 1e5, 0.0)],
+            compiled: vec![crate::compiled::tests::compiled("decode_rans", "subgroup32", 900, 222)],
             failures: vec!["encode fse: the device was lost".to_owned()],
             ..Record::new(device)
         }
@@ -318,6 +325,16 @@ pub mod tests {
         let path = dir.path().join("record.json");
         record().write(Destination::new(&path, false).unwrap()).unwrap();
         assert_eq!(Record::parse(&std::fs::read_to_string(path).unwrap()).unwrap(), record());
+    }
+
+    #[test]
+    fn a_record_of_before_these_fields_is_whole() {
+        let mut value = serde_json::to_value(record()).unwrap();
+        for field in ["complete", "compiled"] {
+            assert!(value.as_object_mut().unwrap().remove(field).is_some());
+        }
+        let old = Record::parse(&value.to_string()).unwrap();
+        assert!(old.complete && old.compiled.is_empty());
     }
 
     #[test]

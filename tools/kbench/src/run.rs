@@ -43,7 +43,7 @@ impl Session {
     /// # Errors
     /// It cannot be opened, or it is a software device and nobody allowed that; or the record cannot be written.
     fn open(selector: &DeviceSelector, output: &Output) -> Result<Self> {
-        let json = Ledger::destination(output)?;
+        let json = Ledger::destination(&output.record)?;
         let gpu = Gpu::open(selector, STAGING)?;
         let info = gpu.info();
         let device = Device::new(info, gpu.subgroup());

@@ -126,6 +126,52 @@ fn what_cannot_be_measured_costs_nothing_else() {
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "nothing is left beside it");
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn what_compilers_make_of_kernels_becomes_a_report() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
+    let (amd, own) = (path("amd.json"), path("own.json"));
+    let out = kbench(&["static", "--kernel", "parse", "--json", &amd]);
+    assert!(out.status.success(), "{}{}", stdout(&out), stderr(&out));
+    let none = kbench(&["static", "--kernel", "no such"]);
+    assert_eq!(none.status.code(), Some(3), "nothing compiled is not all right");
+
+    // A software driver says nothing of its code.
+    let silent = kbench(&["static", "--own", "--json", &own]);
+    assert_eq!(silent.status.code(), Some(3), "{}", stderr(&silent));
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    // Of a GPU that is not there it can be asked all the same.
+    let radv = std::env::var_os("RANVIL_RADV").expect("cargo xtask env sets it");
+    let device = Command::new(env!("CARGO_BIN_EXE_kbench"))
+        .args(["--device", "0", "static", "--own", "--kernel", "parse", "--json", &own])
+        .envs([("VK_DRIVER_FILES", &radv), ("VK_ICD_FILENAMES", &radv)])
+        .env("RADV_FORCE_FAMILY", "navi31")
+        .output()
+        .unwrap();
+    assert!(device.status.success(), "{}", stderr(&device));
+
+    let report = |format: &str| {
+        let out = kbench(&["report", &amd, &own, "--format", format]);
+        assert!(out.status.success(), "{}", stderr(&out));
+        stdout(&out)
+    };
+    let page = report("html");
+    for text in [
+        "parse: compiled code, AMD's compiler",
+        "navi21, subgroups of 32",
+        "parse: compiled code, Null hardware",
+        "All that the driver says of its code",
+        "Spilled VGPRs",
+    ] {
+        assert!(page.contains(text), "no {text}");
+    }
+    // Three families, one of which has one subgroup size only; and the device.
+    let rows = |text: &str, start: &str| text.lines().filter(|line| line.contains(start)).count();
+    assert_eq!(rows(&report("markdown"), "| parse | any |"), 5 + 2);
+    assert_eq!(rows(&report("csv"), ",none,,,parse,any,"), 5 + 2);
+}
+
 /// Ends a program politely as soon as it has written a file.
 #[cfg(unix)]
 fn end_when_written(child: &mut std::process::Child, path: &Path) {
