@@ -50,8 +50,14 @@ fn alike(a: &Small, b: &Small) -> bool {
 }
 
 fn mark(sizes: &[Small]) -> String {
-    let at = small::crossover_at(sizes).unwrap_or(0.0);
-    format!("device and CPU alike, about {}", size::human(at.round() as u64))
+    let at = small::crossover_at(sizes).unwrap_or(0.0) as u64;
+    format!("device and CPU alike, about {}", size::human(rounded(at)))
+}
+
+/// To an eighth of the power of two below it: nobody knows a crossover better.
+fn rounded(bytes: u64) -> u64 {
+    let step = 1 << bytes.checked_ilog2().unwrap_or(0).saturating_sub(3);
+    (bytes + step / 2) / step * step
 }
 
 fn axes<'a>(sizes: &[Small], mark: &'a str) -> Axes<'a> {
@@ -99,11 +105,17 @@ mod tests {
         let sizes = vec![small(1 << 16, 1e6, 0.0), small(1 << 20, 5e5, 1.0)];
         let page = section_of(sizes.clone());
         assert_eq!(page.matches("<svg").count(), 1);
-        for text in ["alike, about ", "CPU, one core", "the device is sooner from 1 MiB on"] {
+        for text in ["alike, about 576 KiB", "CPU, one core", "the device is sooner from 1 MiB on"]
+        {
             assert!(page.contains(text), "no {text}");
         }
         assert!(!section_of(sizes[..1].to_vec()).contains("alike"), "the device is never sooner");
         assert!(!section_of(sizes[1..].to_vec()).contains("alike"), "it always is");
+    }
+
+    #[test]
+    fn what_is_uncertain_is_rounded() {
+        assert_eq!([0, 1, 7, 477 << 10, 8640 << 10].map(rounded), [0, 1, 7, 480 << 10, 8 << 20]);
     }
 
     #[test]

@@ -17,7 +17,7 @@ figure svg{max-width:100%;height:auto}\
 figcaption{flex:1 1 14em;font-size:13px}figcaption ul{list-style:none;padding:0;margin:.5em 0}\
 i{display:inline-block;width:1.4em;font-style:normal}\
 table{display:block;overflow-x:auto;border-collapse:collapse;font-size:13px;margin:.5em 0}td,th{padding:.15em .7em;text-align:right;border-bottom:1px solid #ddd}\
-td:nth-child(-n+2),th:nth-child(-n+2),td:last-child,th:last-child{text-align:left}td:not(:last-child){white-space:nowrap}\
+td:nth-child(-n+2),th:nth-child(-n+2),td:last-child,th:last-child{text-align:left}td:not(:last-child){white-space:nowrap}td:last-child{min-width:15em}\
 .software{background:#fde8e0;border:1px solid #d55e00;padding:.7em 1em}.note{color:#a33}";
 
 /// A page being written.

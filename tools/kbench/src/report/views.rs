@@ -191,18 +191,23 @@ impl<'a> Group<'a> {
     /// Speed over that of the baseline with the same parameters. The two were not measured in turns: the interval is the
     /// widest that both intervals allow.
     pub fn differences(&self, baseline: &str) -> Vec<Difference> {
-        let difference = |row: &&'a Row| {
-            let mut wanted = row.case.clone();
-            baseline.clone_into(&mut wanted.variant);
-            let base = self.rows.iter().find(|base| base.case == wanted)?;
+        let base = |row: &Row| {
+            let wanted = Case { variant: baseline.to_owned(), ..row.case.clone() };
+            self.rows.iter().find(|base| base.case == wanted)
+        };
+        let others = self.rows.iter().filter(|row| row.case.variant != baseline);
+        let rows = others.filter(|row| base(row).is_some()).copied().collect();
+        // Names need say no more than what tells these apart.
+        let others = Self { place: self.place.clone(), rows, ..*self };
+        let difference = |row: &&Row| {
+            let base = base(row)?;
             let (own, its) = (row.speed_interval()?, base.speed_interval()?);
             let ratio = row.speed()? / base.speed()?;
             let interval = Interval { low: own.low / its.high, high: own.high / its.low };
             let verdict = Verdict::of(interval, 0.0);
-            Some(Difference { name: self.name(row, None), ratio, interval, verdict })
+            Some(Difference { name: others.name(row, None), ratio, interval, verdict })
         };
-        let others = self.rows.iter().filter(|row| row.case.variant != baseline);
-        others.filter_map(difference).collect()
+        others.rows.iter().filter_map(difference).collect()
     }
 }
 
@@ -399,5 +404,11 @@ mod tests {
         let verdicts: Vec<_> = group.differences(AUTO).iter().map(|d| d.verdict).collect();
         assert_eq!(verdicts, [Verdict::Faster]);
         assert!(group.differences("shared").is_empty());
+        let mut swept = group;
+        let mut another = row();
+        another.case.params.block = 1 << 16;
+        swept.rows.push(&another);
+        let names: Vec<_> = swept.differences(AUTO).into_iter().map(|d| d.name).collect();
+        assert_eq!(names, ["auto+streams4"], "those that are shown have one block size");
     }
 }
