@@ -104,13 +104,16 @@ fn own_kernels(device: &DeviceSelector, entries: &[Entry], ledger: &mut Ledger) 
 fn amd(args: &args::Static, entries: &[Entry], ledger: &mut Ledger) -> Result<bool> {
     for (family, waves) in FAMILIES {
         let Findings { device, found } = child(family, args.kernel.as_deref())?;
-        print::header(family)?;
-        found.iter().try_for_each(print::row)?;
-        complete(family, waves, entries, &found)?;
+        // First of all it is kept: printing may fail.
+        let first = ledger.record.compiled.len();
         ledger.add(|record| {
             record.device = Device { name: NO_DEVICE.to_owned(), ..device };
             record.compiled.extend(found);
         });
+        let found = &ledger.record.compiled[first..];
+        print::header(family)?;
+        found.iter().try_for_each(print::row)?;
+        complete(family, waves, entries, found)?;
     }
     let Device { driver, driver_version, .. } = &ledger.record.device;
     judge(args, &format!("{driver} {driver_version}"), &ledger.record.compiled)

@@ -289,6 +289,18 @@ mod tests {
     }
 
     #[test]
+    fn a_baseline_is_named_by_what_differs() {
+        let mut record = record();
+        let text = markdown(std::slice::from_ref(&record), &[]);
+        assert!(text.contains("segments of 16 KiB | auto | FASTER |"), "{text}");
+        record.comparisons[0].baseline.case.params.block = 1 << 16;
+        let text = markdown(&[record], &[]);
+        assert!(
+            text.contains("| decode rans auto, blocks of 64 KiB, segments of 16 KiB | FASTER |")
+        );
+    }
+
+    #[test]
     fn markdown_says_what_is_incomplete() {
         let mut record = record();
         assert!(!markdown(std::slice::from_ref(&record), &[]).contains(cells::INCOMPLETE));
