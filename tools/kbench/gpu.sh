@@ -63,7 +63,16 @@ if ! [ -e "$tiled" ]; then
 fi
 
 # Time for the report is kept back.
-left() { echo $((total - 30 - $(date +%s) + start)); }
+left() { [ -z "$stopped" ] && echo $((total - 30 - $(date +%s) + start)) || echo 0; }
+
+# Ctrl-C ends the step that runs and leaves the others out, all but the report; once more ends that too.
+stopped='' running=''
+stop() {
+    [ -z "$running" ] || kill "$running" 2>/dev/null
+    [ -z "$stopped" ] || exit 130
+    stopped=stopped
+}
+trap stop HUP INT TERM
 
 failed=0
 # step NAME LIMIT COMMAND...: runs it for LIMIT seconds at most, with its output in NAME.log, and notes how it ended.
@@ -73,16 +82,27 @@ step() {
     remaining=$(left)
     case $name in report-*) remaining=30 ;; esac
     if [ "$remaining" -lt 3 ]; then
-        outcome='LEFT OUT: no time' seconds=0 failed=$((failed + 1))
+        outcome="LEFT OUT: ${stopped:-no time}" seconds=0 failed=$((failed + 1))
     else
         [ "$limit" -lt "$remaining" ] || limit=$remaining
         before=$(date +%s)
-        timeout -k 5 "$limit" "$@" >"$out/$name.log" 2>&1
+        timeout -k 5 "$limit" "$@" >"$out/$name.log" 2>&1 &
+        running=$!
+        # A signal may have come before there was anything to end.
+        case $stopped$name in stoppedreport-*) ;; stopped*) kill "$running" ;; esac
+        wait "$running"
         code=$?
+        # A signal ends the waiting, not the step.
+        while kill -0 "$running" 2>/dev/null; do
+            wait "$running"
+            code=$?
+        done
+        running=''
         seconds=$(($(date +%s) - before))
         case $code in
         0) outcome=ok ;;
         124 | 137) outcome="STOPPED after $limit s" failed=$((failed + 1)) ;;
+        129 | 130 | 143) outcome=STOPPED failed=$((failed + 1)) ;;
         *) outcome="FAILED ($code): $(tail -n 1 "$out/$name.log" | cut -c 1-90)" failed=$((failed + 1)) ;;
         esac
     fi
@@ -110,7 +130,7 @@ if wanted limits; then
     step devices 20 "$ranvil" --list-devices
     take limits 40 limits
     step list 20 "$kbench" list
-    step own 60 "$kbench" static --own
+    step own 60 "$kbench" static --own --json "$out/own.json"
 fi
 if wanted verify; then
     for coder in rans fse huff; do

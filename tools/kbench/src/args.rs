@@ -27,7 +27,8 @@ pub struct Cli {
 
 const EXIT_CODES: &str = "\
 Exit codes: 0 all is well; 1 a check failed: wrong results, a verdict that --fail-on names, code worse than its baseline; \
-2 usage; 3 it could not be done: no such device, a software device without --allow-software, unreadable files; 141 the reader of standard output closed the pipe.";
+2 usage; 3 it could not be done: no such device, a software device without --allow-software, unreadable files; \
+130, 143 and the like: a signal ended it, and --json holds what was measured before; 141 the reader of standard output closed the pipe.";
 
 #[derive(Subcommand)]
 pub enum Command {
@@ -214,14 +215,22 @@ pub struct Small {
     pub output: Output,
 }
 
+/// What is left behind.
 #[derive(Args)]
-pub struct Output {
+pub struct RecordFile {
     /// Also write everything, raw samples included, to a JSON file
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
     /// Overwrite that file if it exists
     #[arg(short, long)]
     pub force: bool,
+}
+
+/// What is left behind, of which devices.
+#[derive(Args)]
+pub struct Output {
+    #[command(flatten)]
+    pub record: RecordFile,
     /// Measure a software device, whose speed says nothing about a GPU; all figures are marked
     #[arg(long)]
     pub allow_software: bool,
@@ -267,6 +276,8 @@ pub struct Static {
     /// Only kernels whose names contain this; nothing is then compared with the baseline
     #[arg(long)]
     pub kernel: Option<String>,
+    #[command(flatten)]
+    pub record: RecordFile,
     /// Internal: compile for the chip that RADV was told of, and print JSON
     #[arg(long, hide = true)]
     pub child: bool,

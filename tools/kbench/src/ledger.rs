@@ -1,9 +1,10 @@
-//! A record while it is filled: what fails is noted and the rest goes on, and what was measured is written however it ends.
+//! A record while it is filled: what fails is noted and the rest goes on. Whatever is added is written at once, so that
+//! whoever ends the program, however he does it, loses only what was just being measured.
 
 use anyhow::{Result, anyhow};
 
 use crate::{
-    args::Output,
+    args::RecordFile,
     destination::Destination,
     is_closed_pipe,
     measure::Wrong,
@@ -26,8 +27,8 @@ impl Ledger {
     ///
     /// # Errors
     /// It cannot.
-    pub fn destination(output: &Output) -> Result<Option<Destination>> {
-        output.json.as_ref().map(|path| Destination::new(path, output.force)).transpose()
+    pub fn destination(file: &RecordFile) -> Result<Option<Destination>> {
+        file.json.as_ref().map(|path| Destination::new(path, file.force)).transpose()
     }
 
     /// What stands behind every figure of a software device.
@@ -47,16 +48,27 @@ impl Ledger {
         };
         eprintln!("kbench: {what}: {error:#}");
         self.wrong |= error.is::<Wrong>();
-        self.record.failures.push(format!("{what}: {error:#}"));
+        self.add(|record| record.failures.push(format!("{what}: {error:#}")));
         Ok(None)
     }
 
-    /// Writes what was measured.
+    /// Adds to the record, and writes it as far as it is now.
+    pub fn add(&mut self, fill: impl FnOnce(&mut Record)) {
+        fill(&mut self.record);
+        let Some(json) = self.json.as_mut().filter(|_| !self.record.is_empty()) else { return };
+        if let Err(error) = self.record.save(json) {
+            // It may be possible in the end, and if not, that is an error.
+            eprintln!("kbench: {error:#}");
+        }
+    }
+
+    /// Writes what was measured, as a whole unless the outcome is an error.
     ///
     /// # Errors
     /// It cannot be written; or the outcome's; or something could not be measured.
     pub fn finish(self, outcome: Result<bool>) -> Result<bool> {
-        let Self { record, json, wrong } = self;
+        let Self { mut record, json, wrong } = self;
+        record.complete = outcome.is_ok();
         if let Some(json) = json.filter(|_| !record.is_empty()) {
             record.write(json)?;
         }
@@ -78,6 +90,24 @@ mod tests {
 
     use super::*;
     use crate::record::tests::{record, row};
+
+    #[test]
+    fn what_is_added_is_in_the_file_at_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("record.json");
+        let read = || Record::parse(&fs::read_to_string(&path).unwrap()).unwrap();
+        let json = Destination::new(&path, false).unwrap();
+        let mut ledger = Ledger::new(record().device, Some(json));
+        for rows in 1..3 {
+            ledger.add(|record| record.rows.push(row()));
+            assert_eq!((read().rows.len(), read().complete), (rows, false));
+        }
+        let lost: Result<()> = Err(anyhow!("device lost"));
+        ledger.attempt("fse", lost).unwrap();
+        assert_eq!(read().failures, ["fse: device lost"]);
+        ledger.finish(Ok(true)).unwrap_err();
+        assert!(read().complete, "all of it was tried");
+    }
 
     #[test]
     fn what_was_measured_before_a_failure_is_written() {
@@ -107,7 +137,8 @@ mod tests {
         let closed = || -> Result<()> { bail!(io::Error::from(io::ErrorKind::BrokenPipe)) };
         let error = ledger.attempt("fse", closed()).unwrap_err();
         assert!(is_closed_pipe(&ledger.finish(Err(error)).unwrap_err()));
-        assert_eq!(Record::parse(&fs::read_to_string(&path).unwrap()).unwrap().rows.len(), 2);
+        let written = Record::parse(&fs::read_to_string(&path).unwrap()).unwrap();
+        assert_eq!((written.rows.len(), written.complete), (2, false));
     }
 
     #[test]

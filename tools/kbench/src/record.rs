@@ -8,6 +8,7 @@ use crate::{
     case::{Case, Param, Params},
     clock::Clock,
     compare::Verdict,
+    compiled::Compiled,
     destination::Destination,
     small::Small,
     stats::Interval,
@@ -24,6 +25,9 @@ pub struct Record {
     pub tool: String,
     /// The commit that it was built from; a `+` says that files differed from it.
     pub revision: String,
+    /// It holds all that was asked for, as far as that could be measured: the run was not ended before.
+    #[serde(default = "always")]
+    pub complete: bool,
     pub device: Device,
     /// What the device can do at most, if it was measured.
     pub limits: Option<Limits>,
@@ -32,9 +36,17 @@ pub struct Record {
     pub comparisons: Vec<Comparison>,
     #[serde(default)]
     pub small: Vec<Small>,
+    /// What a compiler makes of the kernels, which nothing need run for.
+    #[serde(default)]
+    pub compiled: Vec<Compiled>,
     /// What could not be measured, and why.
     #[serde(default)]
     pub failures: Vec<String>,
+}
+
+/// Records of before the field were only written when they were complete, or the run ended with an error.
+fn always() -> bool {
+    true
 }
 
 /// What it ran on.
@@ -45,7 +57,7 @@ pub struct Device {
     pub driver_version: String,
     /// It runs on the CPU: its speed says nothing about any GPU.
     pub software: bool,
-    /// The subgroup size that the product's kernels run at; `None` is their shared-memory form.
+    /// The subgroup size that the product's kernels run at; `None` is their shared-memory form, or that none ran.
     pub subgroup: Option<u32>,
 }
 
@@ -186,23 +198,35 @@ impl Record {
             schema: SCHEMA,
             tool: concat!("kbench ", env!("CARGO_PKG_VERSION")).to_owned(),
             revision: env!("KBENCH_REVISION").to_owned(),
+            complete: false,
             device,
             limits: None,
             rows: Vec::new(),
             comparisons: Vec::new(),
             small: Vec::new(),
+            compiled: Vec::new(),
             failures: Vec::new(),
         }
     }
 
     /// Whether nothing was measured.
     pub fn is_empty(&self) -> bool {
-        let Self { limits, rows, comparisons, small, .. } = self;
-        limits.is_none() && rows.is_empty() && comparisons.is_empty() && small.is_empty()
+        let Self { limits, rows, comparisons, small, compiled, .. } = self;
+        let measured = limits.is_some() || !rows.is_empty() || !comparisons.is_empty();
+        !measured && small.is_empty() && compiled.is_empty()
+    }
+
+    /// Writes what there is so far.
+    pub fn save(&self, destination: &mut Destination) -> Result<()> {
+        destination.save(&self.text()?)
     }
 
     pub fn write(&self, destination: Destination) -> Result<()> {
-        destination.write(&(serde_json::to_string_pretty(self)? + "\n"))
+        destination.write(&self.text()?)
+    }
+
+    fn text(&self) -> Result<String> {
+        Ok(serde_json::to_string_pretty(self)? + "\n")
     }
 
     /// Reads one, of this schema only.
@@ -270,6 +294,7 @@ pub mod tests {
         let mut kernel = row();
         (kernel.clock, kernel.kernel) = (Clock::Kernel, Some("decode_rans".to_owned()));
         Record {
+            complete: true,
             limits: Some(Limits {
                 copy: 4e12,
                 upload: Some(5e10),
@@ -288,6 +313,7 @@ pub mod tests {
                 verdict: Verdict::Faster,
             }],
             small: vec![crate::small::tests::small(1 << 16, 1e5, 0.0)],
+            compiled: vec![crate::compiled::tests::compiled("decode_rans", "subgroup32", 900, 222)],
             failures: vec!["encode fse: the device was lost".to_owned()],
             ..Record::new(device)
         }
@@ -299,6 +325,16 @@ pub mod tests {
         let path = dir.path().join("record.json");
         record().write(Destination::new(&path, false).unwrap()).unwrap();
         assert_eq!(Record::parse(&std::fs::read_to_string(path).unwrap()).unwrap(), record());
+    }
+
+    #[test]
+    fn a_record_of_before_these_fields_is_whole() {
+        let mut value = serde_json::to_value(record()).unwrap();
+        for field in ["complete", "compiled"] {
+            assert!(value.as_object_mut().unwrap().remove(field).is_some());
+        }
+        let old = Record::parse(&value.to_string()).unwrap();
+        assert!(old.complete && old.compiled.is_empty());
     }
 
     #[test]

@@ -43,7 +43,7 @@ impl Session {
     /// # Errors
     /// It cannot be opened, or it is a software device and nobody allowed that; or the record cannot be written.
     fn open(selector: &DeviceSelector, output: &Output) -> Result<Self> {
-        let json = Ledger::destination(output)?;
+        let json = Ledger::destination(&output.record)?;
         let gpu = Gpu::open(selector, STAGING)?;
         let info = gpu.info();
         let device = Device::new(info, gpu.subgroup());
@@ -80,7 +80,7 @@ impl Session {
             let Some(rows) = ledger.attempt(&case.to_string(), rows)? else { continue };
             // First of all they are kept: printing may fail.
             let first = ledger.record.rows.len();
-            ledger.record.rows.extend(rows);
+            ledger.add(|record| record.rows.extend(rows));
             for row in &ledger.record.rows[first..] {
                 table::row(row, ledger.record.device.software)?;
             }
@@ -104,7 +104,7 @@ impl Session {
             let found = ledger.attempt(&format!("{b}, beside {a}"), found)?;
             let Some(comparison) = found else { continue };
             good &= !fail_on.contains(&comparison.verdict);
-            ledger.record.comparisons.push(comparison.clone());
+            ledger.add(|record| record.comparisons.push(comparison.clone()));
             table::comparison(&comparison, ledger.record.device.software)?;
         }
         Ok(good)
@@ -193,7 +193,7 @@ pub fn compare(
 pub fn limits(selector: &DeviceSelector, output: &Output) -> Result<bool> {
     let mut session = Session::open(selector, output)?;
     let found = limits::measure(&mut session.gpu)?;
-    session.ledger.record.limits = Some(found);
+    session.ledger.add(|record| record.limits = Some(found));
     let outcome = limits::print(&found, session.ledger.mark());
     session.ledger.finish(outcome.map(|()| true).map_err(Into::into))
 }
@@ -207,7 +207,7 @@ pub fn roofline(
     let mut session = Session::open(selector, output)?;
     let cases = usage(work.cases(&forms.variant, session.size()))?;
     let found = limits::measure(&mut session.gpu)?;
-    session.ledger.record.limits = Some(found);
+    session.ledger.add(|record| record.limits = Some(found));
     let outcome = session.stand(&cases, work, &found);
     session.ledger.finish(outcome.map(|()| true))
 }
@@ -238,7 +238,7 @@ fn small_inputs(device: &DeviceSelector, args: &args::Small, ledger: &mut Ledger
                 let found = small::measure(device, &input, args.timing.effort());
                 let what = format!("{direction} {pipeline}, {}", size::human(size));
                 let Some(found) = ledger.attempt(&what, found)? else { continue };
-                ledger.record.small.push(found.clone());
+                ledger.add(|record| record.small.push(found.clone()));
                 small::row(&found, mark)?;
             }
             let crossover = small::crossover(&ledger.record.small[first..]);

@@ -226,6 +226,18 @@ pub fn crossover(sizes: &[Small]) -> String {
     )
 }
 
+/// At how many bytes the device begins to be sooner: times between two sizes follow a power of the size. `None` if it is at
+/// all of these sizes, which differ in nothing else and ascend, or at none.
+pub fn crossover_at(sizes: &[Small]) -> Option<f64> {
+    let last = sizes.iter().rposition(|small| !small.device_is_sooner())?;
+    let (slow, fast) = (&sizes[last], sizes.get(last + 1)?);
+    // How much later the device is, and the size, as logarithms.
+    let late = |small: &Small| (stats::median(&small.device) / stats::median(&small.cpu)).ln();
+    let size = |small: &Small| (small.data.bytes as f64).ln();
+    let share = late(slow) / (late(slow) - late(fast));
+    Some((size(slow) + share * (size(fast) - size(slow))).exp())
+}
+
 #[cfg(test)]
 pub mod tests {
     use super::*;
@@ -255,5 +267,17 @@ pub mod tests {
         );
         let never = crossover(&sizes[..1]);
         assert!(never.matches("at none of these sizes").count() == 2, "{never}");
+    }
+
+    #[test]
+    fn the_crossover_lies_between_sizes() {
+        // The device takes as long for all of them, the CPU a nanosecond a byte.
+        let sizes = [1 << 16, 1 << 20, 1 << 24].map(|bytes| small(bytes, 250_000.0, 0.0));
+        let at = crossover_at(&sizes).unwrap();
+        assert!((at - 250_000.0).abs() < 1.0, "{at}");
+        assert_eq!(crossover_at(&sizes[..1]), None, "never");
+        assert_eq!(crossover_at(&sizes[1..]), None, "always");
+        let equal = [small(1000, 1000.0, 0.0), small(2000, 1000.0, 0.0)];
+        assert!((crossover_at(&equal).unwrap() - 1000.0).abs() < 1e-6);
     }
 }

@@ -76,10 +76,8 @@ impl<'a> Subject<'a> {
 
     /// The forms of its kernels, as `KERNEL VARIANT`, and the CRC-32C of each one's SPIR-V.
     pub fn modules(&self) -> Vec<(String, u32)> {
-        let module = |entry: &Entry| {
-            let spirv = bytemuck::cast_slice(entry.choice.variant.spirv);
-            (format!("{} {}", entry.kernel.name, entry.name), crc32c::crc32c(spirv))
-        };
+        let module =
+            |entry: &Entry| (format!("{} {}", entry.kernel.name, entry.name), entry.module());
         self.entries.iter().map(module).collect()
     }
 }

@@ -126,6 +126,90 @@ fn what_cannot_be_measured_costs_nothing_else() {
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "nothing is left beside it");
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn what_compilers_make_of_kernels_becomes_a_report() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
+    let (amd, own) = (path("amd.json"), path("own.json"));
+    let out = kbench(&["static", "--kernel", "parse", "--json", &amd]);
+    assert!(out.status.success(), "{}{}", stdout(&out), stderr(&out));
+    let none = kbench(&["static", "--kernel", "no such"]);
+    assert_eq!(none.status.code(), Some(3), "nothing compiled is not all right");
+
+    // A software driver says nothing of its code.
+    let silent = kbench(&["static", "--own", "--json", &own]);
+    assert_eq!(silent.status.code(), Some(3), "{}", stderr(&silent));
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    // Of a GPU that is not there it can be asked all the same.
+    let radv = std::env::var_os("RANVIL_RADV").expect("cargo xtask env sets it");
+    let device = Command::new(env!("CARGO_BIN_EXE_kbench"))
+        .args(["--device", "0", "static", "--own", "--kernel", "parse", "--json", &own])
+        .envs([("VK_DRIVER_FILES", &radv), ("VK_ICD_FILENAMES", &radv)])
+        .env("RADV_FORCE_FAMILY", "navi31")
+        .output()
+        .unwrap();
+    assert!(device.status.success(), "{}", stderr(&device));
+
+    let report = |format: &str| {
+        let out = kbench(&["report", &amd, &own, "--format", format]);
+        assert!(out.status.success(), "{}", stderr(&out));
+        stdout(&out)
+    };
+    let page = report("html");
+    for text in [
+        "parse: compiled code, AMD's compiler",
+        "navi21, subgroups of 32",
+        "parse: compiled code, Null hardware",
+        "All that the driver says of its code",
+        "Spilled VGPRs",
+    ] {
+        assert!(page.contains(text), "no {text}");
+    }
+    // Three families, one of which has one subgroup size only; and the device.
+    let rows = |text: &str, start: &str| text.lines().filter(|line| line.contains(start)).count();
+    assert_eq!(rows(&report("markdown"), "| parse | any |"), 5 + 2);
+    assert_eq!(rows(&report("csv"), ",none,,,parse,any,"), 5 + 2);
+}
+
+/// Ends a program politely as soon as it has written a file.
+#[cfg(unix)]
+fn end_when_written(child: &mut std::process::Child, path: &Path) {
+    while !path.exists() {
+        assert_eq!(child.try_wait().unwrap(), None, "it ended before it wrote {}", path.display());
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    let kill = Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
+    assert!(kill.success());
+}
+
+#[cfg(unix)]
+#[test]
+fn a_run_that_is_ended_leaves_what_it_measured() {
+    use std::os::unix::process::ExitStatusExt;
+    let dir = tempfile::tempdir().unwrap();
+    let json = dir.path().join("record.json");
+    // More than anybody waits for.
+    let forever = ["auto"; 2000].join(",");
+    let mut child = Command::new(env!("CARGO_BIN_EXE_kbench"))
+        .args(["--device", "0", "measure", "--direction", "decode", "--variant", &forever])
+        .args(LITTLE)
+        .args([Path::new("--json"), &json])
+        .env_remove("RANVIL_DEVICE")
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    end_when_written(&mut child, &json);
+    let status = child.wait().unwrap();
+    assert_eq!(status.signal(), Some(15), "{status}");
+    let record = fs::read_to_string(&json).unwrap();
+    assert!(record.contains("\"complete\": false") && record.contains("\"samples\""), "{record}");
+    for format in ["html", "markdown"] {
+        let report = kbench(&["report", json.to_str().unwrap(), "--format", format]);
+        assert!(stdout(&report).contains("Its run was ended"), "{}", stderr(&report));
+    }
+}
+
 #[test]
 fn what_makes_no_sense_is_a_usage_error() {
     for args in [
@@ -174,6 +258,32 @@ fn the_script_for_a_gpu_goes_on_behind_what_fails() {
     let again = stdout(&run());
     assert!(again.contains("limits ") && again.contains("already exists"), "{again}");
     assert_eq!(fs::read_to_string(out.join("limits.json")).unwrap(), before);
+}
+
+#[cfg(unix)]
+#[test]
+fn the_script_for_a_gpu_reports_what_there_is_when_it_is_stopped() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("out");
+    let mut script = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/gpu.sh"))
+        .args(["-k", env!("CARGO_BIN_EXE_kbench"), "-r", "/bin/false", "-a", "-z", "64K"])
+        .args(["-m", "1", "-s", "measure,report", "-o"])
+        .args([out.as_path(), &Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml")])
+        .env("RANVIL_DEVICE", "0")
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    // The first of two cases of the first of six steps.
+    end_when_written(&mut script, &out.join("measure-rans-256K.json"));
+    let code = script.wait().unwrap().code();
+    let steps = fs::read_to_string(out.join("steps.txt")).unwrap();
+    assert_eq!(code, Some(1), "{steps}");
+    let state = |name: &str| steps.lines().find(|line| line.starts_with(name)).unwrap_or("");
+    assert!(state("measure-huff-64K").contains("LEFT OUT"), "{steps}");
+    for format in ["html", "markdown", "csv"] {
+        assert!(state(&format!("report-{format}")).ends_with("ok"), "{steps}");
+    }
+    assert!(fs::read_to_string(out.join("report.html")).unwrap().contains("no result"));
 }
 
 #[test]

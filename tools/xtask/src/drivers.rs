@@ -72,6 +72,8 @@ impl Drivers {
         vec![
             ("VK_DRIVER_FILES", icd.clone()),
             ("VK_ICD_FILENAMES", icd), // what loaders before 1.3.207 read
+            // What `kbench static` compiles with, whatever runs the kernels.
+            ("RANVIL_RADV", self.dir.join(Driver::Radv.manifest()).into_os_string()),
             ("VK_LAYER_PATH", self.system().join("usr/share/vulkan/explicit_layer.d").into()),
             ("VK_LOADER_LAYERS_DISABLE", "~implicit~".into()),
             ("LD_LIBRARY_PATH", self.library_path()),

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt::Write, fs, path::Path};
 
 use anyhow::{Context, Result};
 
-use super::Found;
+use super::Compiled;
 
 /// A compiler, and instructions in all and in the hot loop by what was compiled.
 #[derive(Debug, PartialEq)]
@@ -15,10 +15,10 @@ pub struct Baseline {
 
 impl Baseline {
     /// Of the product's own variants; experiments come and go.
-    pub fn of(compiler: &str, found: &[Found]) -> Self {
-        let row = |found: &Found| {
+    pub fn of(compiler: &str, found: &[Compiled]) -> Self {
+        let row = |found: &Compiled| {
             let figures = found.figures.as_ref().ok()?;
-            let Found { family, kernel, variant, wave, .. } = found;
+            let Compiled { family, kernel, variant, wave, .. } = found;
             let key = format!("{family}\t{wave}\t{kernel}\t{variant}");
             (!found.experiment).then_some((key, (figures.instructions?, figures.hot_loop)))
         };
@@ -89,21 +89,11 @@ impl Baseline {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::Figures, *};
+    use super::*;
+    use crate::compiled::tests::compiled;
 
-    fn found(kernel: &str, instructions: u64, hot_loop: u64) -> Found {
-        Found {
-            family: "navi31".to_owned(),
-            kernel: kernel.to_owned(),
-            variant: "subgroup32".to_owned(),
-            wave: 32,
-            experiment: false,
-            figures: Ok(Figures {
-                instructions: Some(instructions),
-                hot_loop: Some(hot_loop),
-                ..Figures::default()
-            }),
-        }
+    fn found(kernel: &str, instructions: u64, hot_loop: u64) -> Compiled {
+        compiled(kernel, "subgroup32", instructions, hot_loop)
     }
 
     #[test]
@@ -117,7 +107,7 @@ mod tests {
     #[test]
     fn more_instructions_are_a_fault_and_fewer_are_not() {
         let before = Baseline::of("Mesa 25", &[found("parse", 100, 30), found("pack", 50, 10)]);
-        let faults = |rows: &[Found]| before.faults(&Baseline::of("Mesa 25", rows));
+        let faults = |rows: &[Compiled]| before.faults(&Baseline::of("Mesa 25", rows));
         assert!(faults(&[found("parse", 100, 29), found("pack", 49, 10)]).is_empty());
         assert_eq!(faults(&[found("parse", 101, 30), found("pack", 50, 10)]).len(), 1);
         assert_eq!(faults(&[found("parse", 99, 31), found("pack", 50, 10)]).len(), 1);

@@ -3,25 +3,34 @@
 //! RADV reads its environment when it is loaded, so this program runs itself once for each family of chips.
 
 mod baseline;
+mod figures;
 mod loops;
+mod print;
 
 use std::{
     env,
-    io::{self, Write, stdout},
+    io::{Write, stdout},
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
 
 use anyhow::{Context, Result, bail, ensure};
 use baseline::Baseline;
+#[cfg(test)]
+pub use figures::tests;
+pub use figures::{COLUMNS, Compiled, Figures};
 use ranvil::{
-    DeviceSelector,
-    testing::{Candidate, Compiled, compile},
+    DeviceSelector, kernel,
+    testing::{Candidate, Gpu, compile},
 };
 use serde::{Deserialize, Serialize};
 
 use crate::{
     args,
+    destination::Destination,
+    ledger::Ledger,
+    record::Device,
+    run::STAGING,
     variants::{self, Entry},
 };
 
@@ -30,100 +39,94 @@ use crate::{
 const FAMILIES: [(&str, &[u32]); 3] =
     [("navi21", &[32, 64]), ("navi31", &[32, 64]), ("vega10", &[64])];
 
+/// What a record of them has for a device.
+const NO_DEVICE: &str = "AMD's compiler, without a GPU";
+
 /// What one process found.
 #[derive(Serialize, Deserialize)]
 struct Findings {
-    compiler: String,
-    found: Vec<Found>,
-}
-
-/// A form of a kernel as one compiler has it.
-#[derive(Debug, Serialize, Deserialize)]
-struct Found {
-    family: String,
-    kernel: String,
-    variant: String,
-    /// Subgroup size.
-    wave: u32,
-    /// It is none of the product's.
-    experiment: bool,
-    figures: Result<Figures, String>,
-}
-
-/// Static figures of compiled code, those that the driver has.
-#[derive(Debug, Default, Serialize, Deserialize)]
-struct Figures {
-    instructions: Option<u64>,
-    /// Instructions of the largest innermost loop.
-    hot_loop: Option<u64>,
-    vgprs: Option<u64>,
-    sgprs: Option<u64>,
-    /// Registers of both kinds.
-    spills: Option<u64>,
-    /// Bytes of shared memory.
-    lds: Option<u64>,
-    /// Subgroups that a SIMD unit holds at once.
-    occupancy: Option<u64>,
-    /// Clocks of one invocation, and clocks between two, as the compiler estimates.
-    latency: Option<u64>,
-    throughput: Option<u64>,
-    /// Everything, by the driver's names.
-    all: Vec<(String, u64)>,
+    device: Device,
+    found: Vec<Compiled>,
 }
 
 /// Compiles and prints; false if there is a spill, or more instructions than recorded.
 pub fn run(device: &DeviceSelector, args: &args::Static) -> Result<bool> {
+    let entries = entries(args.kernel.as_deref());
+    ensure!(!entries.is_empty(), "no kernel's name contains that: see `kbench list`");
     if args.child {
         let family = env::var("RADV_FORCE_FAMILY")?;
-        let findings = findings(&"0".parse()?, &family, args.kernel.as_deref())?;
+        let (info, _) = compile(&"0".parse()?, &[])?;
+        let found = findings(&"0".parse()?, &family, &entries)?;
+        let findings = Findings { device: Device::new(&info, None), found };
         writeln!(stdout(), "{}", serde_json::to_string(&findings)?)?;
         return Ok(true);
     }
+    let json = Ledger::destination(&args.record)?;
     if args.own {
-        let findings = findings(device, "", args.kernel.as_deref())?;
-        writeln!(stdout(), "{}", findings.compiler)?;
-        findings.found.iter().try_for_each(print_all)?;
-        return Ok(findings.found.iter().all(|found| found.figures.is_ok()));
+        return own(device, &entries, json);
     }
     if cfg!(not(target_os = "linux")) {
         bail!("RADV is a Linux driver: use --own for this device's compiler");
     }
-    amd(args)
+    let name = NO_DEVICE.to_owned();
+    let (driver, driver_version) = (String::new(), String::new());
+    let none = Device { name, driver, driver_version, software: false, subgroup: None };
+    let mut ledger = Ledger::new(none, json);
+    let outcome = amd(args, &entries, &mut ledger);
+    ledger.finish(outcome)
+}
+
+/// The device's compiler; false if it rejects a form.
+fn own(device: &DeviceSelector, entries: &[Entry], json: Option<Destination>) -> Result<bool> {
+    let (info, _) = compile(device, &[])?;
+    // A null device compiles and does not open.
+    let subgroup = Gpu::open(device, STAGING).ok().and_then(|gpu| gpu.subgroup());
+    let mut ledger = Ledger::new(Device::new(&info, subgroup), json);
+    let outcome = own_kernels(device, entries, &mut ledger);
+    ledger.finish(outcome)
+}
+
+/// Kernel by kernel: a driver may take long, and what it has said is kept.
+fn own_kernels(device: &DeviceSelector, entries: &[Entry], ledger: &mut Ledger) -> Result<bool> {
+    let Device { name, driver, driver_version, .. } = ledger.record.device.clone();
+    writeln!(stdout(), "{driver} {driver_version}")?;
+    for entries in entries.chunk_by(|a, b| a.kernel.name == b.kernel.name) {
+        let found = findings(device, &name, entries);
+        let Some(found) = ledger.attempt(entries[0].kernel.name, found)? else { continue };
+        let first = ledger.record.compiled.len();
+        ledger.add(|record| record.compiled.extend(found));
+        ledger.record.compiled[first..].iter().try_for_each(print::all)?;
+    }
+    Ok(ledger.record.compiled.iter().all(|found| found.figures.is_ok()))
 }
 
 /// AMD's compiler for every family.
-fn amd(args: &args::Static) -> Result<bool> {
-    let mut found = Vec::new();
-    let mut compiler = String::new();
+fn amd(args: &args::Static, entries: &[Entry], ledger: &mut Ledger) -> Result<bool> {
     for (family, waves) in FAMILIES {
-        let findings = child(family, args.kernel.as_deref())?;
-        writeln!(
-            stdout(),
-            "\n{family:<43}{:>5}{:>7}{:>6}{:>6}{:>6}{:>7}{:>7}{:>11}{:>9}{:>12}",
-            "wave",
-            "instr",
-            "loop",
-            "VGPR",
-            "SGPR",
-            "spills",
-            "LDS",
-            "occupancy",
-            "latency",
-            "inverse thr."
-        )?;
-        findings.found.iter().try_for_each(print)?;
-        complete(family, waves, &findings.found, args.kernel.as_deref())?;
-        compiler = findings.compiler;
-        found.extend(findings.found);
+        let Findings { device, found } = child(family, args.kernel.as_deref())?;
+        // First of all it is kept: printing may fail.
+        let first = ledger.record.compiled.len();
+        ledger.add(|record| {
+            record.device = Device { name: NO_DEVICE.to_owned(), ..device };
+            record.compiled.extend(found);
+        });
+        let found = &ledger.record.compiled[first..];
+        print::header(family)?;
+        found.iter().try_for_each(print::row)?;
+        complete(family, waves, entries, found)?;
     }
+    let Device { driver, driver_version, .. } = &ledger.record.device;
+    judge(args, &format!("{driver} {driver_version}"), &ledger.record.compiled)
+}
+
+/// False if there is what must not be, or more than is recorded; or records it.
+fn judge(args: &args::Static, compiler: &str, found: &[Compiled]) -> Result<bool> {
     let mut faults: Vec<String> = found.iter().filter_map(fault).collect();
-    let now = Baseline::of(&compiler, &found);
+    let now = Baseline::of(compiler, found);
     writeln!(stdout(), "\n{compiler}: {} compiled", found.len())?;
     if args.kernel.is_some() {
-        writeln!(
-            stdout(),
-            "not all kernels were compiled: nothing was compared with the baseline"
-        )?;
+        let none = "not all kernels were compiled: nothing was compared with the baseline";
+        writeln!(stdout(), "{none}")?;
     } else if args.update_baseline {
         now.write(&args.baseline)?;
         writeln!(stdout(), "recorded in {}", args.baseline.display())?;
@@ -151,8 +154,8 @@ fn amd(args: &args::Static) -> Result<bool> {
 }
 
 /// What must not be, whatever was recorded.
-fn fault(found: &Found) -> Option<String> {
-    let Found { family, kernel, variant, wave, .. } = found;
+fn fault(found: &Compiled) -> Option<String> {
+    let Compiled { family, kernel, variant, wave, .. } = found;
     let name = format!("{family} {wave} {kernel} {variant}");
     match &found.figures {
         Err(error) => Some(format!("{name} was rejected: {error}")),
@@ -167,13 +170,12 @@ fn fault(found: &Found) -> Option<String> {
 }
 
 /// Every form that runs at a subgroup size of the family must be there.
-fn complete(family: &str, waves: &[u32], found: &[Found], kernel: Option<&str>) -> Result<()> {
-    use ranvil::kernel::Form;
-    for entry in entries(kernel) {
+fn complete(family: &str, waves: &[u32], entries: &[Entry], found: &[Compiled]) -> Result<()> {
+    for entry in entries {
         for &wave in waves {
             let runs = match entry.choice.variant.form {
-                Form::Subgroup(size) => size == wave,
-                Form::Any | Form::Shared => true,
+                kernel::Form::Subgroup(size) => size == wave,
+                kernel::Form::Any | kernel::Form::Shared => true,
             };
             let there = || {
                 found.iter().any(|f| {
@@ -221,7 +223,7 @@ fn child(family: &str, kernel: Option<&str>) -> Result<Findings> {
 /// RADV's manifest: the one that the environment names, else the system's. Debian names the architecture in it until
 /// Mesa 24.
 fn driver() -> Option<PathBuf> {
-    if let Some(named) = env::var_os("VK_DRIVER_FILES") {
+    if let Some(named) = ["RANVIL_RADV", "VK_DRIVER_FILES"].into_iter().find_map(env::var_os) {
         return Some(named.into());
     }
     let names = [format!("radeon_icd.{}.json", env::consts::ARCH), "radeon_icd.json".to_owned()];
@@ -229,80 +231,25 @@ fn driver() -> Option<PathBuf> {
 }
 
 /// Compiles on a device in this process.
-fn findings(device: &DeviceSelector, family: &str, kernel: Option<&str>) -> Result<Findings> {
-    let entries = entries(kernel);
-    let candidates: Vec<Candidate> = entries
-        .iter()
-        .map(|entry| Candidate { kernel: entry.kernel, choice: entry.choice.clone() })
-        .collect();
-    let (info, compiled) = compile(device, &candidates)?;
-    let found = compiled.into_iter().map(|Compiled { candidate, subgroup, outcome, .. }| {
-        let entry = &entries[candidate];
-        let figures = outcome.map(|code| Figures::new(code.statistics, &code.text));
-        Found {
+fn findings(device: &DeviceSelector, family: &str, entries: &[Entry]) -> Result<Vec<Compiled>> {
+    let candidate =
+        |entry: &Entry| Candidate { kernel: entry.kernel, choice: entry.choice.clone() };
+    let candidates: Vec<Candidate> = entries.iter().map(candidate).collect();
+    let (_, compiled) = compile(device, &candidates)?;
+    let found = compiled.into_iter().map(|one| {
+        let entry = &entries[one.candidate];
+        let figures = one.outcome.map(|code| Figures::new(code.statistics, &code.text));
+        Compiled {
             family: family.to_owned(),
+            wave: one.subgroup,
             kernel: entry.kernel.name.to_owned(),
             variant: entry.name.clone(),
-            wave: subgroup,
             experiment: entry.experiment.is_some(),
+            module: entry.module(),
+            spec: entry.choice.spec.clone(),
+            checked: entry.choice.checked,
             figures: figures.map_err(|error| error.to_string()),
         }
     });
-    let compiler = format!("{} {}", info.driver, info.driver_version);
-    Ok(Findings { compiler, found: found.collect() })
-}
-
-impl Figures {
-    fn new(all: Vec<(String, u64)>, text: &str) -> Self {
-        let sum = |names: &[&str]| {
-            let found = all.iter().filter(|(name, _)| names.contains(&name.as_str()));
-            found.map(|(_, value)| *value).reduce(|a, b| a + b)
-        };
-        Self {
-            instructions: sum(&["Instructions"]),
-            hot_loop: loops::hot_loop(text),
-            vgprs: sum(&["VGPRs"]),
-            sgprs: sum(&["SGPRs"]),
-            spills: sum(&["Spilled SGPRs", "Spilled VGPRs"]),
-            lds: sum(&["LDS size", "LDS Size"]),
-            occupancy: sum(&["Subgroups per SIMD"]),
-            latency: sum(&["Latency"]),
-            throughput: sum(&["Inverse Throughput"]),
-            all,
-        }
-    }
-}
-
-fn print(found: &Found) -> io::Result<()> {
-    let name = format!("{} {}", found.kernel, found.variant);
-    let text = |value: Option<u64>| value.map_or("-".to_owned(), |value| value.to_string());
-    match &found.figures {
-        Err(error) => writeln!(stdout(), "{name:<43}{:>5}  rejected: {error}", found.wave),
-        Ok(f) => writeln!(
-            stdout(),
-            "{name:<43}{:>5}{:>7}{:>6}{:>6}{:>6}{:>7}{:>7}{:>11}{:>9}{:>12}",
-            found.wave,
-            text(f.instructions),
-            text(f.hot_loop),
-            text(f.vgprs),
-            text(f.sgprs),
-            text(f.spills),
-            text(f.lds),
-            text(f.occupancy),
-            text(f.latency),
-            text(f.throughput),
-        ),
-    }
-}
-
-/// All that a driver says, whatever it calls it.
-fn print_all(found: &Found) -> io::Result<()> {
-    writeln!(stdout(), "\n{} {}, subgroups of {}", found.kernel, found.variant, found.wave)?;
-    match &found.figures {
-        Err(error) => writeln!(stdout(), "  rejected: {error}"),
-        Ok(figures) => figures
-            .all
-            .iter()
-            .try_for_each(|(name, value)| writeln!(stdout(), "  {name:<40}{value:>12}")),
-    }
+    Ok(found.collect())
 }

@@ -6,6 +6,9 @@ use crate::{
     size,
 };
 
+/// What is said of a record that is not complete.
+pub const INCOMPLETE: &str = "Its run was ended before all of it was measured.";
+
 pub const ROWS: [&str; 14] = [
     "work",
     "kernel",
@@ -52,11 +55,13 @@ pub const COMPARISONS: [&str; 7] =
 /// What [`COMPARISONS`] says.
 pub fn comparison(comparison: &Comparison) -> [String; COMPARISONS.len()] {
     let Comparison { baseline, candidate, ratio, interval, verdict, .. } = comparison;
+    let (a, b) = (&baseline.case, &candidate.case);
+    let same = (a.direction, a.coder, a.params) == (b.direction, b.coder, b.params);
     let mut notes = candidate.notes.clone();
     notes.extend(baseline.notes.iter().map(|note| format!("baseline: {note}")));
     [
-        candidate.case.to_string(),
-        baseline.case.to_string(),
+        b.to_string(),
+        if same { a.variant.clone() } else { a.to_string() },
         verdict.to_string(),
         format!("{ratio:.4}"),
         format!("{:.4} to {:.4}", interval.low, interval.high),

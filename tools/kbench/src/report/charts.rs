@@ -4,15 +4,14 @@ use std::ops::Range;
 
 use anyhow::{Result, anyhow};
 use plotters::{
-    coord::{CoordTranslate, Shift, types::RangedCoordf64},
+    coord::{CoordTranslate, Shift},
     prelude::*,
+    style::text_anchor::{HPos, Pos, VPos},
 };
 
-use crate::{compare::Verdict, stats::Interval};
-
-const SIZE: (u32, u32) = (760, 420);
+pub const SIZE: (u32, u32) = (760, 420);
 /// What stands at the axes, whatever the size of the chart.
-const LABELS: (&str, u32) = ("sans-serif", 13);
+pub const LABELS: (&str, u32) = ("sans-serif", 13);
 
 /// Colours that most people can tell apart: those of Okabe and Ito (2008) first, the pale one last.
 const COLOURS: [RGBColor; 13] = [
@@ -47,12 +46,48 @@ pub struct Key {
 }
 
 /// What the axes are called.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 pub struct Axes<'a> {
     pub x: &'a str,
     pub y: &'a str,
-    /// Each step to the right is a doubling, from 2^x to 2^(x + 1); the values are the exponents.
-    pub doubling: bool,
+    pub scale: Scale,
+    /// Each step up is ten times as long; the values are the exponents, of nanoseconds.
+    pub times: bool,
+    /// A place on the x axis, and what is written there.
+    pub mark: Option<(f64, &'a str)>,
+}
+
+/// What the values of the x axis are.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Scale {
+    #[default]
+    Fractions,
+    Integers,
+    /// Exponents: each step to the right is a doubling, of what is counted or of bytes.
+    Doublings,
+    Sizes,
+}
+
+impl Scale {
+    fn text(self, x: f64) -> String {
+        let power = 1 << (x.round().clamp(0.0, 62.0) as u64);
+        match self {
+            Self::Fractions => plain(&x),
+            Self::Integers => format!("{x:.0}"),
+            Self::Doublings => format!("{power}"),
+            Self::Sizes => crate::size::human(power),
+        }
+    }
+}
+
+/// Whose points they are.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kind {
+    Ours,
+    /// Drawn as crosses.
+    Peer,
+    /// What there is at most: a broken line.
+    Limit,
 }
 
 /// Points of one colour.
@@ -60,15 +95,19 @@ pub struct Axes<'a> {
 pub struct Series {
     pub name: String,
     pub points: Vec<(f64, f64)>,
-    /// Not ours: drawn as crosses.
-    pub peer: bool,
+    pub kind: Kind,
 }
 
-fn colour(index: usize) -> RGBColor {
+pub fn colour(index: usize) -> RGBColor {
     COLOURS[index % COLOURS.len()]
 }
 
-fn css(RGBColor(r, g, b): RGBColor) -> String {
+/// A series' colour.
+fn shade(index: usize, kind: Kind) -> RGBColor {
+    if kind == Kind::Limit { BLACK } else { colour(index) }
+}
+
+pub fn css(RGBColor(r, g, b): RGBColor) -> String {
     format!("#{r:02x}{g:02x}{b:02x}")
 }
 
@@ -78,15 +117,17 @@ enum Mark {
     Circle,
     Triangle,
     Cross,
+    Line,
 }
 
 impl Mark {
-    /// Of the nth series; crosses are peers.
-    fn of(index: usize, peer: bool) -> Self {
-        match () {
-            () if peer => Self::Cross,
-            () if (index / COLOURS.len()).is_multiple_of(2) => Self::Circle,
-            () => Self::Triangle,
+    /// Of the nth series.
+    fn of(index: usize, kind: Kind) -> Self {
+        match kind {
+            Kind::Peer => Self::Cross,
+            Kind::Limit => Self::Line,
+            Kind::Ours if (index / COLOURS.len()).is_multiple_of(2) => Self::Circle,
+            Kind::Ours => Self::Triangle,
         }
     }
 
@@ -95,35 +136,31 @@ impl Mark {
             Self::Circle => '●',
             Self::Triangle => '▲',
             Self::Cross => '✕',
+            Self::Line => '┄',
         }
     }
 }
 
 fn legend(series: &[Series]) -> Vec<Key> {
     let key = |(index, one): (usize, &Series)| Key {
-        colour: css(colour(index)),
-        mark: Mark::of(index, one.peer).character(),
+        colour: css(shade(index, one.kind)),
+        mark: Mark::of(index, one.kind).character(),
         name: one.name.clone(),
     };
     series.iter().enumerate().map(key).collect()
-}
-
-/// A bar's.
-fn key(colour: RGBColor, name: &str) -> Key {
-    Key { colour: css(colour), mark: '■', name: name.to_owned() }
 }
 
 /// Draws a series' points.
 fn draw_marks<C>(
     chart: &mut ChartContext<'_, SVGBackend<'_>, C>,
     index: usize,
-    Series { points, peer, .. }: &Series,
+    Series { points, kind, .. }: &Series,
 ) -> Result<(), Box<dyn std::error::Error>>
 where
     C: CoordTranslate<From = (f64, f64)>,
 {
     let (colour, points) = (colour(index), points.iter().copied());
-    match Mark::of(index, *peer) {
+    match Mark::of(index, *kind) {
         Mark::Circle => {
             chart.draw_series(points.map(|at| Circle::new(at, 4, colour.filled())))?;
         }
@@ -133,12 +170,15 @@ where
         Mark::Cross => {
             chart.draw_series(points.map(|at| Cross::new(at, 6, colour.stroke_width(2))))?;
         }
+        Mark::Line => {
+            chart.draw_series(DashedLineSeries::new(points, 6, 4, BLACK.stroke_width(1)))?;
+        }
     }
     Ok(())
 }
 
 /// Draws on an empty area. (plotters' errors borrow the area.)
-fn draw(
+pub fn draw(
     size: (u32, u32),
     chart: impl Fn(&DrawingArea<SVGBackend<'_>, Shift>) -> Result<(), Box<dyn std::error::Error>>,
 ) -> Result<String> {
@@ -152,7 +192,7 @@ fn draw(
 }
 
 /// The values' range, with room around.
-fn range(values: impl Iterator<Item = f64>, from_zero: bool) -> Range<f64> {
+pub fn range(values: impl Iterator<Item = f64>, from_zero: bool) -> Range<f64> {
     let (low, high) = values
         .filter(|value| value.is_finite())
         .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), v| (low.min(v), high.max(v)));
@@ -166,7 +206,10 @@ fn range(values: impl Iterator<Item = f64>, from_zero: bool) -> Range<f64> {
 /// Points, joined by lines if wanted.
 pub fn points(axes: Axes<'_>, series: &[Series], joined: bool) -> Result<Chart> {
     let all = || series.iter().flat_map(|one| one.points.iter().copied());
-    let (x, y) = (range(all().map(|p| p.0), false), range(all().map(|p| p.1), true));
+    let (x, mut y) = (range(all().map(|p| p.0), false), range(all().map(|p| p.1), !axes.times));
+    if axes.times {
+        y = y.start.floor()..y.end.ceil();
+    }
     let svg = draw(SIZE, |area| {
         area.fill(&WHITE)?;
         let mut chart = ChartBuilder::on(area)
@@ -174,22 +217,38 @@ pub fn points(axes: Axes<'_>, series: &[Series], joined: bool) -> Result<Chart> 
             .x_label_area_size(44)
             .y_label_area_size(64)
             .build_cartesian_2d(x.clone(), y.clone())?;
-        let power = |x: &f64| crate::size::human(1 << (x.round().clamp(0.0, 62.0) as u64));
-        let plain = |x: &f64| format!("{x:.3}");
+        let text = |x: &f64| axes.scale.text(*x);
+        let time = |y: &f64| duration(10_f64.powf(*y));
         let mut mesh = chart.configure_mesh();
         mesh.x_desc(axes.x).y_desc(axes.y).light_line_style(BLACK.mix(0.04));
         mesh.label_style(LABELS).axis_desc_style(LABELS);
-        if axes.doubling {
-            // One label a power of two.
-            let count = (x.end.floor() - x.start.ceil()) as usize + 1;
-            mesh.x_labels(count.clamp(1, 16)).x_label_formatter(&power).draw()?;
+        // One label an integer.
+        let whole = |range: &Range<f64>| (range.end.floor() - range.start.ceil()) as usize + 1;
+        if axes.times {
+            mesh.y_labels(whole(&y)).y_label_formatter(&time);
         } else {
-            mesh.x_label_formatter(&plain).draw()?;
+            mesh.y_label_formatter(&plain);
+        }
+        if axes.scale != Scale::Fractions {
+            mesh.x_labels(whole(&x).clamp(1, 16));
+        }
+        mesh.x_label_formatter(&text).draw()?;
+        if let Some((at, text)) = axes.mark {
+            let line = [(at, y.start), (at, y.end)];
+            let style = BLACK.mix(0.6).stroke_width(1);
+            chart.draw_series(DashedLineSeries::new(line, 6, 4, style))?;
+            // On the side where there is more room.
+            let (width, left) = (x.end - x.start, at - x.start > x.end - at);
+            let side = if left { HPos::Right } else { HPos::Left };
+            let from = at + if left { -0.01 } else { 0.01 } * width;
+            let style = LABELS.into_font().color(&BLACK).pos(Pos::new(side, VPos::Top));
+            let top = y.end - 0.02 * (y.end - y.start);
+            chart.draw_series([Text::new(text.to_owned(), (from, top), style)])?;
         }
         for (index, one) in series.iter().enumerate() {
-            if joined && !one.peer {
-                let line = one.points.iter().copied();
-                chart.draw_series(LineSeries::new(line, colour(index).stroke_width(2)))?;
+            if joined && one.kind == Kind::Ours {
+                let style = colour(index).stroke_width(2);
+                chart.draw_series(LineSeries::new(line(&one.points), style))?;
             }
             draw_marks(&mut chart, index, one)?;
         }
@@ -198,109 +257,28 @@ pub fn points(axes: Axes<'_>, series: &[Series], joined: bool) -> Result<Chart> 
     Ok(Chart { svg, legend: legend(series) })
 }
 
-/// Height of a bar, width of a letter beside it, and the most letters of a name.
-const BAR: u32 = 22;
-const LETTER: u32 = 7;
-const LETTERS: usize = 54;
-
-/// A bar for each name, made of parts of the same colours in all of them.
-pub fn stacked(x: &str, parts: &[String], bars: &[(String, Vec<f64>)]) -> Result<Chart> {
-    let width = range(bars.iter().map(|(_, values)| values.iter().sum()), true);
-    let names: Vec<&str> = bars.iter().map(|(name, _)| name.as_str()).collect();
-    let svg = beside_names(x, &names, width, |chart| {
-        for (bar, (_, values)) in bars.iter().enumerate() {
-            let mut left = 0.0;
-            for (part, value) in values.iter().enumerate() {
-                let corners = [(left, bar as f64 + 0.15), (left + value, bar as f64 + 0.85)];
-                chart.draw_series([Rectangle::new(corners, colour(part).filled())])?;
-                left += value;
-            }
-        }
-        Ok(())
-    })?;
-    let key = |(part, name): (usize, &String)| key(colour(part), name);
-    Ok(Chart { svg, legend: parts.iter().enumerate().map(key).collect() })
+/// A number with as many digits as it needs, four behind the point at most.
+pub fn plain(x: &f64) -> String {
+    let text = format!("{x:.4}");
+    let text = text.trim_end_matches('0').trim_end_matches('.');
+    if text == "-0" { "0".to_owned() } else { text.to_owned() }
 }
 
-/// A ratio of speeds.
-pub struct Difference {
-    pub name: String,
-    pub ratio: f64,
-    pub interval: Interval,
-    pub verdict: Verdict,
+/// Through points in ascending order; through the middle of those above each other, which are of one case.
+fn line(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
+    let middle = |points: &[(f64, f64)]| {
+        let sum: f64 = points.iter().map(|point| point.1).sum();
+        (points[0].0, sum / points.len() as f64)
+    };
+    points.chunk_by(|a, b| a.0 == b.0).map(middle).collect()
 }
 
-/// Ratios to 1 with their intervals.
-pub fn differences(x: &str, ratios: &[Difference]) -> Result<Chart> {
-    let (faster, slower, neither) = (colour(2), colour(1), colour(6));
-    let ends = ratios.iter().flat_map(|one| [one.interval.low, one.interval.high]);
-    let names: Vec<&str> = ratios.iter().map(|one| one.name.as_str()).collect();
-    let svg = beside_names(x, &names, range(ends.chain([1.0]), false), |chart| {
-        let one = [(1.0, 0.0), (1.0, ratios.len() as f64)];
-        chart.draw_series(LineSeries::new(one, BLACK.mix(0.6).stroke_width(1)))?;
-        for (at, Difference { ratio, interval, verdict, .. }) in ratios.iter().enumerate() {
-            let colour = match verdict {
-                Verdict::Faster => faster,
-                Verdict::Slower => slower,
-                Verdict::Same | Verdict::Ambiguous => neither,
-            };
-            let style = colour.filled().stroke_width(2);
-            let (y, Interval { low, high }) = (at as f64 + 0.5, *interval);
-            chart.draw_series([ErrorBar::new_horizontal(y, low, *ratio, high, style, 10)])?;
-        }
-        Ok(())
-    })?;
-    let legend = [(faster, "faster"), (slower, "slower"), (neither, "the same, or not told apart")];
-    Ok(Chart { svg, legend: legend.map(|(colour, name)| key(colour, name)).to_vec() })
-}
-
-type Bars<'a, 'b> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<RangedCoordf64, RangedCoordf64>>;
-
-/// Names below each other, from the top, and what `fill` draws beside the nth of them between n and n + 1.
-fn beside_names(
-    x: &str,
-    names: &[&str],
-    width: Range<f64>,
-    fill: impl Fn(&mut Bars<'_, '_>) -> Result<(), Box<dyn std::error::Error>>,
-) -> Result<String> {
-    let names: Vec<String> = names.iter().map(|name| shortened(name)).collect();
-    let longest = names.iter().map(|name| name.chars().count()).max().unwrap_or(0) as u32;
-    draw((SIZE.0 + 60, BAR * names.len() as u32 + 70), |area| {
-        area.fill(&WHITE)?;
-        let mut chart = ChartBuilder::on(area)
-            .margin(12)
-            .x_label_area_size(44)
-            .y_label_area_size(LETTER * longest + 12)
-            .build_cartesian_2d(width.clone(), names.len() as f64..0.0)?;
-        let none = |_: &f64| String::new();
-        chart
-            .configure_mesh()
-            .disable_y_mesh()
-            .x_desc(x)
-            .y_labels(1)
-            .y_label_formatter(&none)
-            .light_line_style(BLACK.mix(0.04))
-            .label_style(LABELS)
-            .axis_desc_style(LABELS)
-            .draw()?;
-        fill(&mut chart)?;
-        let (_, rows) = chart.plotting_area().get_pixel_range();
-        let step = f64::from(rows.end - rows.start) / names.len().max(1) as f64;
-        let style = ("sans-serif", 12).into_font().color(&BLACK);
-        for (index, name) in names.iter().enumerate() {
-            let y = f64::from(rows.start) + step * (index as f64 + 0.5) - 6.0;
-            area.draw(&Text::new(name.as_str(), (8, y as i32), style.clone()))?;
-        }
-        Ok(())
-    })
-}
-
-/// A name that leaves room for what stands beside it.
-fn shortened(name: &str) -> String {
-    if name.chars().count() <= LETTERS {
-        return name.to_owned();
-    }
-    name.chars().take(LETTERS - 1).chain(['…']).collect()
+/// Nanoseconds as people read them.
+fn duration(nanoseconds: f64) -> String {
+    let units = [(1e9, "s"), (1e6, "ms"), (1e3, "µs"), (1.0, "ns")];
+    let (scale, unit) =
+        units.into_iter().find(|unit| nanoseconds >= 0.999 * unit.0).unwrap_or(units[3]);
+    format!("{:.0} {unit}", nanoseconds / scale)
 }
 
 /// Both axes logarithmic: the roof made of `bandwidth` (10^9 bytes a second) and `peak` (10^9 operations a second), and
@@ -327,6 +305,8 @@ pub fn roofline(bandwidth: f64, peak: f64, series: &[Series]) -> Result<Chart> {
             .configure_mesh()
             .x_desc("integer operations for a byte of memory traffic")
             .y_desc("10^9 operations a second")
+            .x_label_formatter(&plain)
+            .y_label_formatter(&plain)
             .light_line_style(BLACK.mix(0.04))
             .label_style(LABELS)
             .axis_desc_style(LABELS)
@@ -350,10 +330,10 @@ mod tests {
         let series = |index: usize| Series {
             name: index.to_string(),
             points: vec![(16.0 + index as f64, 1.0), (18.0, 2.0)],
-            peer: false,
+            kind: Kind::Ours,
         };
         let series: Vec<Series> = (0..2 * COLOURS.len()).map(series).collect();
-        let axes = Axes { x: "block", y: "GB/s", doubling: true };
+        let axes = Axes { x: "block", y: "GB/s", scale: Scale::Sizes, ..Axes::default() };
         let chart = points(axes, &series, true).unwrap();
         let mut keys: Vec<_> = chart.legend.iter().map(|key| (&key.colour, key.mark)).collect();
         keys.sort();
@@ -363,19 +343,59 @@ mod tests {
     }
 
     #[test]
-    fn a_long_name_leaves_room_for_its_bar() {
-        assert_eq!(shortened("short"), "short");
-        let name = "x".repeat(300);
-        assert_eq!(shortened(&name).chars().count(), LETTERS);
-        let chart = stacked("ps", &["a".to_owned()], &[(name, vec![1.0])]).unwrap();
-        assert!(chart.svg.contains('…') && chart.svg.matches("<rect").count() >= 2);
+    fn what_is_counted_has_labels_of_its_own() {
+        let texts = [Scale::Fractions, Scale::Integers, Scale::Doublings, Scale::Sizes];
+        assert_eq!(texts.map(|scale| scale.text(11.0)), ["11", "11", "2048", "2 KiB"]);
+        let points = [9.0, 10.0, 11.0, 12.0].map(|x| (x, x)).to_vec();
+        let one = Series { name: "one".to_owned(), points, kind: Kind::Ours };
+        let axes = Axes { scale: Scale::Integers, ..Axes::default() };
+        let svg = super::points(axes, &[one], true).unwrap().svg;
+        let labels: Vec<&str> = svg.lines().filter(|line| line.parse::<f64>().is_ok()).collect();
+        let (y, x) = labels.split_at(labels.len() - 4);
+        assert_eq!((x, y.last()), (&["9", "10", "11", "12"][..], Some(&"12")), "none in between");
+    }
+
+    #[test]
+    fn numbers_have_no_digits_to_spare() {
+        let texts = [0.0, -0.0, 10000.0, 0.30000000000000004, 0.745, 1e-9].map(|x| plain(&x));
+        assert_eq!(texts, ["0", "0", "10000", "0.3", "0.745", "0"]);
+    }
+
+    #[test]
+    fn a_line_goes_through_the_middle_of_what_was_measured_again() {
+        let points = [(1.0, 5.0), (2.0, 6.0), (2.0, 8.0), (3.0, 1.0)];
+        assert_eq!(line(&points), [(1.0, 5.0), (2.0, 7.0), (3.0, 1.0)]);
+    }
+
+    #[test]
+    fn times_stand_at_powers_of_ten() {
+        for (nanoseconds, text) in
+            [(1.0, "1 ns"), (1e3, "1 µs"), (99_999.999_9, "100 µs"), (1e7, "10 ms"), (1e9, "1 s")]
+        {
+            assert_eq!(duration(nanoseconds), text);
+        }
+        let axes = Axes {
+            scale: Scale::Sizes,
+            times: true,
+            mark: Some((17.0, "here")),
+            ..Axes::default()
+        };
+        let points =
+            |kind| Series { name: "one".to_owned(), points: vec![(16.0, 4.2), (18.0, 6.3)], kind };
+        let chart = super::points(axes, &[points(Kind::Ours), points(Kind::Limit)], true).unwrap();
+        let lines: Vec<&str> = chart.svg.lines().map(str::trim).collect();
+        for text in ["10 µs", "100 µs", "1 ms", "10 ms", "here", "64 KiB", "256 KiB"] {
+            assert!(lines.contains(&text), "no {text}");
+        }
+        let marks: String = chart.legend.iter().map(|key| key.mark).collect();
+        assert_eq!(marks, "●┄");
     }
 
     #[test]
     fn what_has_no_points_can_be_drawn() {
-        let axes = Axes { x: "block", y: "GB/s", doubling: true };
+        let axes = Axes { x: "block", y: "GB/s", scale: Scale::Sizes, ..Axes::default() };
         assert!(points(axes, &[], true).is_ok());
-        let one = Series { name: "one".to_owned(), points: vec![(18.0, 5.0)], peer: false };
+        let one = Series { name: "one".to_owned(), points: vec![(18.0, 5.0)], kind: Kind::Ours };
         assert!(points(axes, &[one], true).is_ok());
     }
 }

@@ -5,6 +5,7 @@ use std::fmt::Write;
 use super::{cells, peers::Peer};
 use crate::{
     case::{Direction, Param},
+    compiled::{self, Compiled, Figures},
     limits,
     record::{Comparison, Device, Record, Row},
     roofline::{self, Standing},
@@ -12,6 +13,7 @@ use crate::{
     stats::{Interval, median, median_interval},
 };
 
+/// Of what was measured.
 const COLUMNS: [&str; 21] = [
     "device",
     "driver",
@@ -36,14 +38,31 @@ const COLUMNS: [&str; 21] = [
     "notes",
 ];
 
+/// Of what a compiler tells of its code, behind the others; sizes are in bytes.
+const CODE: [&str; 12] = [
+    "for",
+    "subgroup",
+    "instructions",
+    "hot_loop",
+    "vgprs",
+    "sgprs",
+    "spills",
+    "shared",
+    "occupancy",
+    "code",
+    "latency",
+    "inverse_throughput",
+];
+
 /// One line a row, RFC 4180. Of a comparison there are two: what they were compared with is in the notes.
 pub fn csv(records: &[Record], peers: &[Peer]) -> String {
     let mut out = String::new();
     let mut line = |fields: &[String]| {
-        let quoted: Vec<String> = fields.iter().map(|field| quoted(field)).collect();
+        let mut quoted: Vec<String> = fields.iter().map(|field| quoted(field)).collect();
+        quoted.resize(COLUMNS.len() + CODE.len(), String::new());
         write!(out, "{}\r\n", quoted.join(",")).expect("strings take everything");
     };
-    line(&COLUMNS.map(str::to_owned));
+    line(&COLUMNS.iter().chain(&CODE).map(ToString::to_string).collect::<Vec<_>>());
     for record in records {
         record.rows.iter().for_each(|row| line(&fields(record, row, None)));
         for comparison in &record.comparisons {
@@ -53,6 +72,7 @@ pub fn csv(records: &[Record], peers: &[Peer]) -> String {
         for small in &record.small {
             small.ways().iter().for_each(|&way| line(&small_fields(record, small, way)));
         }
+        record.compiled.iter().for_each(|form| line(&code_fields(record, form)));
     }
     for peer in peers {
         for direction in [Direction::Encode, Direction::Decode] {
@@ -81,8 +101,13 @@ pub fn markdown(records: &[Record], peers: &[Peer]) -> String {
         }
         out += &grid(&cells::ROWS, &record.rows.iter().map(cells::row).collect::<Vec<_>>());
         out += &grid(&small::COLUMNS, &record.small.iter().map(Small::cells).collect::<Vec<_>>());
+        let compiled = record.compiled.iter().map(Compiled::cells);
+        out += &grid(&compiled::COLUMNS, &compiled.collect::<Vec<_>>());
         let comparisons = record.comparisons.iter().map(cells::comparison);
         out += &grid(&cells::COMPARISONS, &comparisons.collect::<Vec<_>>());
+        if !record.complete {
+            out += &format!("{}\n\n", cells::INCOMPLETE);
+        }
         for failure in &record.failures {
             out += &format!("Not measured: {failure}\n\n");
         }
@@ -184,6 +209,29 @@ fn small_fields(
     ]
 }
 
+/// What a compiler makes of a kernel; nothing was timed.
+fn code_fields(record: &Record, form: &Compiled) -> Vec<String> {
+    let [device, driver, software, revision] = place(record);
+    let notes = match &form.figures {
+        Err(error) => format!("rejected: {error}"),
+        Ok(_) => format!("SPIR-V {:#010x}", form.module),
+    };
+    let fields = COLUMNS.map(|column| match column {
+        "device" => device.clone(),
+        "driver" => driver.clone(),
+        "software" => software.clone(),
+        "revision" => revision.clone(),
+        "clock" => "none".to_owned(),
+        "kernel" => form.kernel.clone(),
+        "variant" => form.variant.clone(),
+        "notes" => notes.clone(),
+        _ => String::new(),
+    });
+    let numbers = form.figures.as_ref().map_or([None; 10], Figures::numbers);
+    let numbers = numbers.map(|value| value.map_or(String::new(), |value| value.to_string()));
+    [&fields[..], &[form.family.clone(), form.wave.to_string()], &numbers].concat()
+}
+
 /// The same of a peer, as far as it is known.
 fn peer_fields(peer: &Peer, direction: Direction) -> [String; COLUMNS.len()] {
     COLUMNS.map(|column| match column {
@@ -232,9 +280,32 @@ mod tests {
             separators.count()
         };
         let lines: Vec<&str> = text.split_terminator("\r\n").collect();
-        assert_eq!(lines.len(), 1 + 3 + 2 + 3 + 2);
-        assert!(lines.iter().all(|line| count(line) == COLUMNS.len() - 1), "{text}");
+        assert_eq!(lines.len(), 1 + 3 + 2 + 3 + 1 + 2);
+        let columns = COLUMNS.len() + CODE.len();
+        assert!(lines.iter().all(|line| count(line) == columns - 1), "{text}");
+        let code = lines.iter().find(|line| line.contains("navi31")).unwrap();
+        assert!(code.ends_with(",navi31,32,900,222,24,128,3,18944,14,,,"), "{code}");
         assert!(lines[1].contains("\"a note, with \"\"quotes\"\" & <angles>\""), "{}", lines[1]);
+    }
+
+    #[test]
+    fn a_baseline_is_named_by_what_differs() {
+        let mut record = record();
+        let text = markdown(std::slice::from_ref(&record), &[]);
+        assert!(text.contains("segments of 16 KiB | auto | FASTER |"), "{text}");
+        record.comparisons[0].baseline.case.params.block = 1 << 16;
+        let text = markdown(&[record], &[]);
+        assert!(
+            text.contains("| decode rans auto, blocks of 64 KiB, segments of 16 KiB | FASTER |")
+        );
+    }
+
+    #[test]
+    fn markdown_says_what_is_incomplete() {
+        let mut record = record();
+        assert!(!markdown(std::slice::from_ref(&record), &[]).contains(cells::INCOMPLETE));
+        record.complete = false;
+        assert!(markdown(&[record], &[]).contains(cells::INCOMPLETE));
     }
 
     #[test]
@@ -244,6 +315,7 @@ mod tests {
         record.device.software = true;
         let text = markdown(&[record], &[]);
         assert!(text.contains("- upload: 50.0 GB/s") && text.contains("the device was lost"));
+        assert!(text.contains("| decode_rans | subgroup32 | navi31 | 32 | 900 | 222 |"), "{text}");
         assert!(text.contains("software: no result") && text.contains("FASTER"), "{text}");
     }
 }

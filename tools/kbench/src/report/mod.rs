@@ -1,9 +1,14 @@
 //! Records of one or several runs, and rows of peers, as a page, as CSV or as Markdown.
 
+mod bars;
 mod cells;
 mod charts;
+mod code;
 mod export;
+mod host;
+mod inputs;
 mod page;
+mod panels;
 mod peers;
 mod views;
 
@@ -17,6 +22,7 @@ use anyhow::{Context, Result, ensure};
 use charts::Axes;
 use page::Page;
 use peers::Peer;
+use views::Group;
 
 use crate::{
     args::{self, Format},
@@ -26,6 +32,9 @@ use crate::{
     record::Record,
     roofline::{self, Standing},
 };
+
+/// What is measured.
+const SPEED: &str = "GB/s of raw bytes";
 
 /// Writes the report that the arguments ask for.
 pub fn run(args: &args::Report) -> Result<bool> {
@@ -71,41 +80,59 @@ fn html(records: &[Record], peers: &[Peer], baseline: &str) -> Result<String> {
         peers.iter().cloned().partition(|peer| peer.remark.is_none());
     page.wrong_peers(&wrong);
     speeds(&mut page, records, &right, baseline)?;
+    host::section(&mut page, records, baseline)?;
+    inputs::section(&mut page, records)?;
     for record in records {
         roof(&mut page, record)?;
     }
     stages(&mut page, records)?;
     differences(&mut page, records, baseline)?;
     records.iter().for_each(|record| page.tables(record));
+    for record in records {
+        code::section(&mut page, record)?;
+    }
     page.peers(&right);
     Ok(page.finish())
 }
 
-/// Device-resident speed against block size, against whatever else a sweep changed, and against ratio.
+/// Device-resident speed against whatever a sweep changed, against the block size where peers have one, and against ratio.
 fn speeds(page: &mut Page, records: &[Record], peers: &[Peer], baseline: &str) -> Result<()> {
+    let about = "Data in the device's memory, all kernels of the direction; medians.";
     for group in views::groups(records, Clock::Device) {
-        for coder in group.coders() {
-            for axis in Param::ALL.into_iter().filter(|&p| p == Param::Block || coder.varies(p)) {
+        let drawn = |coder: &Group<'_>, axis| {
+            coder.goes_along(axis) || axis == Param::Block && !peers.is_empty()
+        };
+        let (swept, single): (Vec<_>, Vec<_>) =
+            group.coders().partition(|coder| Param::ALL.into_iter().any(|p| drawn(coder, p)));
+        for coder in &swept {
+            for axis in Param::ALL.into_iter().filter(|&param| drawn(coder, param)) {
                 let series = coder.against(axis, peers, baseline);
-                let x = match axis {
-                    Param::Block => "raw bytes of a block",
-                    Param::Size => "raw bytes of the input",
-                    Param::SegmentLog => "segments are of 2^x raw bytes",
-                    Param::TableLog => "table log",
-                    Param::Workgroup => "invocations of a workgroup",
+                let (work, label) = (coder.work(), views::label(axis));
+                let crosses = if peers.is_empty() {
+                    ""
+                } else {
+                    " Crosses are peers, whose chunk is a block."
                 };
-                let axes = Axes { x, y: "GB/s of raw bytes", doubling: axis.doubles() };
                 page.chart(
-                    &format!("{}: speed against {}{}", coder.work(), views::label(axis), coder.place),
-                    "Data in the device's memory, all kernels of the direction; medians. Crosses are peers, whose chunk is a block.",
-                    &charts::points(axes, &series, true)?,
+                    &format!("{work}: speed against {label}{}", coder.place),
+                    &format!("{about}{}{crosses}", coder.fixed(axis)),
+                    &charts::points(views::axis(axis), &series, true)?,
                 );
             }
         }
-        let axes = Axes { x: "payload / raw", y: "GB/s of raw bytes", doubling: false };
+        let rows: Vec<_> = single.iter().flat_map(|coder| coder.rows.iter().copied()).collect();
+        if !rows.is_empty() {
+            let single = Group { rows, place: group.place.clone(), ..group };
+            page.chart(
+                &format!("{}: speed{}", single.direction, single.place),
+                about,
+                &bars::speeds(SPEED, &single.speeds(|_| None), "")?,
+            );
+        }
+        let axes = Axes { x: "payload / raw", y: SPEED, ..Axes::default() };
         page.chart(
             &format!("{}: ratio against speed{}", group.direction, group.place),
-            "Data in the device's memory; a point for each block size. Up and to the left is better.",
+            "Data in the device's memory; a point for each case. Up and to the left is better.",
             &charts::points(axes, &group.ratios(peers, baseline), false)?,
         );
     }
@@ -137,7 +164,7 @@ fn stages(page: &mut Page, records: &[Record]) -> Result<()> {
             page.chart(
                 &format!("{}: where the time goes{}", coder.work(), coder.place),
                 "Each kernel's own time for a raw byte, by timestamps around it.",
-                &charts::stacked("picoseconds for a raw byte", &kernels, &bars)?,
+                &bars::stacked("picoseconds for a raw byte", &kernels, &bars)?,
             );
         }
     }
@@ -149,7 +176,7 @@ fn differences(page: &mut Page, records: &[Record], baseline: &str) -> Result<()
         page.chart(
             &format!("Difference from the baseline, in turns, on {device}"),
             "Speed over that of the baseline, as kbench compare found it: measured in turns, with the interval of the ratio.",
-            &charts::differences("times the baseline's speed", &ratios)?,
+            &bars::differences("times the baseline's speed", &ratios)?,
         );
     }
     for group in views::groups(records, Clock::Device) {
@@ -160,7 +187,7 @@ fn differences(page: &mut Page, records: &[Record], baseline: &str) -> Result<()
                     &format!("{}: difference from {baseline}{}", coder.work(), coder.place),
                     "Speed over that of the baseline with the same parameters. The two were measured one after the other, not in turns: \
                      the intervals are the widest that both allow. kbench compare says more surely which is faster.",
-                    &charts::differences(&format!("times the speed of {baseline}"), &ratios)?,
+                    &bars::differences(&format!("times the speed of {baseline}"), &ratios)?,
                 );
             }
         }
@@ -189,10 +216,12 @@ mod tests {
             "the device was lost",
             "upload",
             "limited by",
+            "decode_rans: compiled code, Some",
+            "encode rans: time against input size",
         ] {
             assert!(page.contains(heading), "no {heading}");
         }
-        assert!(page.matches("<svg").count() >= 6);
+        assert!(page.matches("<svg").count() >= 8);
         for fetched in ["src=", "href=", "@import", "url("] {
             assert!(!page.contains(fetched), "{fetched}");
         }
@@ -201,11 +230,31 @@ mod tests {
     }
 
     #[test]
+    fn what_was_not_swept_has_bars() {
+        let mut record = record();
+        let page = html(std::slice::from_ref(&record), &[], "auto").unwrap();
+        assert!(page.contains("<h2>decode: speed<") && !page.contains("speed against block"));
+        record.rows.push(record.rows[0].clone());
+        record.rows[0].case.params.block = 1 << 16;
+        let page = html(&[record], &[], "auto").unwrap();
+        assert!(page.contains("speed against block size<") && !page.contains("decode: speed<"));
+    }
+
+    #[test]
     fn a_wrong_peer_is_named_and_not_drawn() {
         let text = "ANS\t65536\t1\t0.66\t725.5\t1104.6\nLZ4\t65536\t1\t0.55\t11.6\t79.4\tMISMATCH";
         let page = html(&[record()], &peers::parse(text).unwrap(), "auto").unwrap();
         assert!(page.contains("ANS (peer)") && !page.contains("LZ4 (peer)"));
         assert!(page.contains("LZ4") && page.contains("MISMATCH"), "it is not left out silently");
+    }
+
+    #[test]
+    fn an_incomplete_record_says_so() {
+        let mut record = record();
+        let page = |record: &Record| html(std::slice::from_ref(record), &[], "auto").unwrap();
+        assert!(!page(&record).contains(cells::INCOMPLETE));
+        record.complete = false;
+        assert!(page(&record).contains(cells::INCOMPLETE));
     }
 
     #[test]

@@ -16,8 +16,8 @@ figure{margin:0;display:flex;gap:1.2em;align-items:flex-start;flex-wrap:wrap}\
 figure svg{max-width:100%;height:auto}\
 figcaption{flex:1 1 14em;font-size:13px}figcaption ul{list-style:none;padding:0;margin:.5em 0}\
 i{display:inline-block;width:1.4em;font-style:normal}\
-table{border-collapse:collapse;font-size:13px;margin:.5em 0}td,th{padding:.15em .7em;text-align:right;border-bottom:1px solid #ddd}\
-td:nth-child(-n+2),th:nth-child(-n+2),td:last-child,th:last-child{text-align:left}td:not(:last-child){white-space:nowrap}\
+table{display:block;overflow-x:auto;border-collapse:collapse;font-size:13px;margin:.5em 0}td,th{padding:.15em .7em;text-align:right;border-bottom:1px solid #ddd}\
+td:nth-child(-n+2),th:nth-child(-n+2),td:last-child,th:last-child{text-align:left}td:not(:last-child){white-space:nowrap}td:last-child{min-width:15em}\
 .software{background:#fde8e0;border:1px solid #d55e00;padding:.7em 1em}.note{color:#a33}";
 
 /// A page being written.
@@ -44,6 +44,9 @@ impl Page {
             let limits: Vec<String> = limits.collect();
             self.push(format!("<p>At most: {}</p>\n", limits.join("; ")));
         }
+        if !record.complete {
+            self.push(format!("<p class=\"note\">{}</p>\n", cells::INCOMPLETE));
+        }
         for failure in &record.failures {
             self.push(format!("<p class=\"note\">Not measured: {}</p>\n", escaped(failure)));
         }
@@ -51,9 +54,14 @@ impl Page {
 
     fn device(&mut self, record: &Record) {
         let device = &record.device;
-        let subgroup = device.subgroup.map_or("none".to_owned(), |size| size.to_string());
+        let subgroup = match device.subgroup {
+            Some(size) => format!(", subgroups of {size}"),
+            // Where nothing ran, there is no form that it ran in.
+            None if !record.compiled.is_empty() => String::new(),
+            None => ", no subgroups".to_owned(),
+        };
         self.push(format!(
-            "<p><b>{}</b>, {} {}, subgroups of {subgroup}; {}, revision {}</p>\n",
+            "<p><b>{}</b>, {} {}{subgroup}; {}, revision {}</p>\n",
             escaped(&device.name),
             escaped(&device.driver),
             escaped(&device.driver_version),
@@ -82,19 +90,21 @@ impl Page {
         }
     }
 
-    fn heading(&mut self, text: &str) {
+    pub fn heading(&mut self, text: &str) {
         self.push(format!("<h2>{}</h2>\n", escaped(text)));
     }
 
     /// A table; what is in its cells is text.
-    pub fn grid<const N: usize>(&mut self, columns: &[&str; N], rows: &[[String; N]]) {
-        let line = |tag: &str, cells: [String; N]| {
-            let cells = cells.map(|cell| format!("<{tag}>{}", escaped(&cell)));
-            format!("<tr>{}</tr>\n", cells.concat())
+    pub fn grid(&mut self, columns: &[&str], rows: &[impl AsRef<[String]>]) {
+        let line = |tag: &str, cells: &mut dyn Iterator<Item = &str>| {
+            let cells: String = cells.map(|cell| format!("<{tag}>{}", escaped(cell))).collect();
+            format!("<tr>{cells}</tr>\n")
         };
         self.push("<table>\n".to_owned());
-        self.push(line("th", columns.map(str::to_owned)));
-        rows.iter().for_each(|row| self.push(line("td", row.clone())));
+        self.push(line("th", &mut columns.iter().copied()));
+        for row in rows {
+            self.push(line("td", &mut row.as_ref().iter().map(String::as_str)));
+        }
         self.push("</table>\n".to_owned());
     }
 

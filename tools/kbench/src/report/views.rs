@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    charts::{Difference, Series},
+    SPEED,
+    bars::{Difference, Speed},
+    charts::{Axes, Kind, Scale, Series},
     peers::Peer,
 };
 use crate::{
@@ -20,6 +22,8 @@ use crate::{
 /// Rows that may stand in one chart: one clock and direction, one device, one set of data.
 pub struct Group<'a> {
     pub direction: Direction,
+    /// The device's name.
+    pub device: &'a str,
     /// Where and of what, as far as there is more than one of these.
     pub place: String,
     pub rows: Vec<&'a Row>,
@@ -41,7 +45,7 @@ pub fn groups(records: &[Record], clock: Clock) -> Vec<Group<'_>> {
             if devices.len() > 1 || device.software {
                 place += &format!(", on {}", device.label());
             }
-            Group { direction: row.case.direction, place, rows: Vec::new() }
+            Group { direction: row.case.direction, device: &device.name, place, rows: Vec::new() }
         });
         group.rows.push(row);
     }
@@ -55,7 +59,7 @@ impl<'a> Group<'a> {
         for row in &self.rows {
             coders.entry(row.case.coder).or_default().push(row);
         }
-        let group = |rows| Group { direction: self.direction, place: self.place.clone(), rows };
+        let group = |rows| Group { place: self.place.clone(), rows, ..*self };
         coders.into_values().map(group).collect::<Vec<_>>().into_iter()
     }
 
@@ -65,13 +69,13 @@ impl<'a> Group<'a> {
     }
 
     /// Whether rows differ in it.
-    pub fn varies(&self, param: Param) -> bool {
+    fn varies(&self, param: Param) -> bool {
         let values: BTreeSet<_> = self.rows.iter().map(|row| row.case.params.get(param)).collect();
         values.len() > 1
     }
 
     /// Variant, and what the rows differ in but for `axis`.
-    fn name(&self, row: &Row, axis: Option<Param>) -> String {
+    pub fn name(&self, row: &Row, axis: Option<Param>) -> String {
         let mut name = row.case.variant.clone();
         for param in Param::ALL {
             if Some(param) != axis && self.varies(param) {
@@ -81,12 +85,48 @@ impl<'a> Group<'a> {
         name
     }
 
-    /// Speed against a parameter, where it is set; the baseline first.
+    /// The rows that show what a parameter does: it is set, and they differ in nothing else. Of a variant without such rows,
+    /// all where it is set.
+    fn along(&self, axis: Param) -> Self {
+        let line = |row: &Row| {
+            let others = Param::ALL.into_iter().filter(|&param| param != axis);
+            let others: Vec<_> = others.map(|param| row.case.params.get(param)).collect();
+            (row.case.variant.clone(), others)
+        };
+        let mut lines: BTreeMap<_, BTreeSet<u64>> = BTreeMap::new();
+        for row in &self.rows {
+            lines.entry(line(row)).or_default().extend(row.case.params.get(axis));
+        }
+        lines.retain(|_, places| places.len() > 1);
+        let moving: BTreeSet<_> = lines.keys().map(|(variant, _)| variant).collect();
+        let wanted = |row: &&&Row| {
+            row.case.params.get(axis).is_some()
+                && (lines.contains_key(&line(row)) || !moving.contains(&row.case.variant))
+        };
+        let rows = self.rows.iter().filter(wanted).copied().collect();
+        Self { place: self.place.clone(), rows, ..*self }
+    }
+
+    /// Whether a variant was measured at several values of a parameter and differed in nothing else.
+    pub fn goes_along(&self, axis: Param) -> bool {
+        let series = self.against(axis, &[], AUTO);
+        series.iter().any(|one| one.points.first().map(|p| p.0) != one.points.last().map(|p| p.0))
+    }
+
+    /// What is the same for all rows of [`Group::against`], and not for others: a sentence, or nothing.
+    pub fn fixed(&self, axis: Param) -> String {
+        let rows = self.along(axis);
+        let fixed =
+            Param::ALL.into_iter().filter(|&p| p != axis && self.varies(p) && !rows.varies(p));
+        let fixed: Vec<_> = fixed.map(|p| text(p, rows.rows[0].case.params.get(p))).collect();
+        if fixed.is_empty() { String::new() } else { format!(" All: {}.", fixed.join(", ")) }
+    }
+
+    /// Speed against a parameter; the baseline first.
     pub fn against(&self, axis: Param, peers: &[Peer], baseline: &str) -> Vec<Series> {
-        let ours = self.rows.iter().filter_map(|row| {
-            let value = row.case.params.get(axis)? as f64;
-            let x = if axis.doubles() { value.log2() } else { value };
-            Some((self.name(row, Some(axis)), (x, row.speed()?)))
+        let rows = self.along(axis);
+        let ours = rows.rows.iter().filter_map(|row| {
+            Some((rows.name(row, Some(axis)), (place(axis, row)?, row.speed()?)))
         });
         let peers = peers.iter().filter(|_| axis == Param::Block);
         let theirs = peers.map(|peer| {
@@ -95,12 +135,25 @@ impl<'a> Group<'a> {
         collect(ours, theirs, baseline)
     }
 
+    /// All of its speeds, each beside its limit if it has one.
+    pub fn speeds(&self, limit: impl Fn(&Row) -> Option<f64>) -> Vec<Speed> {
+        let speed = |row: &&Row| {
+            let name = format!("{} {}", row.case.coder, self.name(row, None));
+            let (speed, interval) = (row.speed()?, row.speed_interval()?);
+            Some(Speed { name, speed, interval, limit: limit(row) })
+        };
+        self.rows.iter().filter_map(speed).collect()
+    }
+
     /// Speed against ratio: the baseline's, and if there is none, that of all variants.
     pub fn ratios(&self, peers: &[Peer], baseline: &str) -> Vec<Series> {
         let is_baseline = |row: &&Row| row.case.variant == baseline;
         let some = self.rows.iter().any(&is_baseline);
         let rows = self.rows.iter().filter(|row| !some || is_baseline(row));
-        let ours = rows.filter_map(|row| {
+        // Whatever was measured first, coders have their colours.
+        let mut rows: Vec<_> = rows.collect();
+        rows.sort_by_key(|row| row.case.coder);
+        let ours = rows.into_iter().filter_map(|row| {
             let name = format!("{} {}", row.case.coder, row.case.variant);
             Some((name, (row.ratio(), row.speed()?)))
         });
@@ -138,19 +191,30 @@ impl<'a> Group<'a> {
     /// Speed over that of the baseline with the same parameters. The two were not measured in turns: the interval is the
     /// widest that both intervals allow.
     pub fn differences(&self, baseline: &str) -> Vec<Difference> {
-        let difference = |row: &&'a Row| {
-            let mut wanted = row.case.clone();
-            baseline.clone_into(&mut wanted.variant);
-            let base = self.rows.iter().find(|base| base.case == wanted)?;
+        let base = |row: &Row| {
+            let wanted = Case { variant: baseline.to_owned(), ..row.case.clone() };
+            self.rows.iter().find(|base| base.case == wanted)
+        };
+        let others = self.rows.iter().filter(|row| row.case.variant != baseline);
+        let rows = others.filter(|row| base(row).is_some()).copied().collect();
+        // Names need say no more than what tells these apart.
+        let others = Self { place: self.place.clone(), rows, ..*self };
+        let difference = |row: &&Row| {
+            let base = base(row)?;
             let (own, its) = (row.speed_interval()?, base.speed_interval()?);
             let ratio = row.speed()? / base.speed()?;
             let interval = Interval { low: own.low / its.high, high: own.high / its.low };
             let verdict = Verdict::of(interval, 0.0);
-            Some(Difference { name: self.name(row, None), ratio, interval, verdict })
+            Some(Difference { name: others.name(row, None), ratio, interval, verdict })
         };
-        let others = self.rows.iter().filter(|row| row.case.variant != baseline);
-        others.filter_map(difference).collect()
+        others.rows.iter().filter_map(difference).collect()
     }
+}
+
+/// Where a row stands on an axis.
+pub fn place(axis: Param, row: &Row) -> Option<f64> {
+    let value = row.case.params.get(axis)? as f64;
+    Some(if axis.doubles() { value.log2() } else { value })
 }
 
 /// What `kbench compare` found, by device.
@@ -204,6 +268,18 @@ pub fn text(param: Param, value: Option<u64>) -> String {
     }
 }
 
+/// What stands at an axis.
+pub fn axis(param: Param) -> Axes<'static> {
+    let (x, scale) = match param {
+        Param::Block => ("raw bytes of a block", Scale::Sizes),
+        Param::Size => ("raw bytes of the input", Scale::Sizes),
+        Param::SegmentLog => ("raw bytes of a segment", Scale::Sizes),
+        Param::TableLog => ("table log", Scale::Integers),
+        Param::Workgroup => ("invocations of a workgroup", Scale::Doublings),
+    };
+    Axes { x, y: SPEED, scale, ..Axes::default() }
+}
+
 /// What an axis is called in a heading.
 pub fn label(param: Param) -> &'static str {
     match param {
@@ -221,17 +297,22 @@ fn collect(
     peers: impl Iterator<Item = (String, (f64, f64))>,
     baseline: &str,
 ) -> Vec<Series> {
-    let mut all: BTreeMap<(bool, bool, String), Vec<(f64, f64)>> = BTreeMap::new();
-    let peers = peers.map(|(name, point)| (format!("{name} (peer)"), point));
-    for (peer, (name, point)) in points.map(|p| (false, p)).chain(peers.map(|p| (true, p))) {
-        let other = name.split(", ").next() != Some(baseline);
-        all.entry((peer, other, name)).or_default().push(point);
+    let mut all: Vec<Series> = Vec::new();
+    let peers = peers.map(|(name, point)| (format!("{name} (peer)"), point, Kind::Peer));
+    let points = points.map(|(name, point)| (name, point, Kind::Ours));
+    for (name, point, kind) in points.chain(peers) {
+        match all.iter_mut().find(|one| one.name == name && one.kind == kind) {
+            Some(one) => one.points.push(point),
+            None => all.push(Series { name, points: vec![point], kind }),
+        }
     }
-    let series = all.into_iter().map(|((peer, _, name), mut points)| {
-        points.sort_by(|a, b| a.0.total_cmp(&b.0));
-        Series { name, points, peer }
-    });
-    series.collect()
+    // Otherwise in the order in which they were measured.
+    let other = |one: &Series| one.name.split(", ").next() != Some(baseline);
+    all.sort_by_key(|one| (one.kind == Kind::Peer, other(one)));
+    for one in &mut all {
+        one.points.sort_by(|a, b| a.0.total_cmp(&b.0));
+    }
+    all
 }
 
 #[cfg(test)]
@@ -258,17 +339,23 @@ mod tests {
         groups(records, Clock::Device).into_iter().map(|group| group.place).collect()
     }
 
+    fn group(rows: Vec<&Row>) -> Group<'_> {
+        Group { direction: Direction::Decode, device: "", place: String::new(), rows }
+    }
+
     #[test]
     fn names_say_what_differs() {
         let mut rows = [row(), row(), row()];
         rows[1].case.params.workgroup = Some(128);
         rows[2].case.params.block = 1 << 16;
         let rows: Vec<&Row> = rows.iter().collect();
-        let group = Group { direction: Direction::Decode, place: String::new(), rows };
+        let group = group(rows);
         let series = group.against(Param::Block, &[], AUTO);
         let names: Vec<_> =
             series.iter().map(|one| (one.name.as_str(), one.points.len())).collect();
-        assert_eq!(names, [("auto, workgroup 128", 1), ("auto, workgroup auto", 2)]);
+        assert_eq!(names, [("auto", 2)], "the other is at one block size");
+        assert_eq!(group.fixed(Param::Block), " All: workgroup auto.");
+        assert!(group.goes_along(Param::Block) && !group.goes_along(Param::Workgroup));
         assert_eq!(group.against(Param::Workgroup, &[], AUTO).len(), 1, "where it is set");
 
         let case = Case::default();
@@ -278,10 +365,35 @@ mod tests {
     }
 
     #[test]
+    fn what_was_measured_for_another_axis_is_left_out() {
+        let mut rows = Vec::new();
+        for (variant, block, segment_log) in [
+            ("auto", 16, 14),
+            ("auto", 18, 14),
+            ("auto", 18, 12),
+            ("auto", 18, 13),
+            ("shared", 18, 14),
+        ] {
+            let mut row = row();
+            variant.clone_into(&mut row.case.variant);
+            (row.case.params.block, row.case.params.segment_log) = (1 << block, segment_log);
+            rows.push(row);
+        }
+        let group = group(rows.iter().collect());
+        let names = |axis: Param| -> Vec<String> {
+            group.against(axis, &[], AUTO).into_iter().map(|one| one.name).collect()
+        };
+        assert_eq!(names(Param::Block), ["auto", "shared"], "shared is nowhere else");
+        assert_eq!(group.fixed(Param::Block), " All: segments 16 KiB.");
+        assert_eq!(names(Param::SegmentLog), ["auto", "shared"]);
+        assert_eq!(group.fixed(Param::SegmentLog), " All: blocks 256 KiB.");
+    }
+
+    #[test]
     fn the_baseline_comes_first_and_peers_last() {
         let rows = &record().rows;
         let rows = rows.iter().filter(|row| row.clock == Clock::Device).collect();
-        let group = Group { direction: Direction::Decode, place: String::new(), rows };
+        let group = group(rows);
         let peers = crate::report::peers::parse("ANS\t65536\t1\t0.6626\t725.5\t1104.6").unwrap();
         let names = |baseline: &str| -> Vec<String> {
             let series = group.against(Param::Block, &peers, baseline);
@@ -292,5 +404,11 @@ mod tests {
         let verdicts: Vec<_> = group.differences(AUTO).iter().map(|d| d.verdict).collect();
         assert_eq!(verdicts, [Verdict::Faster]);
         assert!(group.differences("shared").is_empty());
+        let mut swept = group;
+        let mut another = row();
+        another.case.params.block = 1 << 16;
+        swept.rows.push(&another);
+        let names: Vec<_> = swept.differences(AUTO).into_iter().map(|d| d.name).collect();
+        assert_eq!(names, ["auto+streams4"], "those that are shown have one block size");
     }
 }

@@ -28,6 +28,13 @@ pub struct Entry {
     pub experiment: Option<&'static Experiment>,
 }
 
+impl Entry {
+    /// CRC-32C of its SPIR-V module.
+    pub fn module(&self) -> u32 {
+        crc32c::crc32c(bytemuck::cast_slice(self.choice.variant.spirv))
+    }
+}
+
 /// Every form of every kernel.
 pub fn all() -> Vec<Entry> {
     kernel::ALL.iter().flat_map(of).collect()
