@@ -40,7 +40,7 @@ pub struct Format {
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Resources")]
 pub struct Resources {
-    /// CPU threads; 0 is as many as the machine runs at once
+    /// CPU threads; 0 is as many as the machine runs at once, less one in eight at most for devices
     #[arg(short = 'T', long, value_name = "N", default_value_t = 0, value_parser = value_parser!(u16).range(..=1024))]
     pub threads: u16,
 
