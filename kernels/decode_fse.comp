@@ -34,8 +34,6 @@ void put_cell(uint cell, uint kept, uint y) {
 
 void fill_table() { spread(); }
 
-uint initial_cell(uint number) { return number; }
-
 bool has_cell(uint cell) { return cell <= last_cell(); }
 
 uint last_cell() { return (1u << table_log) - 1u; }

@@ -19,8 +19,6 @@ void put_slot(uint slot, Run owner) {
 
 void fill_table() { put_slots(); }
 
-uint initial_cell(uint number) { return 0u; }
-
 bool has_cell(uint cell) { return true; }
 
 uint last_cell() { return 0u; }

@@ -26,8 +26,8 @@
 #define STATE uint
 #define SEED 2u
 #define TILE_WORDS 128u
-// 1: a byte a slot, its symbol, and a word a symbol. A quarter of the memory and one look-up more: for tables that would leave a
-// multiprocessor too few workgroups. Only where there are bytes.
+// 1: a byte a slot, its symbol, and a word a symbol. A third of the memory and one look-up more: for tables that would leave a
+// multiprocessor too few workgroups. Only in variants that have bytes.
 layout(constant_id = 2) const uint COMPACT = 0u;
 #ifdef INT8
 #extension GL_EXT_shader_explicit_arithmetic_types_int8 : require
@@ -88,15 +88,15 @@ uint two_symbols(uint first, uint second) {
     return first >> 12 & 0xffu | second >> 4 & 0xff00u;
 }
 
-// Decodes a symbol on each lane, the first of them if checked. Returns their entries, 0 for lanes without a symbol.
+// Decodes a symbol on each lane, the first of them if checked. Returns what take_symbol did, 0 for lanes without a symbol.
 uint[LANES] decode_step(const bool checked, uint s, uint limit, inout Stream stream) {
-    uint entries[LANES];
+    uint taken[LANES];
     bool need[LANES];
     [[unroll]] for (uint j = 0u; j < LANES; j++) {
         bool live = !checked || 4u * lane(j) + s < limit;
         uint x = stream.x[j];
-        uint entry = take_symbol(x);
-        entries[j] = live ? entry : 0u;
+        uint symbol = take_symbol(x);
+        taken[j] = live ? symbol : 0u;
         stream.x[j] = live ? x : stream.x[j];
         need[j] = x < 0x10000u && live;
     }
@@ -108,7 +108,7 @@ uint[LANES] decode_step(const bool checked, uint s, uint limit, inout Stream str
             stream.x[j] = stream.x[j] << 16 | word;
         }
     }
-    return entries;
+    return taken;
 }
 
 void decode_pair(const bool checked, uint s, uint limit, inout Stream stream, inout uint quad[LANES]) {

@@ -24,9 +24,11 @@
 
 // Of a state x < f << (32 - K), x / f is umulhi(x + addend, m) >> s. Of f <= 2^(K-1) that is exact with 0 and m rounded up
 // and with 1 and m rounded down, since f^2 <= 2^(s + K); one f at most is larger, and its entry of normalise.comp decides for the block.
-// Shared, so that compilers keep what they cannot make anew.
-shared uint kept[2];
 uint addend;
+// 2^20 - 1.
+uint low_mask;
+// Both, shared, so that compilers keep them: they cannot make them anew.
+shared uint kept[2];
 
 // m, s, w = 2^K - f and what is added to x + (x / f) w.
 uvec4 divisor(uint at) {
@@ -48,7 +50,6 @@ shared BITS table[256];
 
 // m; bias << 19 | w << (12 - K) << 7 | s.
 BITS packed(uvec4 d) { return BITS(d.x, d.w << 19 | d.z << 19u - table_log | d.y); }
-uint low_mask;
 uint shift(BITS entry) { return entry.y & 31u; }
 uint bias(BITS entry) { return entry.y >> 19; }
 uint weight(BITS entry) { return entry.y << 13 >> 32u - table_log; }

@@ -3,8 +3,8 @@
 // u32 of a stream that an invocation copies at once: memory answers after hundreds of cycles.
 #define COPIES 4u
 
-// Those of the payload, which starts at `to`, from `next` on and before `end`; `source` is added to a word's number in the payload for
-// its place in streams[].
+// Copies the u32 of a stream from this invocation's first in the payload, `next`, on and before `end`. The payload starts at `to`;
+// `source` is what a number in the payload, in words, lacks to a place in streams[].
 void copy_words(uint next, uint end, uint source, uint to);
 
 #if WORD_BITS == 32

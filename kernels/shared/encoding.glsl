@@ -36,7 +36,6 @@ layout(std430, binding = 7) writeonly buffer Payload { uint payload[]; };
 #endif
 
 // Of the block in work.
-uint number;
 uint table_log;
 
 // One segment in work.
@@ -185,7 +184,7 @@ Stream encode_segment(EncodeBlock block, uint segment, uint longest) {
 #include "payload.glsl"
 
 void main() {
-    number = gl_WorkGroupID.x;
+    uint number = gl_WorkGroupID.x;
     EncodeBlock block = blocks[number];
     EncodeInfo info = infos[number];
     if (block.coder != CODER) return;

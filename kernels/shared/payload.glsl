@@ -11,7 +11,7 @@ uint head_half(uint i, uint segments, uint table_size) {
     if (i < segments) return LENGTHS(i) - INITIAL_WORDS;
     i -= segments;
     if (i >= table_size / 2u) return 0u;
-    return tables[TABLE_WORDS * number + i / 2u] >> 16u * (i & 1u) & 0xffffu;
+    return tables[TABLE_WORDS * gl_WorkGroupID.x + i / 2u] >> 16u * (i & 1u) & 0xffffu;
 }
 
 uint head_words(uint segments, uint table_size) {

@@ -37,9 +37,8 @@ struct Window {
 uint take_symbol(inout Window x, inout uint bits);
 // The symbols of two entries, in the low half.
 uint two_symbols(uint first, uint second);
-// CELL_BITS bits of an initial state hold the number of a cell. The cell; whether there is such a cell; that of a final state.
+// CELL_BITS bits of an initial state hold a cell. Whether there is such a cell; that of a final state.
 #define MIN_BITS (16u - CELL_BITS)
-uint initial_cell(uint number);
 bool has_cell(uint cell);
 uint last_cell();
 
@@ -50,7 +49,7 @@ bool read_state(uint place, uint lane, out Window x) {
     uint low = payload[at + lane];
     uint half_word = payload[at + 32u + lane / 2u] >> 16u * (lane & 1u) & 0xffffu;
     uint high = half_word >> CELL_BITS;
-    x.cell = initial_cell(half_word & (1u << CELL_BITS) - 1u);
+    x.cell = half_word & (1u << CELL_BITS) - 1u;
     // The highest bit marks the end of the others.
     uint count = high != 0u ? 32u + findMSB(high) : low != 0u ? findMSB(low) : 0u;
     bool possible = count >= MIN_BITS && has_cell(x.cell);

@@ -90,10 +90,11 @@ impl Job<'_> {
         Piece { name, stages: block.map_or(&[], stages), block: self.id, bytes }
     }
 
-    /// Makes the checksum of bytes that are about to be read anyway: then they are still in the caches.
-    pub fn sum(&mut self) {
+    /// Makes the checksum of a block that is encoded without a model, whose bytes are about to be read anyway.
+    pub fn checksum(&mut self) {
         if let (accel::Work::Encode { raw, .. }, Some(rest)) = (&self.work, &mut self.rest)
             && matches!(rest.model, Model::None)
+            && rest.crc.is_none()
         {
             rest.crc = Some(crc32c::crc32c(raw));
         }

@@ -545,16 +545,18 @@ fn plan(options: &Options, config: &Config, devices: &[Idle]) -> Result<Plan> {
     plan_with(options, config, devices, threads(options, devices.len()))
 }
 
-/// Threads that code. Where nobody has said how many, each device's submission thread gets a core, without which everybody waits
-/// for it, unless that is more than one in eight.
+/// Threads that code, beside so many devices from the beginning.
 fn threads(options: &Options, devices: usize) -> usize {
     match options.threads {
-        0 => {
-            let cores = thread::available_parallelism().map_or(1, usize::from);
-            cores - devices.min(cores / 8)
-        }
+        0 => workers(thread::available_parallelism().map_or(1, usize::from), devices),
         threads => threads.min(MAX_THREADS),
     }
+}
+
+/// As many as there are cores, less one for each device's submission thread, without which everybody waits for it, but less one in
+/// eight at most.
+fn workers(cores: usize, devices: usize) -> usize {
+    cores - devices.min(cores / 8)
 }
 
 fn plan_with(options: &Options, config: &Config, devices: &[Idle], threads: usize) -> Result<Plan> {

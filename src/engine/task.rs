@@ -183,11 +183,10 @@ impl<'a> BlockTask<'a> {
                 sent.err().map(|job| stand_in(job, Side::Cpu, coder, recorder))
             }
             Self::Load(mut job, load, loading, station) => {
+                recorder.piece(Phase::Compute, job.piece("checksum", |_| &[]), || job.checksum());
                 let piece = job.piece("load", |_| &[]);
-                let back = recorder.piece(Phase::Handoff, piece, || {
-                    job.sum();
-                    station.load(job, load, &loading)
-                })?;
+                let back =
+                    recorder.piece(Phase::Handoff, piece, || station.load(job, load, &loading))?;
                 Some(stand_in(back, Side::Retried, coder, recorder))
             }
             Self::StandIn(job, side) => Some(stand_in(job, side, coder, recorder)),

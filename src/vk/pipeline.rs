@@ -7,7 +7,10 @@ use ash::vk;
 use super::{Named, device::Device};
 use crate::{
     error::DeviceError,
-    kernel::{self, Form, KernelDesc, Variant},
+    kernel::{
+        self, Form, KernelDesc, Variant,
+        plan::{COMPACT_ID, TABLE_LOG_ID},
+    },
 };
 
 /// A kernel's name, the address of its module, which tells variants of the same name apart, specialisation constants, and
@@ -107,17 +110,22 @@ impl Pipelines {
             Some(choice) => choice.variant,
             None => choose_variant(kernel, &self.device)?,
         };
-        // Software drivers compile for seconds and run one workgroup at a time: two sizes are enough for them, and the
-        // plans' constants, which leave room for more workgroups, are of no use.
+        // Software drivers compile for seconds and run one workgroup at a time: two sizes are enough for them, and a
+        // smaller table, which leaves room for more workgroups, is of no use.
         let software = self.device.info.software;
-        let spec = if software { &[] } else { spec };
+        let compacts = self.device.offer.compact_tables && variant.capabilities.contains(&"Int8");
+        let of_use = |(id, _): &(u32, u32)| match *id {
+            TABLE_LOG_ID => !software,
+            COMPACT_ID => compacts,
+            _ => true,
+        };
         let segments = segments.map(|segments| match segments {
             2.. if software => MANY_SEGMENTS,
             segments => segments,
         });
         let workgroup = segments.map(|segments| (WORKGROUP_ID, variant.workgroup_for(segments)));
         let own = forced.map_or(&[][..], |choice| &choice.spec);
-        let planned = spec.iter().copied().chain(workgroup);
+        let planned = spec.iter().copied().filter(of_use).chain(workgroup);
         let planned = planned.filter(|(id, _)| own.iter().all(|(own, _)| own != id));
         let spec: Vec<_> = planned.chain(own.iter().copied()).collect();
         let checked = forced.is_some_and(|choice| choice.checked);

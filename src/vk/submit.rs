@@ -90,7 +90,7 @@ impl Slot {
 
     /// Whether it has buffers for this, but too small ones.
     pub fn is_too_small(&self, buffers: &[BufferDesc]) -> bool {
-        self.is_for(buffers) && !self.fits(buffers)
+        self.is_for(buffers) && !self.holds(buffers)
     }
 
     fn is_for(&self, buffers: &[BufferDesc]) -> bool {
@@ -98,15 +98,14 @@ impl Slot {
             && self.buffers.iter().zip(buffers).all(|(old, new)| old.role == new.role)
     }
 
-    fn fits(&self, buffers: &[BufferDesc]) -> bool {
-        let holds = |(old, new): (&SlotBuffer, &BufferDesc)| old.device.size >= new.size;
-        self.is_for(buffers) && self.buffers.iter().zip(buffers).all(holds)
+    fn holds(&self, buffers: &[BufferDesc]) -> bool {
+        self.buffers.iter().zip(buffers).all(|(old, new)| old.device.size >= new.size)
     }
 
     /// Makes the buffers at least as large as described. Keeps those that are. The slot is idle.
     pub fn reserve(&mut self, buffers: &[BufferDesc]) -> Result<(), DeviceError> {
         self.assert_settled();
-        if self.fits(buffers) {
+        if self.is_for(buffers) && self.holds(buffers) {
             return Ok(());
         }
         // The old ones go first, so that the two never exist together.

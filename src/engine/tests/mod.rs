@@ -118,6 +118,13 @@ fn run(engine: &mut Engine<'_>, blocks: u64) -> [u64; 3] {
 }
 
 #[test]
+fn a_device_costs_a_worker_where_there_are_many() {
+    for (cores, devices, expected) in [(1, 1, 1), (7, 1, 7), (8, 1, 7), (16, 2, 14), (16, 3, 14)] {
+        assert_eq!(super::workers(cores, devices), expected, "{cores} cores, {devices} devices");
+    }
+}
+
+#[test]
 fn a_lone_block_starts_no_thread_and_the_second_does() {
     let mut engine = Engine::new(&options(), Route::cpu(), CONFIG).unwrap();
     for number in 0..3 {
@@ -316,7 +323,7 @@ fn a_device_layer_that_panics_or_keeps_blocks_frees_who_waits() {
 
 /// Who does how many is a matter of speed, the sums are not.
 #[test]
-fn beside_the_cpu_a_device_gets_what_it_has_room_for() {
+fn beside_a_device_every_block_is_done_once() {
     let (fake, seen) = Fake::new(Trouble::Slow(5), 2, 1);
     let mut engine = Engine::new(&options(), shared(vec![fake]), CONFIG).unwrap();
     let [cpu, device, retried] = run(&mut engine, 400);

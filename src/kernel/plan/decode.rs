@@ -110,6 +110,7 @@ impl DecodePlan {
             let max_log = own().fold(11, |log, block| log.max(block.table_log));
             let segments = largest.div_ceil(1 << segment_log);
             let compact = coder == Coder::Rans && is_compact(max_log, segments);
+            let spec = [(TABLE_LOG_ID, max_log.into()), (COMPACT_ID, 1)];
             dispatch(
                 &mut recording,
                 match coder {
@@ -119,7 +120,7 @@ impl DecodePlan {
                 },
                 count,
                 &DecodePush { segment_log },
-                (&[(1, max_log.into()), (2, compact.into())], Some(segments)),
+                (&spec[..1 + usize::from(compact)], Some(segments)),
                 &[
                     Self::BLOCKS,
                     Self::PAYLOAD,
@@ -165,11 +166,18 @@ fn slack(segment_log: u8) -> u64 {
     (2 << segment_log) / 4 + 256
 }
 
-/// Whether tables of this log would leave a multiprocessor too few workgroups that decode so many segments at once: of 48 KiB of shared
-/// memory and 64 subgroups, one has more than its share (docs/DECISIONS.md, "Compact tables").
+/// The specialisation constant that is the largest table log of a batch.
+pub(crate) const TABLE_LOG_ID: u32 = 1;
+/// The one that makes tables compact: by far less shared memory for a look-up more. Only a device that gains by it gets it.
+pub(crate) const COMPACT_ID: u32 = 2;
+/// Bytes of a table for each subgroup that shares it from which on compact ones are faster, as measured
+/// (docs/DECISIONS.md, "Compact tables").
+const SHARE: u32 = 576;
+
+/// Whether tables of this log would leave a multiprocessor too few workgroups that decode so many segments at once.
 fn is_compact(table_log: u8, segments: u32) -> bool {
-    // No workgroup has more than 16 groups of 32 lanes.
-    4 << table_log > segments.min(16) * (48 << 10) / 64 * 3 / 4
+    // A workgroup has at most 16 groups of 32 lanes, and a power of two of them.
+    4 << table_log > segments.next_power_of_two().min(16) * SHARE
 }
 
 fn buffers(blocks: usize, payload: u64, streams: u64, raw: u64) -> Vec<BufferDesc> {
@@ -187,6 +195,28 @@ fn buffers(blocks: usize, payload: u64, streams: u64, raw: u64) -> Vec<BufferDes
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernel::recording::Command;
+
+    #[test]
+    fn tables_are_compact_where_a_few_subgroups_share_a_large_one() {
+        let compact = |coder, table_log, raw_size| {
+            let block = CodedBlock { coder, coded_size: raw_size - 1, raw_size, table_log };
+            let plan = DecodePlan::new(&[block], 14);
+            let spec = plan.recording.commands.iter().find_map(|command| match command {
+                Command::Dispatch { kernel, spec, .. } if kernel.starts_with("decode") => {
+                    Some(spec)
+                }
+                _ => None,
+            });
+            spec.expect("it is decoded").contains(&(COMPACT_ID, 1))
+        };
+        let rans = |table_log, raw_size| compact(Coder::Rans, table_log, raw_size);
+        assert!(rans(12, 256 << 10) && rans(12, 1 << 20), "two workgroups where four would fit");
+        assert!(rans(11, 64 << 10) && rans(11, 128 << 10) && !rans(11, 256 << 10));
+        // As many as a workgroup of the same size would have.
+        assert!(!rans(11, (9 * 16) << 10));
+        assert!(!compact(Coder::Fse, 12, 64 << 10) && !compact(Coder::Huffman, 11, 64 << 10));
+    }
 
     #[test]
     fn capacity_serves_every_batch_within_it() {

@@ -21,6 +21,8 @@ const MIN_PARTS: usize = MIN_RAW_BYTES >> 12;
 const LINK_BATCH: usize = 16 << 20;
 /// Raw bytes that a slot has room for in any case.
 const LEAST_ROOM: usize = 1 << 20;
+/// The same of one that was too small once, as far as the limit allows.
+const GROWN: usize = LINK_BATCH;
 /// What one subgroup works on at a time: a segment of the default size.
 const SEGMENT: usize = 16 << 10;
 
@@ -80,7 +82,7 @@ fn fit(mut slots: usize, wanted: usize, budget: u64) -> Ring {
 }
 
 /// Makes room in a slot for a batch: no more than it needs, since memory that the device reads and writes takes long to get,
-/// and a short stream shall not wait for what it does not use; but if it has to grow it grows to the limit, as a
+/// and a short stream shall not wait for what it does not use. But a slot that has to grow gets [`GROWN`] at least, as a
 /// submission thread that waits for memory (20 ms for 16 MiB on an H200) keeps all batches waiting.
 pub(super) fn reserve(
     slot: &mut Slot,
@@ -89,21 +91,24 @@ pub(super) fn reserve(
     raw_bytes: usize,
     capacity: fn(usize, usize) -> Vec<BufferDesc>,
 ) -> Result<(), DeviceError> {
-    let room = room(limit, parts, raw_bytes);
-    let buffers = capacity(room.parts, room.raw_bytes);
-    if slot.is_too_small(&buffers) {
-        return slot.reserve(&capacity(limit.parts, limit.raw_bytes));
+    let buffers = |least| {
+        let room = room(limit, parts, raw_bytes.max(least));
+        capacity(room.parts, room.raw_bytes)
+    };
+    let needed = buffers(LEAST_ROOM);
+    if slot.is_too_small(&needed) && slot.reserve(&buffers(GROWN)).is_ok() {
+        return Ok(());
     }
-    slot.reserve(&buffers)
+    slot.reserve(&needed)
 }
 
-/// A half, a quarter and so on of `limit` that still holds so much.
+/// A half, a quarter and so on of `limit` that still holds so much, or all of it.
 fn room(limit: BatchLimit, parts: usize, raw_bytes: usize) -> BatchLimit {
     let halves = |room: &BatchLimit| {
         Some(BatchLimit { parts: room.parts / 2, raw_bytes: room.raw_bytes / 2 })
     };
     std::iter::successors(Some(limit), halves)
-        .take_while(|room| room.parts >= parts && room.raw_bytes >= raw_bytes.max(LEAST_ROOM))
+        .take_while(|room| room.parts >= parts && room.raw_bytes >= raw_bytes)
         .last()
         .unwrap_or(limit)
 }
@@ -133,6 +138,27 @@ fn staging(limit: BatchLimit) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn room_is_a_half_of_a_half_of_the_limit() {
+        let mib =
+            |raw_bytes: usize| BatchLimit { parts: 64 * raw_bytes, raw_bytes: raw_bytes << 20 };
+        for (limit, parts, raw_bytes, expected) in [
+            (16, 1, LEAST_ROOM, 1),
+            (16, 1, LEAST_ROOM + 1, 2),
+            (16, 65, LEAST_ROOM, 2),
+            (16, 1, GROWN, 16),
+            (138, 1, GROWN, 17),
+            (4, 1, GROWN, 4),
+        ] {
+            let found = room(mib(limit), parts, raw_bytes);
+            assert_eq!(
+                found.raw_bytes >> 20,
+                expected,
+                "{parts} parts, {raw_bytes} of {limit} MiB"
+            );
+        }
+    }
 
     #[test]
     fn a_ring_keeps_to_its_budget() {

@@ -69,6 +69,10 @@ fn rules_are_enforced() {
     let arithmetic = "#extension GL_KHR_shader_subgroup_arithmetic : require";
     let half = "#extension GL_EXT_shader_16bit_storage : require\n\
                 layout(std430, binding = 1) buffer H { uint16_t h[]; };";
+    let byte = "#extension GL_EXT_shader_explicit_arithmetic_types_int8 : require\n\
+                layout(constant_id = 4) const uint MANY = 1;\n\
+                shared uint8_t s[MANY > 0u ? 4096u : 4u];";
+    let bytes = "s[b[0]] = uint8_t(b[1]); b[2] = uint(s[b[3]]);";
     let ballot = "b[0] = subgroupBallot(true).x;";
     let variant = "// variant: s SUBGROUP=32\n";
     let good = [
@@ -82,6 +86,8 @@ fn rules_are_enforced() {
     for (name, source) in good {
         build(name, &source).unwrap();
     }
+    let declared = kernel(&format!("// variant: y INT8=1\n{byte}"), bytes);
+    assert!(build("byte_declared", &declared).unwrap().contains("shared_bytes: 4096,"));
     let bad = [
         ("undeclared_ballot", kernel(subgroups, ballot), "GroupNonUniform"),
         (
@@ -90,6 +96,7 @@ fn rules_are_enforced() {
             "GroupNonUniformArithmetic",
         ),
         ("half", kernel(half, "b[0] = uint(h[0]);"), "StorageBuffer16BitAccess"),
+        ("byte", kernel(byte, bytes), "Int8"),
         ("double", kernel("", "b[0] = uint(double(b[1]) * 0.5lf);"), "Float64"),
         ("invocations", kernel("", "").replace("= 64", "= 512"), "512 invocations"),
         (

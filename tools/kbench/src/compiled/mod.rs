@@ -244,7 +244,7 @@ fn findings(device: &DeviceSelector, family: &str, entries: &[Entry]) -> Result<
             wave: one.subgroup,
             kernel: entry.kernel.name.to_owned(),
             variant: entry.name.clone(),
-            experiment: entry.experiment.is_some(),
+            experiment: entry.experiment.is_some_and(|experiment| !experiment.product),
             module: entry.module(),
             spec: entry.choice.spec.clone(),
             checked: entry.choice.checked,

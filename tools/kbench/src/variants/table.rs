@@ -17,6 +17,8 @@ pub struct Experiment {
     pub spec: &'static [(u32, u32)],
     /// Leaves it to the driver whether accesses of buffers are checked against their ends.
     pub checked: bool,
+    /// The product has it too, where its plans say so: it is held to what is recorded.
+    pub product: bool,
 }
 
 const DECODE: &[&str] = &["decode_rans", "decode_fse", "decode_huff"];
@@ -38,6 +40,7 @@ pub const EXPERIMENTS: &[Experiment] = &[
         macros: &[("STREAMS", "1")],
         spec: &[],
         checked: false,
+        product: false,
     },
     Experiment {
         name: "streams2",
@@ -47,6 +50,7 @@ pub const EXPERIMENTS: &[Experiment] = &[
         macros: &[("STREAMS", "2")],
         spec: &[],
         checked: false,
+        product: false,
     },
     Experiment {
         name: "streams4",
@@ -56,6 +60,7 @@ pub const EXPERIMENTS: &[Experiment] = &[
         macros: &[("STREAMS", "4")],
         spec: &[],
         checked: false,
+        product: false,
     },
     Experiment {
         name: "log12",
@@ -65,6 +70,7 @@ pub const EXPERIMENTS: &[Experiment] = &[
         macros: &[],
         spec: &[(1, 12)],
         checked: false,
+        product: false,
     },
     Experiment {
         name: "checked",
@@ -74,6 +80,7 @@ pub const EXPERIMENTS: &[Experiment] = &[
         macros: &[],
         spec: &[],
         checked: true,
+        product: false,
     },
     Experiment {
         name: "compact",
@@ -83,6 +90,7 @@ pub const EXPERIMENTS: &[Experiment] = &[
         macros: &[],
         spec: &[(2, 1)],
         checked: false,
+        product: true,
     },
     Experiment {
         name: "plain",
@@ -92,6 +100,7 @@ pub const EXPERIMENTS: &[Experiment] = &[
         macros: &[],
         spec: &[(2, 0)],
         checked: false,
+        product: false,
     },
     Experiment {
         name: "tiles1",
@@ -101,6 +110,7 @@ pub const EXPERIMENTS: &[Experiment] = &[
         macros: &[("FAST_TILES", "1")],
         spec: &[],
         checked: false,
+        product: false,
     },
     Experiment {
         name: "int16",
@@ -110,5 +120,6 @@ pub const EXPERIMENTS: &[Experiment] = &[
         macros: &[("INT16", "1")],
         spec: &[],
         checked: false,
+        product: false,
     },
 ];
