@@ -79,6 +79,8 @@ const MAX_THREADS: usize = 1024;
 const WORTH_A_TASK: usize = 16 << 10;
 /// Raw bytes in flight beside a device that takes none: so many that it pays to give it some.
 const WINDOW: u64 = 16 << 20;
+/// A lone block of no more raw bytes is sooner done by the caller's thread than a device's is ready for it.
+const LONE: u32 = 512 << 10;
 /// How often a wait looks at the cancellation token.
 const CANCEL_POLL: Duration = Duration::from_millis(20);
 
@@ -123,6 +125,8 @@ pub(crate) struct Engine<'a> {
     /// For that block; dropped when threads are started.
     coder: Option<Coder>,
     route: Route,
+    /// Devices beside the CPU that are open and whose threads begin with the second block.
+    waiting: Vec<Idle>,
     /// A device that will be added when it is open.
     opening: Option<Opening>,
     /// Devices were open that blocks of this pipeline do not need.
@@ -199,6 +203,7 @@ impl<'a> Engine<'a> {
             lone: None,
             coder,
             route,
+            waiting: Vec::new(),
             opening: None,
             unused_devices,
             kept: config.reserve,
@@ -209,7 +214,10 @@ impl<'a> Engine<'a> {
             recorder: run.recorder(Row::Caller),
             bytes: 0,
         };
-        if !devices.is_empty() {
+        let small = pipeline.model().is_some() || config.block_size <= LONE;
+        if assignment == Assignment::Auto && small {
+            engine.waiting = devices;
+        } else if !devices.is_empty() {
             engine.start_devices(devices)?;
         }
         Ok(engine)
@@ -393,6 +401,16 @@ impl<'a> Engine<'a> {
         Ok(())
     }
 
+    /// Starts what waits for the second block.
+    fn start_waiting(&mut self) {
+        let devices = std::mem::take(&mut self.waiting);
+        if !devices.is_empty()
+            && let Err(error) = self.start_devices(devices)
+        {
+            log::warn!("the CPU does without devices: {error}");
+        }
+    }
+
     fn pool(&mut self) -> &mut Pool<'a> {
         self.pool.get_or_insert_with(|| {
             self.coder.take().into_iter().for_each(|coder| kept::keep_coder(&self.purpose, coder));
@@ -419,6 +437,7 @@ impl<'a> Engine<'a> {
         for (id, block) in lone.into_iter().chain([(id, block)]) {
             // The engine was made for such blocks.
             let assignment = self.route.entropy(block.pipeline).unwrap_or(Assignment::Cpu);
+            self.start_waiting();
             self.pool();
             let pool = self.pool.as_ref().expect("just made");
             pool.place(id, block, assignment, &mut self.recorder);

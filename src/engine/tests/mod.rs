@@ -321,6 +321,31 @@ fn a_device_layer_that_panics_or_keeps_blocks_frees_who_waits() {
     }
 }
 
+#[test]
+fn beside_a_device_the_caller_does_a_small_lone_block_itself() {
+    let (fake, seen) = Fake::new(Trouble::None, 4, 2);
+    // The device is believed to be much faster.
+    let config = believing(97, &fake, 1, 1e12);
+    let mut engine = Engine::new(&options(), shared(vec![fake]), config).unwrap();
+    for number in 0..3 {
+        submit(&mut engine, number);
+        assert_eq!(take(&mut engine, number), Side::Cpu);
+    }
+    assert!(engine.pool.is_none() && seen.jobs.load(Relaxed) == 0, "no thread is started");
+    // The second in flight starts them.
+    (3..5).for_each(|number| submit(&mut engine, number));
+    assert!(engine.pool.is_some() && engine.waiting.is_empty());
+    for number in 3..5 {
+        take(&mut engine, number);
+    }
+    assert!(seen.jobs.load(Relaxed) > 0, "the device had the first of them");
+    // A large one is the policy's.
+    let config = Config { block_size: 1 << 20, ..config };
+    let (fake, _) = Fake::new(Trouble::None, 4, 2);
+    let engine = Engine::new(&options(), shared(vec![fake]), config).unwrap();
+    assert!(engine.pool.is_some() && engine.waiting.is_empty());
+}
+
 /// Who does how many is a matter of speed, the sums are not.
 #[test]
 fn beside_a_device_every_block_is_done_once() {
