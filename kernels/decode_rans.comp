@@ -22,6 +22,8 @@
 #define PAYLOAD_WORD(i) bitfieldExtract(payload[(i) >> 1], int((i) << 4 & 16u), 16)
 #endif
 #define CODER CODER_RANS
+#define UNIT 2u
+#define PAYLOAD_ACCESS
 // At least 2^16 before and after each symbol.
 #define STATE uint
 #define SEED 2u
@@ -85,7 +87,15 @@ uint two_symbols(uint first, uint second) {
 #ifdef INT8
     if (COMPACT > 0u) return first | second << 8;
 #endif
-    return first >> 12 & 0xffu | second >> 4 & 0xff00u;
+    // In the bits 12 to 27, any bits beside them.
+    return first & 0xff000u | second << 8 & ~0xff000u;
+}
+
+uint four_symbols(uint first, uint second) {
+#ifdef INT8
+    if (COMPACT > 0u) return first | second << 16;
+#endif
+    return first >> 12 & 0xffffu | second << 4 & ~0xffffu;
 }
 
 // Decodes a symbol on each lane, the first of them if checked. Returns what take_symbol did, 0 for lanes without a symbol.
@@ -104,18 +114,18 @@ uint[LANES] decode_step(const bool checked, uint s, uint limit, inout Stream str
     claim(stream.p, need, at);
     [[unroll]] for (uint j = 0u; j < LANES; j++) {
         if (need[j]) {
-            uint word = !checked || at[j] < stream.end ? PAYLOAD_WORD(at[j]) : 0u;
+            uint word = !checked || at[j] < stream.end ? PAYLOAD_WORD(at[j] / UNIT) : 0u;
             stream.x[j] = stream.x[j] << 16 | word;
         }
     }
     return taken;
 }
 
-void decode_pair(const bool checked, uint s, uint limit, inout Stream stream, inout uint quad[LANES]) {
+void decode_pair(const bool checked, uint s, uint limit, inout Stream stream, out uint pair[LANES]) {
     uint first[LANES] = decode_step(checked, s, limit, stream);
     uint second[LANES] = decode_step(checked, s + 1u, limit, stream);
     [[unroll]] for (uint j = 0u; j < LANES; j++) {
-        quad[j] |= two_symbols(first[j], second[j]) << 8u * s;
+        pair[j] = two_symbols(first[j], second[j]);
     }
 }
 

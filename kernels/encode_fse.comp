@@ -113,7 +113,9 @@ Bits look_up(inout Lane x, uint quad, uint first, uint count) {
     uint low = x.cell;
     uint low_bits = 0u;
     if (count > 0u) low_bits = encode_symbol(x.cell, symbol(quad, first));
-    return Bits(shift_out(high, shift_out(low, 0u, low_bits), high_bits), low_bits + high_bits);
+    // Each symbol's bits highest first, those of the first symbol lowest: reversed, both one behind the other.
+    uint reversed = shift_in(low, shift_out(high, 0u, high_bits), high_bits);
+    return Bits(bitfieldReverse(reversed), low_bits + high_bits);
 }
 
 uint high_half(Lane x, uint number) { return number << 12 | x.cell - (1u << table_log); }

@@ -1,11 +1,13 @@
 #version 450
 // Encodes blocks with rans.
 //
+// variant: subgroup32.dot SUBGROUP=32 WORKGROUP=512 STORAGE16=1 KHR_BALLOT=1 DOT=1
 // variant: subgroup32.ballot SUBGROUP=32 WORKGROUP=512 STORAGE16=1 KHR_BALLOT=1
 // variant: subgroup32.16bit SUBGROUP=32 WORKGROUP=256 STORAGE16=1
 // variant: subgroup32 SUBGROUP=32 WORKGROUP=256
 // variant: subgroup64.16bit SUBGROUP=64 WORKGROUP=256 STORAGE16=1
 // variant: subgroup64 SUBGROUP=64 WORKGROUP=256
+// variant: subgroup16.dot SUBGROUP=16 WORKGROUP=256 STORAGE16=1 DOT=1
 // variant: subgroup16.16bit SUBGROUP=16 WORKGROUP=256 STORAGE16=1
 // variant: subgroup16 SUBGROUP=16 WORKGROUP=256
 // variant: subgroup8.16bit SUBGROUP=8 WORKGROUP=128 STORAGE16=1

@@ -123,7 +123,7 @@ void main() {
     uint least_log = uint(findMSB((counts >> 16) - 1u) + 1);
     uint table_log = (counts & 0xffffu) >= 24u ? 12u : 11u;
     if (block.coder == CODER_FSE) {
-        table_log = clamp(uint(findMSB(size)), 7u, table_log + 2u) - 2u;
+        table_log = clamp(uint(findMSB(size)), 7u, 13u) - 2u;
         table_log = max(table_log, least_log + 1u);
     }
     if (block.forced_log != 0u) table_log = block.forced_log;

@@ -308,7 +308,8 @@ fn specified_windows(table: &Table, stream: &[u8], raw: &mut [u8]) -> Option<()>
             let at = if fse { *t } else { *c as usize % slots.len() };
             let (own, bits, base) = slots[at];
             *symbol = own;
-            *t = if fse { base as usize + *c as usize % (1 << bits) } else { 0 };
+            let reversed = (0..bits).fold(0, |r, i| r << 1 | *c as usize >> i & 1);
+            *t = if fse { base as usize + reversed } else { 0 };
             *c >>= bits;
             *n -= bits as u32;
         }

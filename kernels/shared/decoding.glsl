@@ -1,7 +1,7 @@
 // The decode kernels: the segments of a block. One workgroup a block, so that its segments share one decode table. A coder
-// declares its variants and defines CODER; WORD, the type of payload[], and PAYLOAD_WORD(i), its stream's i-th word; STATE, that
-// of a lane; SEED, bytes of the segment in a lane's final state; TILE_WORDS, which a tile takes at most; and the functions
-// declared below.
+// declares its variants and defines CODER; WORD, the type of payload[], PAYLOAD_WORD(i), its stream's i-th word, UNIT (lanes.glsl), and
+// PAYLOAD_ACCESS, `readonly` or nothing, whichever is faster; STATE, that of a lane; SEED, bytes of the segment in a lane's final
+// state; TILE_WORDS, which a tile takes at most; and the functions declared below.
 
 #include "lanes.glsl"
 
@@ -15,7 +15,7 @@ layout(push_constant) uniform DecodePush {
 };
 layout(std430, binding = 0) readonly buffer Blocks { DecodeBlock blocks[]; };
 // Behind the last payload are 1 KiB and twice a segment's size, which may be read but not used: see decode_fast.
-layout(std430, binding = 1) readonly buffer Payload { WORD payload[]; };
+layout(std430, binding = 1) PAYLOAD_ACCESS buffer Payload { WORD payload[]; };
 layout(std430, binding = 2) readonly buffer Tables { uint tables[]; };
 layout(std430, binding = 3) readonly buffer Streams { uint streams[]; };
 layout(std430, binding = 4) buffer Status { uint status[]; };
@@ -45,7 +45,7 @@ uint table_log;
 // One segment in work.
 struct Stream {
     STATE x[LANES];
-    // The next word and the end of the words.
+    // The next word and the end of the words, in units.
     uint p, end;
     // Bytes of the segment and of its body; 0 if there is no such segment.
     uint size, body;
@@ -63,9 +63,11 @@ STATE no_state();
 // The first word behind the initial states, and what ends a stream, of places in streams[].
 uint first_word(uint place);
 uint end_word(uint place);
-// Decodes the symbols of steps s and s + 1 on each lane into the bytes of its quad of those numbers. With `checked` false
-// all lanes have both and any word may be read; else a lane has those before `limit`, and words past the end are zero.
-void decode_pair(const bool checked, uint s, uint limit, inout Stream stream, inout uint quad[LANES]);
+// Decodes the symbols of steps s and s + 1 on each lane. With `checked` false all lanes have both and any word may be read; else a
+// lane has those before `limit`, without any its pair is 0, and words past the end are zero.
+void decode_pair(const bool checked, uint s, uint limit, inout Stream stream, out uint pair[LANES]);
+// The symbols of two pairs in their order.
+uint four_symbols(uint first, uint second);
 // The seed of a final state; whether the state can be one.
 bool final_state(STATE x, out uint seed);
 
@@ -82,8 +84,11 @@ void put_slots() {
 
 // A tile of a stream, or the first `limit` symbols of it.
 void decode_tile(const bool checked, uint limit, inout Stream stream, out uint quad[LANES]) {
-    [[unroll]] for (uint j = 0u; j < LANES; j++) quad[j] = 0u;
-    UNROLL_STEPS for (uint s = 0u; s < 4u; s += 2u) decode_pair(checked, s, limit, stream, quad);
+    UNROLL_STEPS for (uint s = 0u; s < 4u; s += 2u) {
+        uint pair[LANES];
+        decode_pair(checked, s, limit, stream, pair);
+        [[unroll]] for (uint j = 0u; j < LANES; j++) quad[j] = s == 0u ? pair[j] : four_symbols(quad[j], pair[j]);
+    }
 }
 
 void check(bool good, uint segment, uint number, uint fault) {
@@ -107,8 +112,8 @@ Stream open(DecodeBlock block, uint segment) {
     [[unroll]] for (uint j = 0u; j < LANES; j++) stream.x[j] = no_state();
     if (stream.size > 0u) {
         uint own = block.streams + segment;
-        stream.p = first_word(streams[own]);
-        stream.end = end_word(streams[own + 1u]);
+        stream.p = UNIT * first_word(streams[own]);
+        stream.end = UNIT * end_word(streams[own + 1u]);
         [[unroll]] for (uint j = 0u; j < LANES; j++) {
             bool possible = read_state(streams[own], lane(j), stream.x[j]);
             check(possible, segment, 0u, FAULT_FINAL_STATE);
@@ -151,7 +156,7 @@ void decode_whole(inout Stream streams[STREAMS], inout uint at[STREAMS]) {
 }
 
 // Decodes so many whole tiles. Whether streams end before is not looked at: a bad one is read past its end, but by no more than
-// words for all of its tiles, 256 bytes each, and what is touched ahead is not further than 512. close() will find it.
+// words for all of its tiles, 256 bytes each, and what is touched ahead is not further than 1 KiB. close() will find it.
 void decode_fast(uint tiles, inout Stream streams[STREAMS]) {
     // Of each stream, the lines that will be needed next are loaded, so that they are in the cache by then. A value is used
     // only a turn after it was loaded, and for nothing.
@@ -166,7 +171,7 @@ void decode_fast(uint tiles, inout Stream streams[STREAMS]) {
     for (; tile + FAST_TILES <= tiles; tile += FAST_TILES) {
         [[unroll]] for (uint k = 0u; k < STREAMS; k++) {
             touched += ahead[k];
-            ahead[k] = PAYLOAD_WORD(streams[k].p + reach);
+            ahead[k] = PAYLOAD_WORD((streams[k].p + UNIT * reach) / UNIT);
         }
         [[unroll]] for (uint t = 0u; t < FAST_TILES; t++) decode_whole(streams, at);
     }

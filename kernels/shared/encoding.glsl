@@ -64,7 +64,7 @@ void push(bool written, inout STATE x, BITS bits);
 // Writes what precedes the words that the decoder takes, initial states last. Called in uniform control flow.
 void finish(inout Stream stream);
 
-uint symbol(uint quad, uint i) { return quad >> 8u * i & 0xffu; }
+uint symbol(uint quad, uint i) { return byte_of(quad, i); }
 
 #if WORD_BITS == 32
 void put_word(uint at, uint word) { streams[at] = word; }

@@ -18,6 +18,22 @@ spirv_instruction(extensions = ["SPV_KHR_shader_ballot"], capabilities = [4423],
 #define ballot subgroupBallot
 #endif
 #extension GL_EXT_control_flow_attributes : require
+#ifdef DOT
+#extension GL_EXT_spirv_intrinsics : require
+// OpUDot of four bytes and four bytes, which the literal 0 says.
+spirv_instruction(extensions = ["SPV_KHR_integer_dot_product"], capabilities = [6018, 6019], id = 4451)
+uint dot_bytes(uint x, uint y, spirv_literal uint format);
+#endif
+
+// Byte n of a word. With DOT as a dot product: NVIDIA's multiprocessors do these where they multiply, and shifts and masks where they
+// do most of what coders' loops consist of.
+uint byte_of(uint x, uint n) {
+#ifdef DOT
+    return dot_bytes(x, 1u << 8u * n, 0);
+#else
+    return x >> 8u * n & 0xffu;
+#endif
+}
 
 #ifdef SUBGROUP
 #ifndef WIDTH
@@ -69,6 +85,11 @@ uint first_group_in_step() { return group() / GROUPS_IN_STEP * GROUPS_IN_STEP; }
 // The lane that this invocation's j-th is.
 uint lane(uint j) { return j * WIDTH + INVOCATION % WIDTH; }
 
+// What claim() counts words in: 1 for words, or a word's bytes for bytes, which need not be multiplied again to make an address.
+#ifndef UNIT
+#define UNIT 1u
+#endif
+
 #ifdef SUBGROUP
 
 // The group's part of a ballot, in its low WIDTH bits.
@@ -95,12 +116,13 @@ bool all_groups(bool value) {
 
 uint below() { return (1u << (INVOCATION % WIDTH)) - 1u; }
 
-// Gives each lane in need the next word of a stream, in lane order; p is the stream's next word.
+// Gives each lane in need the next word of a stream, in lane order; p is the stream's next word. Both in units.
 void claim(inout uint p, bool need[LANES], out uint at[LANES]) {
     [[unroll]] for (uint j = 0u; j < LANES; j++) {
-        uint takers = group_ballot(need[j]);
-        at[j] = p + bitCount(takers & below());
-        p += bitCount(takers);
+        // `same`, so that where a group is a subgroup the compiler keeps one p for all of it.
+        uint takers = same(group_ballot(need[j]));
+        at[j] = p + UNIT * bitCount(takers & below());
+        p += UNIT * bitCount(takers);
     }
 }
 
@@ -140,8 +162,8 @@ uint group_mask(bool need[LANES]) {
 
 void claim(inout uint p, bool need[LANES], out uint at[LANES]) {
     uint mask = group_mask(need);
-    [[unroll]] for (uint j = 0u; j < LANES; j++) at[j] = p + bitCount(mask & ((1u << lane(j)) - 1u));
-    p += bitCount(mask);
+    [[unroll]] for (uint j = 0u; j < LANES; j++) at[j] = p + UNIT * bitCount(mask & ((1u << lane(j)) - 1u));
+    p += UNIT * bitCount(mask);
 }
 
 void claim_back(inout uint p, bool need[LANES], out uint at[LANES]) {

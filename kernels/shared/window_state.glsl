@@ -1,8 +1,10 @@
 // The lanes of fse and huff in decode kernels: windows of 64 bits, refilled with words of 32 at most once for two symbols.
 //
+// variant: subgroup32.dot SUBGROUP=32 STREAMS=1 WORKGROUP=512 INT64=1 KHR_BALLOT=1 DOT=1
 // variant: subgroup32.int64 SUBGROUP=32 STREAMS=1 WORKGROUP=512 INT64=1 KHR_BALLOT=1
 // variant: subgroup32 SUBGROUP=32 STREAMS=2 WORKGROUP=256
 // variant: subgroup64 SUBGROUP=64 STREAMS=2 WORKGROUP=256
+// variant: subgroup16.dot SUBGROUP=16 STREAMS=1 WORKGROUP=256 INT64=1 KHR_BALLOT=1 DOT=1
 // variant: subgroup16.int64 SUBGROUP=16 STREAMS=1 WORKGROUP=256 INT64=1 KHR_BALLOT=1
 // variant: subgroup16 SUBGROUP=16 STREAMS=1 WORKGROUP=256
 // variant: subgroup8 SUBGROUP=8 STREAMS=1 WORKGROUP=128
@@ -25,7 +27,7 @@ struct Window {
     // Bits consumed so far, in the low six bits, and what was in them before the last pair: where they differ in bit 5, low has been
     // consumed. (Entries are added as they are: what is above their lengths is above the six bits.)
     uint taken, before;
-    // Of fse.
+    // Of fse, as its kernel keeps it.
     uint cell;
 };
 #define STATE Window
@@ -35,12 +37,14 @@ struct Window {
 // What a coder defines. The entry of the next symbol, given the bits from `bits` on, which it removes. The low 6 bits of an entry
 // say how many these are.
 uint take_symbol(inout Window x, inout uint bits);
-// The symbols of two entries, in the low half.
+// The symbols of two entries, as four_symbols wants them.
 uint two_symbols(uint first, uint second);
-// CELL_BITS bits of an initial state hold a cell. Whether there is such a cell; that of a final state.
+// CELL_BITS bits of an initial state hold a cell. Whether there is such a cell; as a lane keeps it; whether a lane has that
+// of a final state.
 #define MIN_BITS (16u - CELL_BITS)
 bool has_cell(uint cell);
-uint last_cell();
+uint first_cell(uint cell);
+bool is_last_cell(uint cell);
 
 Window no_state() { return Window(0u, 0u, 0u, 0u, 0u); }
 
@@ -49,14 +53,15 @@ bool read_state(uint place, uint lane, out Window x) {
     uint low = payload[at + lane];
     uint half_word = payload[at + 32u + lane / 2u] >> 16u * (lane & 1u) & 0xffffu;
     uint high = half_word >> CELL_BITS;
-    x.cell = half_word & (1u << CELL_BITS) - 1u;
+    uint cell = half_word & (1u << CELL_BITS) - 1u;
     // The highest bit marks the end of the others.
     uint count = high != 0u ? 32u + findMSB(high) : low != 0u ? findMSB(low) : 0u;
-    bool possible = count >= MIN_BITS && has_cell(x.cell);
+    bool possible = count >= MIN_BITS && has_cell(cell);
     if (!possible) {
         x = no_state();
         return false;
     }
+    x.cell = first_cell(cell);
     // At least 17, since there are at most 47 bits. The mark leaves the window by its upper end.
     x.taken = 64u - count;
     x.before = 0u;
@@ -81,7 +86,7 @@ uint next_bits(Window x) {
 #endif
 }
 
-void decode_pair(const bool checked, uint s, uint limit, inout Stream stream, inout uint quad[LANES]) {
+void decode_pair(const bool checked, uint s, uint limit, inout Stream stream, out uint pair[LANES]) {
     bool need[LANES];
     [[unroll]] for (uint j = 0u; j < LANES; j++) {
         bool live = !checked || 4u * lane(j) + s < limit;
@@ -92,7 +97,7 @@ void decode_pair(const bool checked, uint s, uint limit, inout Stream stream, in
     [[unroll]] for (uint j = 0u; j < LANES; j++) {
         Window x = stream.x[j];
         // Loaded whether needed or not: that takes fewer instructions than a branch.
-        uint word = !checked || at[j] < stream.end ? payload[at[j]] : 0u;
+        uint word = !checked || at[j] < stream.end ? payload[at[j] / UNIT] : 0u;
         x.low = need[j] ? x.high : x.low;
         x.high = need[j] ? word : x.high;
         uint bits = next_bits(x);
@@ -102,17 +107,19 @@ void decode_pair(const bool checked, uint s, uint limit, inout Stream stream, in
         uint second = take_symbol(x, bits);
         if (!checked || 4u * lane(j) + s + 1u < limit) {
             x.taken += first + second;
-            quad[j] |= two_symbols(first, second) << 8u * s;
+            pair[j] = two_symbols(first, second);
             stream.x[j] = x;
         } else if (4u * lane(j) + s < limit) {
             single.taken += first;
-            quad[j] |= two_symbols(first, 0u) << 8u * s;
+            pair[j] = two_symbols(first, 0u);
             stream.x[j] = single;
+        } else {
+            pair[j] = 0u;
         }
     }
 }
 
 bool final_state(Window x, out uint seed) {
     seed = x.high;
-    return ((x.taken ^ x.before) & 32u) != 0u && (x.taken & 31u) == 0u && x.cell == last_cell();
+    return ((x.taken ^ x.before) & 32u) != 0u && (x.taken & 31u) == 0u && is_last_cell(x.cell);
 }

@@ -3,9 +3,8 @@
 
 use super::{
     decode_table::DecodeTable,
-    rans,
     table::{Table, least_log},
-    window::{Window, WindowCoder},
+    window::{Halves, Window, WindowCoder},
 };
 use crate::block::Coder;
 
@@ -13,7 +12,7 @@ use crate::block::Coder;
 pub fn choose_log(counts: &[u32; 256]) -> u8 {
     let total: u32 = counts.iter().sum();
     let worth = (total.ilog2() as u8).saturating_sub(2);
-    rans::choose_log(counts).min(worth).max(least_log(counts) + 1).max(5)
+    worth.min(11).max(least_log(counts) + 1).max(5)
 }
 
 /// Calls `visit` with each cell, its symbol `s`, and `f(s) + i` for the `i`-th cell of `s` in ascending order.
@@ -53,15 +52,22 @@ fn inverse(odd: u32) -> u32 {
     turn(turn(turn(turn(odd))))
 }
 
-/// Fills the decoder's cells: `symbol:8 | 0:4 | base:12 | bits:8`, where the next cell is the base and the bits popped.
+/// Fills the decoder's cells, each at its number with the `K` bits reversed: `symbol:8 | y':12 | 0:4 | bits:8`, with `y'` the bits
+/// of `y` without the highest, reversed, at the top of the 12.
+///
+/// A window has a symbol's bits highest first. So bits shifted into `y'` from above yield the next cell, reversed.
 pub(super) fn fill_slots(table: &Table, slots: &mut [u32; 4096]) {
     let log = u32::from(table.log());
     for_each_cell(table, |cell, symbol, y| {
         let class = 31 - y.leading_zeros();
-        let bits = log - class;
-        slots[cell as usize % 4096] =
-            u32::from(symbol) << 24 | (y ^ 1 << class) << bits << 8 | bits;
+        let rest = (y ^ 1 << class).reverse_bits() >> 8;
+        slots[reversed(cell, log) as usize % 4096] = u32::from(symbol) << 24 | rest | (log - class);
     });
+}
+
+/// The low `count` bits of a value, reversed.
+fn reversed(value: u32, count: u32) -> u32 {
+    (u64::from(value.reverse_bits()) >> (u32::BITS - count)) as u32
 }
 
 /// Where the number of a symbol's bits lies in the sum of its entry and a cell.
@@ -70,7 +76,8 @@ pub(super) const BITS_AT: u32 = 13;
 pub(super) const FIRST_AT: u32 = 20;
 
 /// What the encoder knows: for each symbol an entry `(cum - freq) mod 4096:12 | 0:3 | bits * 2^13 - freq * 2^bits:17`, and each
-/// symbol's cells in ascending order, those of `s` from number `cum(s)` on, counted from `2^K` on.
+/// symbol's cells in ascending order, those of `s` from number `cum(s)` on, counted from `2^K` on, with the cell's bits reversed
+/// at the top.
 ///
 /// In cell `t`, counted so, a symbol pushes the low `bits` of `t`, or one less where `t < freq * 2^bits`, as the rest would
 /// be below `freq` then: it is a number in `freq..2 * freq`, which says which of the symbol's cells comes next. The
@@ -99,7 +106,7 @@ impl EncodeTable {
         }
         for_each_cell(table, |cell, symbol, y| {
             let first = self.symbols[usize::from(symbol)] >> FIRST_AT;
-            self.cells[(first + y) as usize % 4096] = 1 << self.log | cell;
+            self.cells[(first + y) as usize % 4096] = Halves::encoder_cell(cell, self.log);
         });
     }
 }
@@ -127,13 +134,20 @@ impl WindowCoder for Fse {
         let t = *cell | 1 << table.log;
         let entry = table.symbols[usize::from(symbol)];
         let bits = (entry + t) >> BITS_AT & 0xf;
-        *cell = table.cells[((entry >> FIRST_AT) + (t >> bits)) as usize % 4096] ^ 1 << table.log;
-        (t & ((1 << bits) - 1), bits)
+        let next = table.cells[((entry >> FIRST_AT) + (t >> bits)) as usize % 4096];
+        *cell = next & ((1 << table.log) - 1);
+        (reversed(t, bits), bits)
+    }
+
+    fn decoder_cell(table_log: u32, cell: u32) -> u32 {
+        reversed(cell, table_log)
     }
 
     fn decode(table: &DecodeTable, lane: &mut Window) -> u8 {
         let slot = table.slot(lane.cell);
-        lane.cell = slot >> 8 & 0xfff | lane.pop(slot & 0xff);
+        let bits = slot & 0xff;
+        let next = u64::from(lane.pop(bits)) << u32::BITS | u64::from(slot << 8);
+        lane.cell = (next >> bits) as u32 >> (u32::BITS - u32::from(table.log));
         (slot >> 24) as u8
     }
 }
@@ -193,6 +207,6 @@ mod tests {
         assert_eq!(log(256, 2), 9);
         let mut counts = [1; 256];
         counts[0] = 100_000;
-        assert_eq!(choose_log(&counts), 12, "many rare symbols");
+        assert_eq!(choose_log(&counts), 11, "many rare symbols, too");
     }
 }

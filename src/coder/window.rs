@@ -15,7 +15,7 @@ pub struct Window {
     pub bits: u64,
     /// How many there are, at most [`CAPACITY`].
     pub count: u32,
-    /// FSE's cell; else 0.
+    /// FSE's cell, a decoder's as [`WindowCoder::decoder_cell`] says; else 0.
     pub cell: u32,
 }
 
@@ -57,34 +57,43 @@ impl Window {
 /// 32 windows as vector registers hold them, the two halves of their bits apart.
 ///
 /// A decoder has the bits at the top of 64, so that a word goes into the upper half alone. An encoder has them at the
-/// bottom, with any bits above, and the cell `t` as `2^K + t`.
+/// bottom, with any bits above, and the cell as [`encoder_cell`](Self::encoder_cell) says.
 #[derive(Clone, Copy, Default, Debug)]
 pub(super) struct Halves {
     pub low: [u32; LANES],
     pub high: [u32; LANES],
     /// In the 7 lowest bits, how many bits are wanting to 64.
     pub room: [u32; LANES],
-    /// In the `K` lowest bits.
+    /// An encoder's in the `K` lowest bits.
     pub cell: [u32; LANES],
 }
 
 impl Halves {
     /// Those of a decoder.
     pub fn of_decoder(lanes: &[Window; LANES]) -> Self {
-        Self::of(lanes, |lane| lane.bits.unbounded_shl(CAPACITY - lane.count), 0)
+        Self::of(lanes, |lane| lane.bits.unbounded_shl(CAPACITY - lane.count), |cell| cell)
     }
 
     /// Those of an encoder.
     pub fn of_encoder(lanes: &[Window; LANES], table_log: u32) -> Self {
-        Self::of(lanes, |lane| lane.bits, 1 << table_log)
+        Self::of(lanes, |lane| lane.bits, |cell| Self::encoder_cell(cell, table_log))
     }
 
-    fn of(lanes: &[Window; LANES], bits: impl Fn(&Window) -> u64, first_cell: u32) -> Self {
+    /// A cell as an encoder has it: counted from `2^K` on, and with its bits reversed at the top.
+    pub fn encoder_cell(cell: u32, table_log: u32) -> u32 {
+        cell.reverse_bits() | 1 << table_log | cell
+    }
+
+    fn of(
+        lanes: &[Window; LANES],
+        bits: impl Fn(&Window) -> u64,
+        cell: impl Fn(u32) -> u32,
+    ) -> Self {
         Self {
             low: lanes.each_ref().map(|lane| bits(lane) as u32),
             high: lanes.each_ref().map(|lane| (bits(lane) >> 32) as u32),
             room: lanes.each_ref().map(|lane| CAPACITY - lane.count),
-            cell: lanes.each_ref().map(|lane| first_cell + lane.cell),
+            cell: lanes.each_ref().map(|lane| cell(lane.cell)),
         }
     }
 
@@ -126,6 +135,11 @@ pub trait WindowCoder {
 
     /// Encodes a symbol: its bits, and how many (at most 12).
     fn encode(table: &Self::EncodeTable, cell: &mut u32, symbol: u8) -> (u32, u32);
+
+    /// A cell as a decoder has it.
+    fn decoder_cell(_table_log: u32, cell: u32) -> u32 {
+        cell
+    }
 
     /// Decodes a symbol.
     fn decode(table: &DecodeTable, lane: &mut Window) -> u8;
@@ -197,6 +211,7 @@ impl<C: WindowCoder> LaneCoder for C {
             let marked = u64::from(above) << 32 | u64::from(u32::from_le_bytes(low[lane]));
             let count = marked.checked_ilog2().unwrap_or(0);
             good &= count >= limit::<C>() - u32::BITS && cell >> table_log == 0;
+            let cell = C::decoder_cell(table_log, cell);
             Window { bits: marked & !(1 << count), count, cell }
         });
         (lanes, good)
@@ -222,7 +237,7 @@ impl<C: WindowCoder> LaneCoder for C {
     }
 
     fn take_seed(table_log: u32, lanes: &[Window; LANES], seed: &mut [u8]) -> bool {
-        let cell = C::last_cell(table_log);
+        let cell = C::decoder_cell(table_log, C::last_cell(table_log));
         let last = |lane: &Window| lane.count == SEED_BITS && lane.cell == cell;
         let padding = unpad(&lanes.map(|lane| (lane.bits as u32).to_le_bytes()), seed);
         padding && lanes.iter().all(last)

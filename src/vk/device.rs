@@ -330,6 +330,8 @@ fn create(
     let mut control = vk::PhysicalDeviceSubgroupSizeControlFeaturesEXT::default();
     let mut robustness =
         vk::PhysicalDevicePipelineRobustnessFeaturesEXT::default().pipeline_robustness(true);
+    let mut dot = vk::PhysicalDeviceShaderIntegerDotProductFeatures::default()
+        .shader_integer_dot_product(true);
     let mut executables = vk::PhysicalDevicePipelineExecutablePropertiesFeaturesKHR::default()
         .pipeline_executable_info(true);
     let features =
@@ -351,6 +353,10 @@ fn create(
     }
     if offer.khr_ballot {
         extensions.push(ext::shader_subgroup_ballot::NAME.as_ptr());
+    }
+    if offer.dot {
+        extensions.push(khr::shader_integer_dot_product::NAME.as_ptr());
+        create = create.push_next(&mut dot);
     }
     if offer.pipeline_robustness {
         extensions.push(ext::pipeline_robustness::NAME.as_ptr());

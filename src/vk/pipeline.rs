@@ -293,6 +293,7 @@ pub(crate) fn runs(variant: &Variant, device: &Device) -> bool {
         "Int64" => offer.int64,
         "Int16" => offer.int16,
         "Int8" => offer.int8,
+        "DotProduct" | "DotProductInput4x8BitPacked" => offer.dot,
         "SubgroupBallotKHR" => offer.khr_ballot,
         // Whoever adds one to a kernel enables its feature in `device` and adds it here.
         _ => false,

@@ -41,6 +41,8 @@ pub(crate) struct Offer {
     pub int16: bool,
     /// Integers of 8 bits.
     pub int8: bool,
+    /// Dot products of four bytes, where kernels gain by them.
+    pub dot: bool,
     /// Tables that take little shared memory and more instructions are faster where a plan says so.
     pub compact_tables: bool,
     /// Ballots of `SPV_KHR_shader_ballot`.
@@ -143,6 +145,7 @@ fn probe_properties(
     let mut driver = vk::PhysicalDeviceDriverProperties::default();
     let mut pci = vk::PhysicalDevicePCIBusInfoPropertiesEXT::default();
     let mut sizes = vk::PhysicalDeviceSubgroupSizeControlPropertiesEXT::default();
+    let mut dots = vk::PhysicalDeviceShaderIntegerDotProductProperties::default();
     let mut nvidia = vk::PhysicalDeviceShaderSMBuiltinsPropertiesNV::default();
     let mut amd = vk::PhysicalDeviceShaderCorePropertiesAMD::default();
     let mut properties =
@@ -152,6 +155,9 @@ fn probe_properties(
     }
     if has(ext::subgroup_size_control::NAME) {
         properties = properties.push_next(&mut sizes);
+    }
+    if has(khr::shader_integer_dot_product::NAME) {
+        properties = properties.push_next(&mut dots);
     }
     if has(nv::shader_sm_builtins::NAME) {
         properties = properties.push_next(&mut nvidia);
@@ -166,12 +172,16 @@ fn probe_properties(
     let mut vulkan11_features = vk::PhysicalDeviceVulkan11Features::default();
     let mut vulkan12_features = vk::PhysicalDeviceVulkan12Features::default();
     let mut size_features = vk::PhysicalDeviceSubgroupSizeControlFeaturesEXT::default();
+    let mut dot = vk::PhysicalDeviceShaderIntegerDotProductFeatures::default();
     let mut robustness = vk::PhysicalDevicePipelineRobustnessFeaturesEXT::default();
     let mut features = vk::PhysicalDeviceFeatures2::default()
         .push_next(&mut vulkan11_features)
         .push_next(&mut vulkan12_features);
     if has(ext::subgroup_size_control::NAME) {
         features = features.push_next(&mut size_features);
+    }
+    if has(khr::shader_integer_dot_product::NAME) {
+        features = features.push_next(&mut dot);
     }
     if has(ext::pipeline_robustness::NAME) {
         features = features.push_next(&mut robustness);
@@ -233,6 +243,11 @@ fn probe_properties(
         int64,
         int16,
         int8: vulkan12_features.shader_int8 == vk::TRUE,
+        // As with compact tables, below. What is not accelerated is no gain.
+        dot: dot.shader_integer_dot_product == vk::TRUE
+            && (info.software
+                || info.vendor_id == NVIDIA
+                    && dots.integer_dot_product4x8_bit_packed_unsigned_accelerated == vk::TRUE),
         // Measured on NVIDIA's only, which give workgroups 48 KiB of a multiprocessor. Software devices show that they are right.
         compact_tables: info.vendor_id == NVIDIA || info.software,
         khr_ballot: has(ext::shader_subgroup_ballot::NAME),

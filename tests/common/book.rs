@@ -162,10 +162,10 @@ impl Table {
 
     /// Sections 2.6 and 2.7: one symbol of a window.
     fn pop(&self, lane: &mut Lane) -> u8 {
+        let reversed = |bits: u32, count: u32| (0..count).fold(0, |r, i| r << 1 | bits >> i & 1);
         let (symbol, bits) = match self {
             Self::Rans(_) => panic!("rans has no windows"),
             Self::Huff(codes) => {
-                let reversed = |code: u32, length: u32| code.reverse_bits() >> (32 - length);
                 let own = |&&(_, length, code): &&(usize, u32, u32)| {
                     lane.c % (1 << length) == u64::from(reversed(code, length))
                 };
@@ -174,7 +174,7 @@ impl Table {
             }
             Self::Fse(cells) => {
                 let (symbol, bits, base) = cells[lane.t as usize];
-                lane.t = base + (lane.c % (1 << bits)) as u32;
+                lane.t = base + reversed((lane.c % (1 << bits)) as u32, bits);
                 (symbol, bits)
             }
         };

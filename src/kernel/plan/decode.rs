@@ -240,7 +240,7 @@ mod tests {
             let most = 2_u64 << segment_log;
             let last = plan.payload_range(sizes.len() - 1).end as u64;
             let payload = plan.recording.buffers[DecodePlan::PAYLOAD.0 as usize].size;
-            assert!(payload >= last + most + 512, "{payload} bytes for {last}");
+            assert!(payload >= last + most + 1024, "{payload} bytes for {last}");
         }
     }
 }

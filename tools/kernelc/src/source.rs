@@ -25,6 +25,8 @@ pub struct Declared {
     pub int64: bool,
     pub int16: bool,
     pub int8: bool,
+    /// Whether it has dot products of bytes.
+    pub dot: bool,
     /// Whether it takes its ballots from `SPV_KHR_shader_ballot`.
     pub khr_ballot: bool,
     /// Segments that a group of its invocations works on at once.
@@ -71,13 +73,14 @@ fn declare(kernel: &str, name: String, macros: Vec<(String, String)>) -> Result<
             )));
         }
     };
-    let [storage16, int64, int16, int8, khr_ballot] =
-        ["STORAGE16", "INT64", "INT16", "INT8", "KHR_BALLOT"].map(|key| value(key).is_some());
+    let [storage16, int64, int16, int8, dot, khr_ballot] =
+        ["STORAGE16", "INT64", "INT16", "INT8", "DOT", "KHR_BALLOT"]
+            .map(|key| value(key).is_some());
     let streams = match value("STREAMS").map_or(Ok(1), str::parse) {
         Ok(streams) if streams > 0 => streams,
         _ => return Err(Error(format!("{kernel}: variant {name}: STREAMS is a number above 0"))),
     };
-    Ok(Declared { name, form, storage16, int64, int16, int8, khr_ballot, streams, macros })
+    Ok(Declared { name, form, storage16, int64, int16, int8, dot, khr_ballot, streams, macros })
 }
 
 /// Variants for measurements, which a product does not carry: those that kernels declare, with some macros changed.

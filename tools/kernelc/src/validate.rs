@@ -17,7 +17,7 @@ const MAX_SHARED_BYTES: u32 = 32 << 10;
 
 /// Checks the limits at the default specialisation.
 pub fn check(place: &str, declared: &Declared, spirv: &[u32], facts: &Facts) -> Result<()> {
-    let &Declared { form, storage16, int64, int16, int8, khr_ballot, .. } = declared;
+    let &Declared { form, storage16, int64, int16, int8, dot, khr_ballot, .. } = declared;
     let fail = |what: String| Err(Error(format!("{place}: {what}")));
     let version = spirv.get(1).copied().unwrap_or(0);
     if !(0x0001_0300..=0x0001_0500).contains(&version) {
@@ -49,6 +49,7 @@ pub fn check(place: &str, declared: &Declared, spirv: &[u32], facts: &Facts) -> 
             Capability::Int64 => int64,
             Capability::Int16 => int16,
             Capability::Int8 => int8,
+            Capability::DotProduct | Capability::DotProductInput4x8BitPacked => dot,
             Capability::SubgroupBallotKHR => khr_ballot,
             _ => false,
         };

@@ -54,15 +54,15 @@ pub(in crate::coder) trait Steps: WindowCoder {
         cell: __m256i,
     ) -> __m256i;
 
-    /// The cells after the symbols of `slots`, which have so many bits; `rest` is `next` without them.
+    /// The cells after the symbols of `slots`, which have so many bits.
     ///
     /// # Safety
     /// As for `slots`.
     unsafe fn next_cell(
+        table: &DecodeTable,
         slots: __m256i,
         bits: __m256i,
         next: __m256i,
-        rest: __m256i,
         cell: __m256i,
     ) -> __m256i;
 
@@ -87,7 +87,13 @@ impl Steps for Huffman {
 
     #[inline]
     #[target_feature(enable = "avx2,popcnt")]
-    unsafe fn next_cell(_: __m256i, _: __m256i, _: __m256i, _: __m256i, cell: __m256i) -> __m256i {
+    unsafe fn next_cell(
+        _: &DecodeTable,
+        _: __m256i,
+        _: __m256i,
+        _: __m256i,
+        cell: __m256i,
+    ) -> __m256i {
         cell
     }
 
@@ -115,15 +121,17 @@ impl Steps for Fse {
     #[inline]
     #[target_feature(enable = "avx2,popcnt")]
     unsafe fn next_cell(
+        table: &DecodeTable,
         slots: __m256i,
         bits: __m256i,
         next: __m256i,
-        rest: __m256i,
         _: __m256i,
     ) -> __m256i {
-        // base | next mod 2^bits; what is above the cell, a look-up cuts off.
-        let popped = _mm256_xor_si256(next, _mm256_sllv_epi32(rest, bits));
-        _mm256_or_si256(_mm256_srli_epi32::<8>(slots), popped)
+        let low = _mm256_srlv_epi32(_mm256_slli_epi32::<8>(slots), bits);
+        // A shift by 32 yields 0.
+        let high = _mm256_sllv_epi32(next, _mm256_sub_epi32(_mm256_set1_epi32(32), bits));
+        let count = _mm_cvtsi32_si128(32 - table.log as i32);
+        _mm256_srl_epi32(_mm256_or_si256(low, high), count)
     }
 
     #[inline]
@@ -137,10 +145,11 @@ impl Steps for Fse {
         let entries = look_up::<GATHER, _>(&table.symbols, symbols);
         let bits = _mm256_srli_epi32::<{ fse::BITS_AT as i32 }>(_mm256_add_epi32(entries, t));
         let bits = _mm256_and_si256(bits, _mm256_set1_epi32(15));
-        let rest = _mm256_srlv_epi32(t, bits);
+        let rest = _mm256_srlv_epi32(_mm256_and_si256(t, _mm256_set1_epi32(0x1fff)), bits);
         let number = _mm256_add_epi32(_mm256_srli_epi32::<{ fse::FIRST_AT as i32 }>(entries), rest);
         *cell = look_up::<GATHER, _>(&table.cells, number);
-        (_mm256_xor_si256(t, _mm256_sllv_epi32(rest, bits)), bits)
+        // A shift by 32 yields 0.
+        (_mm256_srlv_epi32(t, _mm256_sub_epi32(_mm256_set1_epi32(32), bits)), bits)
     }
 }
 
@@ -270,10 +279,9 @@ fn decode_tile<C: Steps, const N: usize, const GATHER: bool>(
                     // SAFETY: this function has the instructions.
                     let slots = unsafe { C::slots::<GATHER>(table, next, *cell) };
                     let bits = low_byte(slots);
-                    let rest = _mm256_srlv_epi32(next, bits);
                     // SAFETY: as above.
-                    *cell = unsafe { C::next_cell(slots, bits, next, rest, *cell) };
-                    next = rest;
+                    *cell = unsafe { C::next_cell(table, slots, bits, next, *cell) };
+                    next = _mm256_srlv_epi32(next, bits);
                     *room = _mm256_add_epi32(*room, bits);
                     let symbol = _mm256_and_si256(slots, _mm256_set1_epi32(0xff << 24));
                     quads[n][v] = _mm256_or_si256(_mm256_srli_epi32::<8>(quads[n][v]), symbol);

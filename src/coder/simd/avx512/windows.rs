@@ -43,7 +43,12 @@ pub(in crate::coder) trait Steps: WindowCoder {
     ///
     /// # Safety
     /// As for `slots`.
-    unsafe fn next_cell(slots: __m512i, next: __m512i, cell: __m512i) -> __m512i;
+    unsafe fn next_cell(
+        table: &DecodeTable,
+        slots: __m512i,
+        next: __m512i,
+        cell: __m512i,
+    ) -> __m512i;
 
     /// Encodes symbols: their bits, at the top, and how many, in the 7 lowest bits.
     ///
@@ -66,7 +71,7 @@ impl Steps for Huffman {
 
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi2,bmi1,bmi2,popcnt")]
-    unsafe fn next_cell(_: __m512i, _: __m512i, cell: __m512i) -> __m512i {
+    unsafe fn next_cell(_: &DecodeTable, _: __m512i, _: __m512i, cell: __m512i) -> __m512i {
         cell
     }
 
@@ -91,12 +96,9 @@ impl Steps for Fse {
 
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi2,bmi1,bmi2,popcnt")]
-    unsafe fn next_cell(slots: __m512i, next: __m512i, _: __m512i) -> __m512i {
-        // base | next mod 2^bits; what is above the cell, a look-up cuts off.
-        let others = _mm512_shldv_epi32(_mm512_set1_epi32(-1), _mm512_setzero_si512(), slots);
-        let base = _mm512_srli_epi32::<8>(slots);
-        const A_OR_B_AND_NOT_C: i32 = 0b1111_0100;
-        _mm512_ternarylogic_epi32::<A_OR_B_AND_NOT_C>(base, next, others)
+    unsafe fn next_cell(table: &DecodeTable, slots: __m512i, next: __m512i, _: __m512i) -> __m512i {
+        let top = _mm512_shrdv_epi32(_mm512_slli_epi32::<8>(slots), next, slots);
+        _mm512_srl_epi32(top, _mm_cvtsi32_si128(32 - table.log as i32))
     }
 
     #[inline]
@@ -109,10 +111,10 @@ impl Steps for Fse {
         let t = *cell;
         let entries = look_up(&table.symbols, symbols);
         let bits = _mm512_srli_epi32::<{ fse::BITS_AT }>(_mm512_add_epi32(entries, t));
-        let rest = shift_right(t, bits);
+        let rest = shift_right(_mm512_and_si512(t, _mm512_set1_epi32(0x1fff)), bits);
         let number = _mm512_add_epi32(_mm512_srli_epi32::<{ fse::FIRST_AT }>(entries), rest);
         *cell = look_up(&table.cells, number);
-        (_mm512_rorv_epi32(t, bits), bits)
+        (t, bits)
     }
 }
 
@@ -192,7 +194,7 @@ fn decode_tile<C: Steps, const N: usize>(
                 // SAFETY: this function has the instructions.
                 let slots = unsafe { C::slots(table, *next, *cell) };
                 // SAFETY: as above.
-                *cell = unsafe { C::next_cell(slots, *next, *cell) };
+                *cell = unsafe { C::next_cell(table, slots, *next, *cell) };
                 *next = shift_right(*next, slots);
                 *room = _mm512_add_epi32(*room, slots);
                 quads[n][half] = _mm512_shldi_epi32::<8>(quads[n][half], slots);
