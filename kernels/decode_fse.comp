@@ -3,11 +3,13 @@
 
 #define CODER CODER_FSE
 #define CELL_BITS 12u
-#define UNIT 4u
 #define PAYLOAD_ACCESS
 // As measured (NOTES.md).
+#ifdef DOT
+#define UNIT 4u
 #ifndef FAST_TILES
 #define FAST_TILES 4u
+#endif
 #endif
 // The table is filled before there are tails.
 #define LEAST_SCRATCH 1024u

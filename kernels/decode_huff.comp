@@ -4,7 +4,6 @@
 #define CODER CODER_HUFFMAN
 #define CELL_BITS 0u
 #define PAYLOAD_ACCESS readonly
-#define UNIT 1u
 // Slot i is at i + i / 64: the low bits of slots are the first bits of codes, and lanes that have the same code would meet in
 // a bank of the memory.
 #define TABLE_WORDS ((1u << MAX_TABLE_LOG) + (1u << MAX_TABLE_LOG) / 64u)

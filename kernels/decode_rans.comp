@@ -22,7 +22,6 @@
 #define PAYLOAD_WORD(i) bitfieldExtract(payload[(i) >> 1], int((i) << 4 & 16u), 16)
 #endif
 #define CODER CODER_RANS
-#define UNIT 2u
 #define PAYLOAD_ACCESS
 // At least 2^16 before and after each symbol.
 #define STATE uint
@@ -31,6 +30,9 @@
 // 1: a byte a slot, its symbol, and a word a symbol. A third of the memory and one look-up more: for tables that would leave a
 // multiprocessor too few workgroups. Only in variants that have bytes.
 layout(constant_id = 2) const uint COMPACT = 0u;
+// What words are counted in: lanes.glsl.
+layout(constant_id = 3) const uint UNIT = 1u;
+#define UNIT UNIT
 #ifdef INT8
 #extension GL_EXT_shader_explicit_arithmetic_types_int8 : require
 #define TABLE_WORDS (COMPACT > 0u ? 256u : 1u << MAX_TABLE_LOG)

@@ -131,12 +131,13 @@ impl WindowCoder for Fse {
     }
 
     fn encode(table: &EncodeTable, cell: &mut u32, symbol: u8) -> (u32, u32) {
-        let t = *cell | 1 << table.log;
+        let t = *cell & 0xfff | 1 << table.log;
         let entry = table.symbols[usize::from(symbol)];
         let bits = (entry + t) >> BITS_AT & 0xf;
         let next = table.cells[((entry >> FIRST_AT) + (t >> bits)) as usize % 4096];
-        *cell = next & ((1 << table.log) - 1);
-        (reversed(t, bits), bits)
+        let own = (u64::from(*cell) >> (u32::BITS - bits)) as u32;
+        *cell = next ^ 1 << table.log;
+        (own, bits)
     }
 
     fn decoder_cell(table_log: u32, cell: u32) -> u32 {
@@ -146,8 +147,10 @@ impl WindowCoder for Fse {
     fn decode(table: &DecodeTable, lane: &mut Window) -> u8 {
         let slot = table.slot(lane.cell);
         let bits = slot & 0xff;
-        let next = u64::from(lane.pop(bits)) << u32::BITS | u64::from(slot << 8);
-        lane.cell = (next >> bits) as u32 >> (u32::BITS - u32::from(table.log));
+        let next = lane.bits << u32::BITS | u64::from(slot << 8);
+        lane.cell = (next >> bits) as u32 >> (u32::BITS - table.log);
+        lane.bits >>= bits;
+        lane.count -= bits;
         (slot >> 24) as u8
     }
 }

@@ -15,7 +15,7 @@ pub struct Window {
     pub bits: u64,
     /// How many there are, at most [`CAPACITY`].
     pub count: u32,
-    /// FSE's cell, a decoder's as [`WindowCoder::decoder_cell`] says; else 0.
+    /// FSE's cell, a decoder's as [`WindowCoder::decoder_cell`] says, an encoder's with its bits reversed at the top; else 0.
     pub cell: u32,
 }
 
@@ -76,12 +76,12 @@ impl Halves {
 
     /// Those of an encoder.
     pub fn of_encoder(lanes: &[Window; LANES], table_log: u32) -> Self {
-        Self::of(lanes, |lane| lane.bits, |cell| Self::encoder_cell(cell, table_log))
+        Self::of(lanes, |lane| lane.bits, |cell| cell | 1 << table_log)
     }
 
     /// A cell as an encoder has it: counted from `2^K` on, and with its bits reversed at the top.
     pub fn encoder_cell(cell: u32, table_log: u32) -> u32 {
-        cell.reverse_bits() | 1 << table_log | cell
+        both_ways(cell) | 1 << table_log
     }
 
     fn of(
@@ -104,7 +104,8 @@ impl Halves {
 
     /// The lanes of an encoder.
     pub fn to_encoder(self, table_log: u32) -> [Window; LANES] {
-        self.to(table_log, |bits, room| bits & u64::MAX.unbounded_shr(room))
+        let lanes = self.to(table_log, |bits, room| bits & u64::MAX.unbounded_shr(room));
+        lanes.map(|lane| Window { cell: both_ways(lane.cell), ..lane })
     }
 
     fn to(self, table_log: u32, clean: impl Fn(u64, u32) -> u64) -> [Window; LANES] {
@@ -115,6 +116,11 @@ impl Halves {
             Window { bits: clean(bits, room), count: CAPACITY.wrapping_sub(room), cell }
         })
     }
+}
+
+/// A cell of an encoder, at most 12 bits, with its bits reversed at the top.
+fn both_ways(cell: u32) -> u32 {
+    cell | cell.reverse_bits()
 }
 
 /// A coder whose lanes are windows.
@@ -161,7 +167,7 @@ impl<C: WindowCoder> LaneCoder for C {
     type Lane = Window;
 
     fn seeded(table: &Self::EncodeTable, seed: &[u8]) -> [Window; LANES] {
-        let cell = C::last_cell(C::table_log(table));
+        let cell = both_ways(C::last_cell(C::table_log(table)));
         let bits = |seed| u64::from(u32::from_le_bytes(seed));
         padded(seed).map(|seed| Window { bits: bits(seed), count: SEED_BITS, cell })
     }
@@ -197,7 +203,8 @@ impl<C: WindowCoder> LaneCoder for C {
             let marked = lane.bits | 1 << lane.count;
             *low = (marked as u32).to_le_bytes();
             let above = (marked >> 32) as u32;
-            *high = ((above << C::CELL_BITS | lane.cell) as u16).to_le_bytes();
+            let cell = lane.cell & ((1 << C::CELL_BITS) - 1);
+            *high = ((above << C::CELL_BITS | cell) as u16).to_le_bytes();
         }
     }
 

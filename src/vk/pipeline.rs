@@ -9,7 +9,7 @@ use crate::{
     error::DeviceError,
     kernel::{
         self, Form, KernelDesc, Variant,
-        plan::{COMPACT_ID, TABLE_LOG_ID},
+        plan::{COMPACT_ID, TABLE_LOG_ID, UNIT_ID},
     },
 };
 
@@ -117,6 +117,7 @@ impl Pipelines {
         let of_use = |(id, _): &(u32, u32)| match *id {
             TABLE_LOG_ID => !software,
             COMPACT_ID => compacts,
+            UNIT_ID => self.device.offer.byte_places,
             _ => true,
         };
         let segments = segments.map(|segments| match segments {

@@ -45,6 +45,8 @@ pub(crate) struct Offer {
     pub dot: bool,
     /// Tables that take little shared memory and more instructions are faster where a plan says so.
     pub compact_tables: bool,
+    /// Decoders of rans are faster if they count in bytes.
+    pub byte_places: bool,
     /// Ballots of `SPV_KHR_shader_ballot`.
     pub khr_ballot: bool,
     /// A pipeline can say whether its accesses are checked against the ends of buffers.
@@ -230,6 +232,10 @@ fn probe_properties(
         subgroup_default: default,
         subgroup_control: control.is_some(),
     });
+    // Measured on NVIDIA's only. Software devices show that they are right, and a device that but compiles what they would be.
+    let dots_gain = info.vendor_id == NVIDIA
+        && dots.integer_dot_product4x8_bit_packed_unsigned_accelerated == vk::TRUE;
+    let null = workarounds.contains(Workarounds::NULL_DEVICE);
     Offer {
         limits,
         max_allocation: vulkan11.max_memory_allocation_size,
@@ -243,13 +249,11 @@ fn probe_properties(
         int64,
         int16,
         int8: vulkan12_features.shader_int8 == vk::TRUE,
-        // As with compact tables, below. What is not accelerated is no gain.
-        dot: dot.shader_integer_dot_product == vk::TRUE
-            && (info.software
-                || info.vendor_id == NVIDIA
-                    && dots.integer_dot_product4x8_bit_packed_unsigned_accelerated == vk::TRUE),
+        dot: dot.shader_integer_dot_product == vk::TRUE && (dots_gain || info.software || null),
         // Measured on NVIDIA's only, which give workgroups 48 KiB of a multiprocessor. Software devices show that they are right.
         compact_tables: info.vendor_id == NVIDIA || info.software,
+        // The same.
+        byte_places: info.vendor_id == NVIDIA || info.software,
         khr_ballot: has(ext::shader_subgroup_ballot::NAME),
         pipeline_robustness: robustness.pipeline_robustness == vk::TRUE,
         portability_subset: has(khr::portability_subset::NAME),

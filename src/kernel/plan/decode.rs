@@ -109,8 +109,11 @@ impl DecodePlan {
             // A table of log 11 takes half the shared memory, so twice as many workgroups run at once.
             let max_log = own().fold(11, |log, block| log.max(block.table_log));
             let segments = largest.div_ceil(1 << segment_log);
-            let compact = coder == Coder::Rans && is_compact(max_log, segments);
-            let spec = [(TABLE_LOG_ID, max_log.into()), (COMPACT_ID, 1)];
+            let mut spec = vec![(TABLE_LOG_ID, max_log.into())];
+            if coder == Coder::Rans {
+                spec.push((UNIT_ID, 2));
+                spec.extend(is_compact(max_log, segments).then_some((COMPACT_ID, 1)));
+            }
             dispatch(
                 &mut recording,
                 match coder {
@@ -120,7 +123,7 @@ impl DecodePlan {
                 },
                 count,
                 &DecodePush { segment_log },
-                (&spec[..1 + usize::from(compact)], Some(segments)),
+                (&spec, Some(segments)),
                 &[
                     Self::BLOCKS,
                     Self::PAYLOAD,
@@ -170,6 +173,8 @@ fn slack(segment_log: u8) -> u64 {
 pub(crate) const TABLE_LOG_ID: u32 = 1;
 /// The one that makes tables compact: by far less shared memory for a look-up more. Only a device that gains by it gets it.
 pub(crate) const COMPACT_ID: u32 = 2;
+/// The one that is what words of rans are counted in: 2 for bytes. Only a device that gains by it gets it.
+pub(crate) const UNIT_ID: u32 = 3;
 /// Bytes of a table for each subgroup that shares it from which on compact ones are faster, as measured
 /// (docs/DECISIONS.md, "Compact tables").
 const SHARE: u32 = 576;

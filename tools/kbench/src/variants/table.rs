@@ -103,6 +103,16 @@ pub const EXPERIMENTS: &[Experiment] = &[
         product: false,
     },
     Experiment {
+        name: "words",
+        about: "rans: words counted as words, whatever the device",
+        kernels: &["decode_rans"],
+        variants: &[""],
+        macros: &[],
+        spec: &[(3, 1)],
+        checked: false,
+        product: false,
+    },
+    Experiment {
         name: "tiles1",
         about: "a tile a turn of the decode loop",
         kernels: DECODE,
