@@ -6,7 +6,9 @@
 #define PAYLOAD_ACCESS
 // As measured (NOTES.md).
 #ifdef DOT
+#ifndef UNIT
 #define UNIT 4u
+#endif
 #ifndef FAST_TILES
 #define FAST_TILES 4u
 #endif

@@ -1,6 +1,6 @@
 // The decode kernels: the segments of a block. One workgroup a block, so that its segments share one decode table. A coder
 // declares its variants and defines CODER; WORD, the type of payload[], PAYLOAD_WORD(i), its stream's i-th word, UNIT (lanes.glsl), and
-// PAYLOAD_ACCESS, `readonly` or nothing, whichever is faster; STATE, that of a lane; SEED, bytes of the segment in a lane's final
+// PAYLOAD_ACCESS, `readonly` or nothing, whichever is faster (nobody writes it); STATE, that of a lane; SEED, bytes of the segment in a lane's final
 // state; TILE_WORDS, which a tile takes at most; and the functions declared below.
 
 #include "lanes.glsl"

@@ -1,4 +1,4 @@
-//! What a decoder looks up: one `u32` for each of the `2^K` values of a lane's low bits.
+//! What a decoder looks up: one `u32` for each of the `2^K` values of a lane's low bits, or with FSE of its cell.
 
 use super::{fse, huffman, rans, table::Table};
 use crate::block::Coder;

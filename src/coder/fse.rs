@@ -79,7 +79,7 @@ pub(super) const FIRST_AT: u32 = 20;
 /// symbol's cells in ascending order, those of `s` from number `cum(s)` on, counted from `2^K` on, with the cell's bits reversed
 /// at the top.
 ///
-/// In cell `t`, counted so, a symbol pushes the low `bits` of `t`, or one less where `t < freq * 2^bits`, as the rest would
+/// In cell `t`, counted so, a symbol pushes the low `bits` of `t`, the highest of them lowest, or one less where `t < freq * 2^bits`, as the rest would
 /// be below `freq` then: it is a number in `freq..2 * freq`, which says which of the symbol's cells comes next. The
 /// entry's lowest part and `t` add up to the number of bits pushed, in units of 2^13 (as in the FSE of Y. Collet).
 #[derive(Clone, Debug)]

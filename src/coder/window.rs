@@ -139,7 +139,7 @@ pub trait WindowCoder {
     /// The table log of an encoder's table.
     fn table_log(table: &Self::EncodeTable) -> u32;
 
-    /// Encodes a symbol: its bits, and how many (at most 12).
+    /// Encodes a symbol: its bits, the one popped first lowest, and how many (at most 12).
     fn encode(table: &Self::EncodeTable, cell: &mut u32, symbol: u8) -> (u32, u32);
 
     /// A cell as a decoder has it.

@@ -23,7 +23,7 @@ pub struct BindingDesc {
     pub name: &'static str,
     /// Its number.
     pub binding: u32,
-    /// Whether the kernel writes to it.
+    /// Whether the kernel may write to it.
     pub writes: bool,
 }
 

@@ -41,11 +41,11 @@ pub(crate) struct Offer {
     pub int16: bool,
     /// Integers of 8 bits.
     pub int8: bool,
-    /// Dot products of four bytes, where kernels gain by them.
+    /// Dot products of four bytes, and kernels are to have them.
     pub dot: bool,
     /// Tables that take little shared memory and more instructions are faster where a plan says so.
     pub compact_tables: bool,
-    /// Decoders of rans are faster if they count in bytes.
+    /// Decoders of rans are to count words in bytes.
     pub byte_places: bool,
     /// Ballots of `SPV_KHR_shader_ballot`.
     pub khr_ballot: bool,

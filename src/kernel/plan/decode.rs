@@ -173,7 +173,7 @@ fn slack(segment_log: u8) -> u64 {
 pub(crate) const TABLE_LOG_ID: u32 = 1;
 /// The one that makes tables compact: by far less shared memory for a look-up more. Only a device that gains by it gets it.
 pub(crate) const COMPACT_ID: u32 = 2;
-/// The one that is what words of rans are counted in: 2 for bytes. Only a device that gains by it gets it.
+/// The one that is what words of rans are counted in: 2 for bytes. Only a device that was seen to gain by it gets it, and software devices.
 pub(crate) const UNIT_ID: u32 = 3;
 /// Bytes of a table for each subgroup that shares it from which on compact ones are faster, as measured
 /// (docs/DECISIONS.md, "Compact tables").
@@ -221,6 +221,19 @@ mod tests {
         // As many as a workgroup of the same size would have.
         assert!(!rans(11, (9 * 16) << 10));
         assert!(!compact(Coder::Fse, 12, 64 << 10) && !compact(Coder::Huffman, 11, 64 << 10));
+    }
+
+    #[test]
+    fn only_rans_is_told_to_count_in_bytes() {
+        for coder in Coder::ALL {
+            let block = CodedBlock { coder, coded_size: 4000, raw_size: 5000, table_log: 11 };
+            let plan = DecodePlan::new(&[block], 14);
+            let told = plan.recording.commands.iter().any(|command| {
+                let Command::Dispatch { spec, .. } = command else { return false };
+                spec.contains(&(UNIT_ID, 2))
+            });
+            assert_eq!(told, coder == Coder::Rans, "{coder:?}");
+        }
     }
 
     #[test]

@@ -72,6 +72,10 @@ fn rules_are_enforced() {
     let byte = "#extension GL_EXT_shader_explicit_arithmetic_types_int8 : require\n\
                 layout(constant_id = 4) const uint MANY = 1;\n\
                 shared uint8_t s[MANY > 0u ? 4096u : 4u];";
+    let dots = "#extension GL_EXT_spirv_intrinsics : require\n\
+                spirv_instruction(extensions = [\"SPV_KHR_integer_dot_product\"], capabilities = [6018, 6019], id = 4451)\n\
+                uint dot_bytes(uint x, uint y, spirv_literal uint format);";
+    let dot = "b[0] = dot_bytes(b[1], 256u, 0);";
     let bytes = "s[b[0]] = uint8_t(b[1]); b[2] = uint(s[b[3]]);";
     let ballot = "b[0] = subgroupBallot(true).x;";
     let variant = "// variant: s SUBGROUP=32\n";
@@ -82,6 +86,7 @@ fn rules_are_enforced() {
             "half_declared",
             kernel(&format!("// variant: h STORAGE16=1\n{half}"), "b[0] = uint(h[0]);"),
         ),
+        ("dot_declared", kernel(&format!("// variant: d DOT=1\n{dots}"), dot)),
     ];
     for (name, source) in good {
         build(name, &source).unwrap();
@@ -97,6 +102,7 @@ fn rules_are_enforced() {
         ),
         ("half", kernel(half, "b[0] = uint(h[0]);"), "StorageBuffer16BitAccess"),
         ("byte", kernel(byte, bytes), "Int8"),
+        ("dot", kernel(dots, dot), "DotProduct"),
         ("double", kernel("", "b[0] = uint(double(b[1]) * 0.5lf);"), "Float64"),
         ("invocations", kernel("", "").replace("= 64", "= 512"), "512 invocations"),
         (

@@ -132,12 +132,18 @@ pub fn run_all() -> Result {
 pub fn verify_kernels() -> Result {
     let drivers = drivers::install()?;
     // The shared-memory form is among those that each runs. At other subgroup sizes, which take minutes to compile, the
-    // device tests check the product's.
-    for config in
-        CONFIGS.iter().filter(|config| ["lavapipe-8", "swiftshader"].contains(&config.name))
-    {
-        println!("\n==> {}", config.name);
-        let mut verify = kbench(&["verify"])?;
+    // device tests check the product's; the forms with a second loop that other devices get, but not lavapipe, are checked here.
+    let runs: [(&str, &[&str]); 4] = [
+        ("lavapipe-8", &[]),
+        ("swiftshader", &[]),
+        ("lavapipe-16", &["--variant", "subgroup16.int64", "--direction", "decode"]),
+        ("lavapipe-16", &["--variant", "subgroup16.16bit", "--coder", "rans"]),
+    ];
+    for (name, flags) in runs {
+        let config = CONFIGS.iter().find(|config| config.name == name);
+        let config = config.expect("a configuration of this name");
+        println!("\n==> {name} {}", flags.join(" "));
+        let mut verify = kbench(&[&["verify"], flags].concat())?;
         config.apply(&drivers, |key, value| {
             verify.env(key, value);
         });

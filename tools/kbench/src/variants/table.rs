@@ -113,6 +113,16 @@ pub const EXPERIMENTS: &[Experiment] = &[
         product: false,
     },
     Experiment {
+        name: "bytes",
+        about: "rans: words counted in bytes, whatever the device",
+        kernels: &["decode_rans"],
+        variants: &[""],
+        macros: &[],
+        spec: &[(3, 2)],
+        checked: false,
+        product: true,
+    },
+    Experiment {
         name: "tiles1",
         about: "a tile a turn of the decode loop",
         kernels: DECODE,
