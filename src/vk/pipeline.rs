@@ -113,11 +113,11 @@ impl Pipelines {
         // Software drivers compile for seconds and run one workgroup at a time: two sizes are enough for them, and a
         // smaller table, which leaves room for more workgroups, is of no use.
         let software = self.device.info.software;
-        let compacts = self.device.offer.compact_tables && variant.capabilities.contains(&"Int8");
+        let special = self.device.offer.nvidia_forms;
         let of_use = |(id, _): &(u32, u32)| match *id {
             TABLE_LOG_ID => !software,
-            COMPACT_ID => compacts,
-            UNIT_ID => self.device.offer.byte_places,
+            COMPACT_ID => special && variant.capabilities.contains(&"Int8"),
+            UNIT_ID => special,
             _ => true,
         };
         let segments = segments.map(|segments| match segments {

@@ -43,10 +43,8 @@ pub(crate) struct Offer {
     pub int8: bool,
     /// Dot products of four bytes, and kernels are to have them.
     pub dot: bool,
-    /// Tables that take little shared memory and more instructions are faster where a plan says so.
-    pub compact_tables: bool,
-    /// Decoders of rans are to count words in bytes.
-    pub byte_places: bool,
+    /// What plans choose by constants because it was faster on NVIDIA's devices: compact tables, words counted in bytes.
+    pub nvidia_forms: bool,
     /// Ballots of `SPV_KHR_shader_ballot`.
     pub khr_ballot: bool,
     /// A pipeline can say whether its accesses are checked against the ends of buffers.
@@ -148,7 +146,7 @@ fn probe_properties(
     let mut pci = vk::PhysicalDevicePCIBusInfoPropertiesEXT::default();
     let mut sizes = vk::PhysicalDeviceSubgroupSizeControlPropertiesEXT::default();
     let mut dots = vk::PhysicalDeviceShaderIntegerDotProductProperties::default();
-    let mut nvidia = vk::PhysicalDeviceShaderSMBuiltinsPropertiesNV::default();
+    let mut multiprocessors = vk::PhysicalDeviceShaderSMBuiltinsPropertiesNV::default();
     let mut amd = vk::PhysicalDeviceShaderCorePropertiesAMD::default();
     let mut properties =
         vk::PhysicalDeviceProperties2::default().push_next(&mut vulkan11).push_next(&mut driver);
@@ -162,7 +160,7 @@ fn probe_properties(
         properties = properties.push_next(&mut dots);
     }
     if has(nv::shader_sm_builtins::NAME) {
-        properties = properties.push_next(&mut nvidia);
+        properties = properties.push_next(&mut multiprocessors);
     }
     if has(amd::shader_core_properties::NAME) {
         properties = properties.push_next(&mut amd);
@@ -232,9 +230,9 @@ fn probe_properties(
         subgroup_default: default,
         subgroup_control: control.is_some(),
     });
-    // Measured on NVIDIA's only. Software devices show that they are right, and a device that but compiles what they would be.
-    let dots_gain = info.vendor_id == NVIDIA
-        && dots.integer_dot_product4x8_bit_packed_unsigned_accelerated == vk::TRUE;
+    let nvidia = driver.driver_id == vk::DriverId::NVIDIA_PROPRIETARY;
+    let dots_gain =
+        nvidia && dots.integer_dot_product4x8_bit_packed_unsigned_accelerated == vk::TRUE;
     let null = workarounds.contains(Workarounds::NULL_DEVICE);
     Offer {
         limits,
@@ -249,11 +247,10 @@ fn probe_properties(
         int64,
         int16,
         int8: vulkan12_features.shader_int8 == vk::TRUE,
+        // As with `nvidia_forms`; and a device that only compiles tells what they would be.
         dot: dot.shader_integer_dot_product == vk::TRUE && (dots_gain || info.software || null),
-        // Measured on NVIDIA's only, which give workgroups 48 KiB of a multiprocessor. Software devices show that they are right.
-        compact_tables: info.vendor_id == NVIDIA || info.software,
-        // The same.
-        byte_places: info.vendor_id == NVIDIA || info.software,
+        // Measured with NVIDIA's driver only. Software devices show that they are right.
+        nvidia_forms: nvidia || info.software,
         khr_ballot: has(ext::shader_subgroup_ballot::NAME),
         pipeline_robustness: robustness.pipeline_robustness == vk::TRUE,
         portability_subset: has(khr::portability_subset::NAME),
@@ -265,7 +262,7 @@ fn probe_properties(
         ]
         .into_iter()
         .find_map(|(name, calibration)| has(name).then_some(calibration)),
-        resident_subgroups: resident_subgroups(&nvidia, &amd),
+        resident_subgroups: resident_subgroups(&multiprocessors, &amd),
         workarounds,
         reasons,
     }
