@@ -2,7 +2,7 @@
 // Decodes blocks coded with fse.
 
 #define CODER CODER_FSE
-#define CELL_BITS 12u
+#define LEAST 4u
 #define PAYLOAD_ACCESS
 // As measured (NOTES.md).
 #ifdef DOT
@@ -49,7 +49,7 @@ void put_cell(uint cell, uint kept, uint y) {
 
 void fill_table() { spread(); }
 
-bool has_cell(uint cell) { return cell >> table_log == 0u; }
+uint cell_bits() { return table_log; }
 
 uint first_cell(uint cell) { return top(cell); }
 

@@ -2,7 +2,7 @@
 // Decodes blocks coded with huff.
 
 #define CODER CODER_HUFFMAN
-#define CELL_BITS 0u
+#define LEAST 16u
 #define PAYLOAD_ACCESS readonly
 // Slot i is at i + i / 64: the low bits of slots are the first bits of codes, and lanes that have the same code would meet in
 // a bank of the memory.
@@ -20,7 +20,7 @@ void put_slot(uint slot, Run owner) {
 
 void fill_table() { put_slots(); }
 
-bool has_cell(uint cell) { return true; }
+uint cell_bits() { return 0u; }
 
 uint first_cell(uint cell) { return 0u; }
 

@@ -25,6 +25,9 @@
 #define PAYLOAD_ACCESS
 // At least 2^16 before and after each symbol.
 #define STATE uint
+#define WORD_BITS 16u
+#define LEAST 16u
+#define PLANES 4u
 #define SEED 2u
 #define TILE_WORDS 128u
 // 1: a byte a slot, its symbol, and a word a symbol. A third of the memory and one look-up more: for tables that would leave a
@@ -60,14 +63,11 @@ void fill_table() { put_slots(); }
 
 uint no_state() { return 0x10000u; }
 
-bool read_state(uint place, uint lane, out uint x) {
-    x = PAYLOAD_WORD(place + 2u * lane) | PAYLOAD_WORD(place + 2u * lane + 1u) << 16;
-    return x >= 0x10000u;
-}
+uint payload_bits(uint place) { return PAYLOAD_WORD(place) | PAYLOAD_WORD(place + 1u) << 16; }
 
-uint first_word(uint place) { return place + 64u; }
+uint cell_bits() { return 0u; }
 
-uint end_word(uint place) { return place; }
+uint read_state(uint string, uint at, uint length) { return 1u << length | string_bits(string, at, length); }
 
 // Takes a symbol off a state. Returns its entry, or if compact the symbol.
 uint take_symbol(inout uint x) {

@@ -2,7 +2,8 @@
 // Encodes blocks with fse.
 
 #define CODER CODER_FSE
-#define MOST_INITIAL 36u
+#define LEAST 4u
+#define MARGIN 224u
 #include "windows.glsl"
 
 struct Lane {
@@ -12,11 +13,12 @@ struct Lane {
 };
 #define STATE Lane
 // While the cells are spread: what spread.glsl wants, and the symbols of some cells of each stretch, four in a word: with those of all
-// cells a multiprocessor would hold fewer workgroups. Afterwards, lengths.
+// cells a multiprocessor would hold fewer workgroups. Afterwards, what payload.glsl wants.
 #define KEPT_CELLS 128u
 #define SPREADING (1024u + 8u * KEPT_CELLS / 4u)
 shared uint spreading[SPREADING];
 #define LENGTHS(i) spreading[i]
+#define WORK(i) spreading[MOST_SEGMENTS + (i)]
 #include "encoding.glsl"
 
 #define MOST_CELLS 4096u
@@ -118,6 +120,10 @@ Bits look_up(inout Lane x, uint quad, uint first, uint count) {
     return Bits(bitfieldReverse(reversed), low_bits + high_bits);
 }
 
-uint high_half(Lane x, uint number) { return number << 12 | x.cell - (1u << table_log); }
+uint cell(Lane x) { return x.cell - (1u << table_log); }
+
+uint cell_bits() { return table_log; }
+
+uint cost(uint symbol) { return ans_cost(frequency(symbol)); }
 
 #include "window_streams.glsl"

@@ -2,7 +2,8 @@
 // Encodes blocks with huff.
 
 #define CODER CODER_HUFFMAN
-#define MOST_INITIAL 48u
+#define LEAST 16u
+#define MARGIN 0u
 #include "windows.glsl"
 
 struct Lane {
@@ -32,6 +33,10 @@ Bits look_up(inout Lane x, uint quad, uint first, uint count) {
     return Bits(high | low >> (high & 31u), low + high & 31u);
 }
 
-uint high_half(Lane x, uint number) { return number; }
+uint cell(Lane x) { return 0u; }
+
+uint cell_bits() { return 0u; }
+
+uint cost(uint symbol) { return (table[symbol] & 31u) << COST_LOG; }
 
 #include "window_streams.glsl"

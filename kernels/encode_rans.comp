@@ -21,7 +21,9 @@
 #define SYMBOLS 1u
 #define STATE uint
 #define BITS uvec2
-#define INITIAL_WORDS 64u
+#define LEAST 16u
+#define PLANES 4u
+#define MARGIN 48u
 #include "encoding.glsl"
 
 // Of a state x < f << (32 - K), x / f is umulhi(x + addend, m) >> s. Of f <= 2^(K-1) that is exact with 0 and m rounded up
@@ -87,11 +89,16 @@ void push(bool written, inout uint x, BITS entry) {
     x += bias(entry) + (high >> shift(entry)) * weight(entry);
 }
 
-void finish(inout Stream stream) {
-    if (stream.size == 0u) return;
-    stream.p -= INITIAL_WORDS;
+void finish(inout Stream stream, out uint length[LANES], out uvec2 bits[LANES]) {
     [[unroll]] for (uint j = 0u; j < LANES; j++) {
-        put_word(stream.p + 2u * lane(j), stream.x[j]);
-        put_word(stream.p + 2u * lane(j) + 1u, stream.x[j] >> 16);
+        length[j] = uint(findMSB(stream.x[j]));
+        bits[j] = uvec2(stream.x[j] ^ 1u << length[j], 0u);
     }
 }
+
+uint cell(uint x) { return 0u; }
+
+uint cell_bits() { return 0u; }
+
+// A symbol that does not occur costs what nobody asks.
+uint cost(uint symbol) { return ans_cost((1u << table_log) - weight(table[symbol])); }

@@ -24,100 +24,113 @@ layout(std430, binding = 4) writeonly buffer Entries { uint entries[]; };
 // The longest code when none is forced.
 #define DEFAULT_LIMIT 11u
 
-// The present symbols in ascending order, count << 8 | symbol.
-shared uint items[256];
-// The list in work, sums of the last list's pairs, and which places of each list have an item, a bit for each list.
-shared uint list[512];
-shared uint sums[256];
-shared uint is_item[512];
+// The present symbols in ascending order, count << 8 | symbol; behind them, twice, room for sums of a list's pairs, sum << 8 | 0xff, which so
+// come behind an item of the same count.
+#define SUMS_SIZE 264u
+shared uint nodes[256u + 2u * SUMS_SIZE];
 // Of each list, how many items are among the entries that are taken.
-shared uint items_taken[32];
+shared uint items_taken[12];
 shared uint lengths[256];
 shared uint longest;
 
-// Fills items[]; absent symbols follow the present ones.
-void sort_items(uint h[4]) {
-    uint first = 4u * gl_LocalInvocationIndex;
+// The place of a sum in its half of `nodes`: the four that an invocation writes and those of its neighbours lie in different banks.
+uint sum_place(uint i) { return i + i / 32u; }
+
+// Fills nodes[] with the n present symbols, of which this invocation's first one has the number `rank`.
+void sort_items(uint h[4], uint rank, uint n) {
+    uint own = gl_LocalInvocationIndex;
+    [[unroll]] for (uint i = 0u; i < 4u; i++) {
+        if (h[i] > 0u) nodes[256u + rank++] = h[i] << 8 | 4u * own + i;
+    }
+    barrier();
     uint key[4];
     uint place[4];
-    [[unroll]] for (uint i = 0u; i < 4u; i++) {
-        key[i] = (h[i] > 0u ? h[i] : 0xffffffu) << 8 | first + i;
-        place[i] = 0u;
-        sums[first + i] = key[i];
+    [[unroll]] for (uint k = 0u; k < 4u; k++) {
+        key[k] = nodes[256u + own + SCAN_SIZE * k];
+        place[k] = 0u;
     }
-    barrier();
-    for (uint other = 0u; other < 256u; other++) {
-        [[unroll]] for (uint i = 0u; i < 4u; i++) place[i] += uint(sums[other] < key[i]);
+    for (uint other = 0u; other < n; other++) {
+        uint less = nodes[256u + other];
+        [[unroll]] for (uint k = 0u; k < 4u; k++) place[k] += uint(less < key[k]);
     }
-    [[unroll]] for (uint i = 0u; i < 4u; i++) items[place[i]] = key[i];
+    [[unroll]] for (uint k = 0u; k < 4u; k++) {
+        if (own + SCAN_SIZE * k < n) nodes[place[k]] = key[k];
+    }
     barrier();
 }
 
-// Merges the n items with the sums of the pairs of a list of `length` entries; returns the new length.
-uint merge(uint number, uint n, uint length) {
+// Merges the n items with the sums of the `pairs` pairs of a list, which are from `from` on in `nodes`. Each invocation makes eight entries of
+// the new list: where they begin among items and sums is found by bisection (Odeh et al., "Merge Path", 2012). It writes the sums of its pairs from `to`
+// on and returns which of the eight are items, a bit for each.
+uint merge(uint n, uint pairs, uint from, uint to) {
     uint own = gl_LocalInvocationIndex;
-    uint pairs = length / 2u;
-    for (uint i = own; i < pairs; i += SCAN_SIZE) sums[i] = list[2u * i] + list[2u * i + 1u];
-    barrier();
-    // An entry's place is its number and how many of the others come before it: of sums those that are less than an item,
-    // of items those that are not more than a sum. A search is nine loads that wait for each other: all eight at once.
-    uvec4 item, sum;
-    uvec4 sums_before = uvec4(0u);
-    uvec4 items_before = uvec4(0u);
-    [[unroll]] for (uint k = 0u; k < 4u; k++) {
-        item[k] = items[own + SCAN_SIZE * k] >> 8;
-        sum[k] = sums[own + SCAN_SIZE * k];
+    uint first = min(8u * own, n + pairs);
+    uint least = first - min(first, pairs);
+    uint most = min(first, n);
+    while (least < most) {
+        uint middle = (least + most) / 2u;
+        if (nodes[middle] <= nodes[from + sum_place(first - 1u - middle)]) least = middle + 1u;
+        else most = middle;
     }
-    for (uint step = 256u; step > 0u; step /= 2u) {
-        [[unroll]] for (uint k = 0u; k < 4u; k++) {
-            uint at = sums_before[k] + step;
-            uint other = sums[min(at, 256u) - 1u];
-            sums_before[k] = at <= pairs && other < item[k] ? at : sums_before[k];
-            at = items_before[k] + step;
-            other = items[min(at, 256u) - 1u] >> 8;
-            items_before[k] = at <= n && other <= sum[k] ? at : items_before[k];
-        }
-    }
-    [[unroll]] for (uint k = 0u; k < 4u; k++) {
-        uint i = own + SCAN_SIZE * k;
-        if (i < n) {
-            list[i + sums_before[k]] = item[k];
-            is_item[i + sums_before[k]] |= 1u << number;
-        }
-        if (i < pairs) list[i + items_before[k]] = sum[k];
+    uint item_at = least;
+    uint sum_at = first - least;
+    uint item = item_at < n ? nodes[item_at] : ~0u;
+    uint sum = sum_at < pairs ? nodes[from + sum_place(sum_at)] : ~0u;
+    uint items = 0u;
+    uint before = 0u;
+    [[unroll]] for (uint k = 0u; k < 8u; k++) {
+        bool is_item = item <= sum;
+        uint entry = min(item, sum) >> 8;
+        items |= uint(is_item) << k;
+        if (k % 2u == 0u) before = entry;
+        else nodes[to + sum_place(4u * own + k / 2u)] = before + entry << 8 | 0xffu;
+        item_at += uint(is_item);
+        sum_at += uint(!is_item);
+        bool more = is_item ? item_at < n : sum_at < pairs;
+        uint next = more ? nodes[is_item ? item_at : from + sum_place(sum_at)] : ~0u;
+        item = is_item ? next : item;
+        sum = is_item ? sum : next;
     }
     barrier();
-    return n + pairs;
+    return items;
 }
 
-// How many of the first `taken` entries of a list are items. Once for each list.
-uint items_among(uint number, uint taken) {
-    uint count = 0u;
-    for (uint i = gl_LocalInvocationIndex; i < taken; i += SCAN_SIZE) count += is_item[i] >> number & 1u;
-    if (count > 0u) atomicAdd(items_taken[number], count);
-    barrier();
-    return items_taken[number];
+// How many of this invocation's eight entries of a list are among the first `taken`, and items.
+uint own_items(uint items, uint taken) {
+    uint count = taken - min(taken, 8u * gl_LocalInvocationIndex);
+    return bitCount(items & (1u << min(count, 8u)) - 1u);
 }
 
 // Fills lengths[] with the lengths of the n items' codes, of at most `limit` bits.
 void find_lengths(uint n, uint limit) {
     uint own = gl_LocalInvocationIndex;
-    for (uint i = own; i < 512u; i += SCAN_SIZE) is_item[i] = 0u;
-    if (own < 32u) items_taken[own] = 0u;
-    barrier();
+    if (own < 12u) items_taken[own] = 0u;
+    // What merge says of each list, 8 bits, the last list's lowest.
+    uvec3 items = uvec3(0u);
     uint length = 0u;
-    for (uint number = 0u; number < limit; number++) length = merge(number, n, length);
+    for (uint number = 0u; number < limit; number++) {
+        uint from = 256u + (number & 1u) * SUMS_SIZE;
+        uint to = 256u + (~number & 1u) * SUMS_SIZE;
+        uint merged = merge(n, length / 2u, from, to);
+        items = items << 8 | uvec3(merged, items.xy >> 24);
+        length = n + length / 2u;
+    }
     uint own_lengths[4] = uint[4](0u, 0u, 0u, 0u);
     uint taken = 2u * n - 2u;
     for (uint number = limit; number-- > 0u;) {
-        uint taken_items = items_among(number, taken);
+        uint count = own_items(items.x & 0xffu, taken);
+        if (count > 0u) atomicAdd(items_taken[number], count);
+        items = items >> 8 | uvec3(items.yz << 24, 0u);
+        barrier();
+        uint taken_items = items_taken[number];
         [[unroll]] for (uint i = 0u; i < 4u; i++) own_lengths[i] += uint(own + SCAN_SIZE * i < taken_items);
         taken = 2u * (taken - taken_items);
     }
     [[unroll]] for (uint i = 0u; i < 4u; i++) {
-        lengths[items[own + SCAN_SIZE * i] & 0xffu] = own_lengths[i];
-        atomicMax(longest, own_lengths[i]);
+        if (own + SCAN_SIZE * i < n) lengths[nodes[own + SCAN_SIZE * i] & 0xffu] = own_lengths[i];
     }
+    // The first item's is the longest.
+    if (own == 0u) longest = own_lengths[0];
     barrier();
 }
 
@@ -127,18 +140,17 @@ void main() {
     EncodeBlock block = blocks[number];
     if (block.coder != CODER_HUFFMAN) return;
     clear_table();
-    if (own == 0u) longest = 0u;
 
     uint h[4] = symbol_counts(block);
     uint present = 0u;
     [[unroll]] for (uint i = 0u; i < 4u; i++) present |= uint(h[i] > 0u) << i;
     uint symbols;
-    exclusive_sum(bitCount(present), symbols);
+    uint rank = exclusive_sum(bitCount(present), symbols);
     if (symbols < 2u) {
         if (own == 0u) infos[number] = EncodeInfo(KIND_SINGLE, 0u, 0u);
         return;
     }
-    sort_items(h);
+    sort_items(h, rank, symbols);
     uint limit = block.forced_log != 0u ? block.forced_log : DEFAULT_LIMIT;
     // A code for every symbol.
     find_lengths(symbols, max(limit, uint(findMSB(symbols - 1u) + 1)));

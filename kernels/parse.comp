@@ -121,8 +121,7 @@ void main() {
     uint own_size = 0u;
     [[unroll]] for (uint i = 0u; i < 4u; i++) {
         uint words = bits(16u * (4u * own + i), 16u);
-        // The initial states, and the words.
-        size[i] = 4u * own + i >= segments ? 0u : windows ? 96u + 2u * words : 64u + words;
+        size[i] = 4u * own + i >= segments ? 0u : windows ? 2u * words : words;
         own_size += size[i];
     }
     uint total;

@@ -243,18 +243,46 @@ fn specified_slots(table: &Table) -> Vec<(u8, u64, u64)> {
     slots
 }
 
-/// Sizes of a coder's word, initial states and seed.
-fn sizes(coder: Coder) -> (usize, usize, usize) {
-    if coder == Coder::Rans { (2, 128, 64) } else { (4, 192, 128) }
+/// Bytes of a coder's word.
+fn word(coder: Coder) -> usize {
+    if coder == Coder::Rans { 2 } else { 4 }
+}
+
+/// The initial states of docs/FORMAT.md, section 2.3, word for word: each lane's length, its bits, and its cell of `k` bits; and what
+/// follows the gap.
+fn specified_states(
+    segment: &[u8],
+    word: usize,
+    least: usize,
+    planes: usize,
+    k: usize,
+) -> (Vec<(usize, u128, usize)>, &[u8]) {
+    let bit = |at: usize| u128::from(segment[at / 8] >> (at % 8) & 1);
+    let gap = usize::from(segment[4 * planes]);
+    let mut at = 32 * planes + 8;
+    let mut take = |count: usize| {
+        let value: u128 = (0..count).map(|i| bit(at + i) << i).sum();
+        at += count;
+        value
+    };
+    let mut lanes = Vec::new();
+    for lane in 0..32 {
+        let n = least + (0..planes).map(|b| (bit(32 * b + lane) as usize) << b).sum::<usize>();
+        lanes.push((n, take(n), take(k) as usize));
+    }
+    let end = at.div_ceil(8 * word) * word;
+    assert!((at..8 * end).all(|at| bit(at) == 0));
+    let (gap, words) = segment[end..].split_at(gap * word);
+    assert!(gap.iter().all(|&byte| byte == 0));
+    (lanes, words)
 }
 
 /// The decoder of docs/FORMAT.md, section 2.4, word for word.
 fn specified_rans(table: &Table, stream: &[u8], raw: &mut [u8]) -> Option<()> {
     let slots = specified_slots(table);
     let size = slots.len() as u64;
-    let (states, words) = stream.split_at(128);
-    let states = states.as_chunks().0.iter().map(|&state| u64::from(u32::from_le_bytes(state)));
-    let mut states: Vec<u64> = states.collect();
+    let (lanes, words) = specified_states(stream, 2, 16, 4, 0);
+    let mut states: Vec<u64> = lanes.iter().map(|&(n, bits, _)| bits as u64 + (1 << n)).collect();
     let mut words = words.as_chunks().0.iter().map(|&word| u64::from(u16::from_le_bytes(word)));
     let body = raw.len().max(64) - 64;
     for i in (0..body.div_ceil(128) * 128).map(|i| i / 128 * 128 + i % 32 * 4 + i / 32 % 4) {
@@ -281,19 +309,11 @@ fn specified_rans(table: &Table, stream: &[u8], raw: &mut [u8]) -> Option<()> {
 fn specified_windows(table: &Table, stream: &[u8], raw: &mut [u8]) -> Option<()> {
     let fse = table.coder() == Coder::Fse;
     let slots = specified_slots(table);
-    let (states, words) = stream.split_at(192);
+    let (least, k) = if fse { (4, slots.len().ilog2() as usize) } else { (16, 0) };
+    let (lanes, words) = specified_states(stream, 4, least, 5, k);
+    let mut lanes: Vec<_> = lanes.into_iter().map(|(n, c, t)| (c, n as u32, t)).collect();
     let last = if fse { slots.len() - 1 } else { 0 };
     let mut words = words.as_chunks().0.iter().map(|&word| u32::from_le_bytes(word));
-    let (low, high) = states.split_at(128);
-    let mut lanes = Vec::new();
-    for (&low, &high) in low.as_chunks().0.iter().zip(high.as_chunks().0) {
-        let high = u128::from(u16::from_le_bytes(high));
-        let (high, t) = if fse { (high >> 12, high as usize & 0xfff) } else { (high, 0) };
-        let m = high << 32 | u128::from(u32::from_le_bytes(low));
-        let n = m.checked_ilog2()?;
-        assert!(n >= if fse { 4 } else { 16 } && t < slots.len());
-        lanes.push((m - (1 << n), n, t));
-    }
     let body = raw.len().max(128) - 128;
     for pair in (0..body.div_ceil(128) * 64).map(|i| i / 64 * 128 + i % 32 * 4 + i / 32 % 2 * 2) {
         if pair >= body {
@@ -342,13 +362,13 @@ fn check_specification(name: &str, coder: Coder, raw: &[u8]) {
     let segments = raw.len().div_ceil(4096);
     let (table, table_length) =
         Table::parse(&payload[2 * segments..], coder, encoded.table_log).unwrap();
-    let (word, states, _) = sizes(coder);
+    let word = word(coder);
     let head = 2 * segments + table_length;
     let mut at = head.next_multiple_of(word);
     assert!(payload[head..at].iter().all(|&byte| byte == 0));
     for (number, segment) in raw.chunks(4096).enumerate() {
         let count = usize::from(u16::from_le_bytes([payload[2 * number], payload[2 * number + 1]]));
-        let stream = &payload[at..at + states + word * count];
+        let stream = &payload[at..at + word * count];
         let mut back = vec![0; segment.len()];
         let specified = if coder == Coder::Rans { specified_rans } else { specified_windows };
         assert!(specified(&table, stream, &mut back).is_some(), "{coder:?}, {name}");
@@ -449,18 +469,19 @@ fn the_first_bad_segment_decides() {
         let params = BlockParams { coder, segment_log: 12, table_log: Some(11) };
         let (encoded, payload) = encode(&mut codecs[0].1, raw, &params);
         let (_, table_length) = Table::parse(&payload[4..], coder, encoded.table_log).unwrap();
-        let (word, states, _) = sizes(coder);
+        let word = word(coder);
         let first = (4 + table_length).next_multiple_of(word);
         let count = usize::from(u16::from_le_bytes([payload[0], payload[1]]));
-        let second = first + states + word * count;
+        let second = first + word * count;
         let mut judge = |what: &str, payload: &[u8], fault| {
             check_damaged(&mut codecs, what, payload, encoded, &params, raw.len());
             let found = decode(&mut codecs[0].1, payload, encoded, &params, raw.len());
             assert_eq!(found, Err(fault), "{coder:?}, {what}");
         };
         let mut damaged = payload.clone();
-        damaged[second..second + states].fill(0);
-        judge("second", &damaged, BlockFault::FinalState);
+        // The first length is another, so the states are others.
+        damaged[second] ^= 1;
+        judge("second", &damaged, BlockFault::Stream);
         // A word moved from the second segment to the first.
         let count = u16::from_le_bytes([payload[0], payload[1]]) + 1;
         damaged[..2].copy_from_slice(&count.to_le_bytes());

@@ -1,7 +1,7 @@
 // The decode kernels: the segments of a block. One workgroup a block, so that its segments share one decode table. A coder
 // declares its variants and defines CODER; WORD, the type of payload[], PAYLOAD_WORD(i), its stream's i-th word, UNIT (lanes.glsl), and
-// PAYLOAD_ACCESS, `readonly` or nothing, whichever is faster (nobody writes it); STATE, that of a lane; SEED, bytes of the segment in a lane's final
-// state; TILE_WORDS, which a tile takes at most; and the functions declared below.
+// PAYLOAD_ACCESS, `readonly` or nothing, whichever is faster (nobody writes it); STATE, that of a lane; WORD_BITS, LEAST and PLANES (states.glsl); SEED,
+// bytes of the segment in a lane's final state; TILE_WORDS, which a tile takes at most; and the functions declared below.
 
 #include "lanes.glsl"
 
@@ -57,12 +57,13 @@ struct Stream {
 void fill_table();
 // What becomes of a slot.
 void put_slot(uint slot, Run owner);
-// Reads a lane's initial state, which is at the place in streams[] where its segment begins, and says whether it is possible.
-bool read_state(uint place, uint lane, out STATE x);
+// 32 bits of the payload from a place as in streams[] on.
+uint payload_bits(uint place);
+// Bits of an initial state besides those that its length counts.
+uint cell_bits();
+// Makes a state of its bits, of which `length` are so called: those at `at` of the bit string that begins at `string`.
+STATE read_state(uint string, uint at, uint length);
 STATE no_state();
-// The first word behind the initial states, and what ends a stream, of places in streams[].
-uint first_word(uint place);
-uint end_word(uint place);
 // Decodes the symbols of steps s and s + 1 on each lane. With `checked` false all lanes have both and any word may be read; else a
 // lane has those before `limit`, without any its pair is 0, and words past the end are zero.
 void decode_pair(const bool checked, uint s, uint limit, inout Stream stream, out uint pair[LANES]);
@@ -101,7 +102,48 @@ uint body_size(DecodeBlock block, uint segment) {
     return max(min(block.raw_size - begin, 1u << segment_log), 32u * SEED) - 32u * SEED;
 }
 
-Stream open(DecodeBlock block, uint segment) {
+// Bits of a bit string that begins at a place as in streams[]; at most 32.
+uint string_bits(uint string, uint at, uint count) {
+    uint place = string + at / 32u * 2u;
+    uint low = payload_bits(place);
+    uint high = payload_bits(place + 2u);
+    uint shift = at & 31u;
+    uint value = shift == 0u ? low : low >> shift | high << 32u - shift;
+    return count < 32u ? value & (1u << count) - 1u : value;
+}
+
+#include "states.glsl"
+
+// Reads the states of a segment, which is between two places of streams[], and where the words behind them begin. `tail` is the group's.
+void read_states(uint segment, uint begin, uint end, uint tail, inout Stream stream) {
+#ifdef KHR_BALLOT
+    // Adds 0. NVIDIA's compiler would see that all lanes load the same, and make do without uniform registers in the whole kernel:
+    // with fse that takes 38 others instead of 30, and so a quarter of the workgroups.
+    begin += scratch[tail + lane(0u)];
+#endif
+    uint planes[PLANES];
+    [[unroll]] for (uint b = 0u; b < PLANES; b++) planes[b] = payload_bits(begin + 2u * b);
+    uint string = begin + 2u * PLANES;
+    [[unroll]] for (uint j = 0u; j < LANES; j++) {
+        uint at = state_place(planes, lane(j), cell_bits());
+        stream.x[j] = read_state(string, at, state_length(planes, lane(j)));
+    }
+    uint bits = state_place(planes, 32u, cell_bits());
+    uint padding = (WORD_BITS - bits % WORD_BITS) % WORD_BITS;
+    bool zeros = string_bits(string, bits, padding) == 0u;
+    // In words of the stream.
+    uint gap = string_bits(string, 0u, GAP_BITS);
+    uint words = (string + (bits + padding) / 16u) / (WORD_BITS / 16u);
+    [[unroll]] for (uint j = 0u; j < LANES; j++) {
+        if (lane(j) < gap) zeros = zeros && PAYLOAD_WORD(words + lane(j)) == 0u;
+    }
+    words += gap;
+    end /= WORD_BITS / 16u;
+    check(zeros && gap <= MOST_GAP && words <= end, segment, 0u, FAULT_STREAM);
+    stream.p = UNIT * min(words, end);
+}
+
+Stream open(DecodeBlock block, uint segment, uint tail) {
     Stream stream;
     uint begin = min(segment << segment_log, block.raw_size);
     stream.size = min(block.raw_size - begin, 1u << segment_log);
@@ -111,13 +153,10 @@ Stream open(DecodeBlock block, uint segment) {
     stream.end = 0u;
     [[unroll]] for (uint j = 0u; j < LANES; j++) stream.x[j] = no_state();
     if (stream.size > 0u) {
-        uint own = block.streams + segment;
-        stream.p = UNIT * first_word(streams[own]);
-        stream.end = UNIT * end_word(streams[own + 1u]);
-        [[unroll]] for (uint j = 0u; j < LANES; j++) {
-            bool possible = read_state(streams[own], lane(j), stream.x[j]);
-            check(possible, segment, 0u, FAULT_FINAL_STATE);
-        }
+        uint begin = streams[block.streams + segment];
+        uint end = streams[block.streams + segment + 1u];
+        read_states(segment, begin, end, tail, stream);
+        stream.end = UNIT * (end / (WORD_BITS / 16u));
     }
     return stream;
 }
@@ -187,7 +226,7 @@ void decode_segments(DecodeBlock block, uint base) {
     for (uint i = gl_LocalInvocationIndex; i < TAIL_WORDS; i += gl_WorkGroupSize.x) scratch[ALL_TAILS - TAIL_WORDS + i] = 0u;
     barrier();
     Stream streams[STREAMS];
-    [[unroll]] for (uint k = 0u; k < STREAMS; k++) streams[k] = open(block, segment + k);
+    [[unroll]] for (uint k = 0u; k < STREAMS; k++) streams[k] = open(block, segment + k, tail);
 
     // Only the last segment of a block is short: of those in step, none is longer than the first or shorter than the last.
     uint first = base + first_group_in_step() * STREAMS;

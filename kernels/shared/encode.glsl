@@ -3,12 +3,14 @@
 #include "coder.glsl"
 
 struct EncodeBlock {
-    // First word (32 bits) of the raw bytes, and of the space for its payload, which is no larger.
+    // First word (32 bits) of the raw bytes.
     uint raw;
     // Bytes to encode.
     uint raw_size;
-    // First word of the space for the segments' streams.
-    uint scratch;
+    // First word of the payload, which is smaller than the raw bytes. Before it there is room for what may go too far: ROOM_BEFORE.
+    uint payload;
+    // First word of its segments' counts.
+    uint counts;
     // Number of the first histogram chunk: those of all blocks are counted through.
     uint chunk;
     uint coder;
@@ -48,18 +50,12 @@ struct EncodeResult {
 #define CHUNK_LOG 18u
 uint chunk_count(EncodeBlock block) { return (block.raw_size + (1u << CHUNK_LOG) - 1u) >> CHUNK_LOG; }
 
-// Words (32 bits) of space for the stream of a segment of `size` bytes: initial states and last words, at most 320 bytes, and
-// 13 bits a symbol; a multiple of 128 bytes. A window takes at most 12 bits a symbol, rans 12.09: a state is at least
-// f << (16 - K) before it grows to (x / f << K) + ..., which is less than (1 + 1/16) x (2^K / f) since x / f >= 16, and a
-// word takes 16 bits off.
-uint stream_space(uint size) { return (size * 13u / 32u + 112u) / 32u * 32u; }
-
 uint segment_size(EncodeBlock block, uint segment, uint segment_log) {
     uint begin = min(segment << segment_log, block.raw_size);
     return min(block.raw_size - begin, 1u << segment_log);
 }
 
-// First word (32 bits) of the space of a segment.
-uint segment_scratch(EncodeBlock block, uint segment, uint segment_log) {
-    return block.scratch + segment * stream_space(1u << segment_log);
-}
+// Words of two neighbouring segments in counts[]: how often each byte value occurs in the first one, and in the high half in the second;
+// at most 65,535.
+#define COUNT_WORDS 256u
+#define MOST_COUNT 0xffffu

@@ -1,13 +1,14 @@
 // The encode kernels: the segments of a block, and its payload. One workgroup a block. Symbols are taken backward and words
-// are written backward, from the end of each segment's space, so that a stream reads forward. Groups take a segment each, and
-// copy the streams to the payload when they know each other's lengths (payload.glsl).
+// are written backward, from the end of each segment, so that a stream reads forward. Groups take a segment each. They write where
+// the payload wants it at once: how long a segment will be is known before, from its symbols' counts (payload.glsl).
 //
 // A coder defines its number, CODER; bits of its words, WORD_BITS; bytes of the seed in a lane, SEED; how many symbols of a
-// lane it takes at once, SYMBOLS; the type of a lane's state, STATE, and of what it makes of symbols, BITS; words of the
-// initial states, INITIAL_WORDS; and the functions declared below.
+// lane it takes at once, SYMBOLS; the type of a lane's state, STATE, and of what it makes of symbols, BITS; LEAST and PLANES (states.glsl); MARGIN
+// (payload.glsl); and the functions declared below.
 
 #include "lanes.glsl"
 #include "encode.glsl"
+#include "states.glsl"
 
 layout(push_constant) uniform EncodePush {
     uint segment_log;
@@ -17,14 +18,15 @@ layout(std430, binding = 1) readonly buffer Raw { uint raw[]; };
 layout(std430, binding = 2) readonly buffer Infos { EncodeInfo infos[]; };
 layout(std430, binding = 3) readonly buffer Tables { uint tables[]; };
 layout(std430, binding = 4) readonly buffer Entries { uint entries[]; };
+// COUNT_WORDS words for two segments.
+layout(std430, binding = 5) readonly buffer Counts { uint counts[]; };
+layout(std430, binding = 6) writeonly buffer Results { EncodeResult results[]; };
 #if WORD_BITS == 16 && defined(STORAGE16)
 #extension GL_EXT_shader_16bit_storage : require
-layout(std430, binding = 5) coherent buffer Streams { uint16_t streams[]; };
+layout(std430, binding = 7) buffer Payload { uint16_t payload[]; };
 #else
-layout(std430, binding = 5) coherent buffer Streams { uint streams[]; };
+layout(std430, binding = 7) buffer Payload { uint payload[]; };
 #endif
-layout(std430, binding = 6) writeonly buffer Results { EncodeResult results[]; };
-layout(std430, binding = 7) writeonly buffer Payload { uint payload[]; };
 
 #define WORDS_PER_U32 (32u / WORD_BITS)
 
@@ -41,7 +43,7 @@ uint table_log;
 // One segment in work.
 struct Stream {
     STATE x[LANES];
-    // Places in streams[], in words: its end, and the last word written.
+    // Places in payload[], in units: its end, and the last word written.
     uint end, p;
     // First u32 of its raw bytes.
     uint raw;
@@ -61,20 +63,23 @@ bool is_full(STATE x, BITS bits);
 uint full_word(STATE x);
 // Adds the symbols, after the word was written if one was.
 void push(bool written, inout STATE x, BITS bits);
-// Writes what precedes the words that the decoder takes, initial states last. Called in uniform control flow.
-void finish(inout Stream stream);
+// Writes the last words. What is left are the initial states: their lengths, and so many bits of each. Called in uniform control flow.
+void finish(inout Stream stream, out uint length[LANES], out uvec2 bits[LANES]);
+// The cell of a state, and how many bits it has.
+uint cell(STATE x);
+uint cell_bits();
+// What a symbol costs: bits << COST_LOG.
+uint cost(uint symbol);
 
 uint symbol(uint quad, uint i) { return byte_of(quad, i); }
 
 #if WORD_BITS == 32
-void put_word(uint at, uint word) { streams[at] = word; }
+void put_word(uint at, uint word) { payload[at] = word; }
 #elif defined(STORAGE16)
-void put_word(uint at, uint word) { streams[at] = uint16_t(word); }
-uint get_word(uint at) { return uint(streams[at]); }
+void put_word(uint at, uint word) { payload[at] = uint16_t(word); }
 #else
-// The space has been cleared.
-void put_word(uint at, uint word) { atomicOr(streams[at / 2u], (word & 0xffffu) << 16u * (at % 2u)); }
-uint get_word(uint at) { return streams[at / 2u] >> 16u * (at % 2u) & 0xffffu; }
+// The payload has been cleared.
+void put_word(uint at, uint word) { atomicOr(payload[at / 2u], (word & 0xffffu) << 16u * (at % 2u)); }
 #endif
 
 // Encodes one part of a tile, of 4 / SYMBOLS parts. With `checked` false all lanes have all symbols; else those before
@@ -93,7 +98,7 @@ void encode_part(const bool checked, uint part, uint limit, uint quad[LANES], in
     }
     claim_back(stream.p, full, at);
     [[unroll]] for (uint j = 0u; j < LANES; j++) {
-        if (full[j]) put_word(at[j], full_word(x[j]));
+        if (full[j]) put_word(at[j] / UNIT, full_word(x[j]));
         push(full[j], x[j], bits[j]);
         if (!checked || 4u * lane(j) + part * SYMBOLS < limit) stream.x[j] = x[j];
     }
@@ -113,49 +118,38 @@ void encode_tile(const bool checked, uint tile, uint quad[LANES], inout Stream s
     UNROLL_PARTS for (uint part = 4u / SYMBOLS; part-- > 0u;) encode_part(checked, part, limit, quad, stream);
 }
 
-// Where a segment's space ends in streams[].
-uint stream_end(EncodeBlock block, uint segment) {
-    uint space = stream_space(segment_size(block, segment, segment_log));
-    return (segment_scratch(block, segment, segment_log) + space) * WORDS_PER_U32;
-}
-
 uint segment_count(EncodeBlock block) { return (block.raw_size + (1u << segment_log) - 1u) >> segment_log; }
-
-// Makes put_word possible.
-void clear_streams(EncodeBlock block) {
-#if WORD_BITS == 16 && !defined(STORAGE16)
-    uint end = stream_end(block, segment_count(block) - 1u) / 2u;
-    for (uint i = block.scratch + gl_LocalInvocationIndex; i < end; i += gl_WorkGroupSize.x) streams[i] = 0u;
-    memoryBarrierBuffer();
-#endif
-}
 
 uint raw_byte(uint word, uint i) { return raw[word + i / 4u] >> 8u * (i % 4u) & 0xffu; }
 
-Stream open(EncodeBlock block, uint segment) {
+// A lane's part of the seed of a segment of so many bytes that begins at a word.
+uint own_seed(uint word, uint size, uint lane) {
+    uint at = max(size, 32u * SEED) - 32u * SEED + SEED * lane;
+    uint seed = 0u;
+    if (size % 4u == 0u && size >= 32u * SEED) {
+        seed = raw[word + at / 4u];
+        if (SEED < 4u) seed = seed >> 8u * (at % 4u) & (1u << 8u * (SEED & 3u)) - 1u;
+    } else {
+        [[dont_unroll]] for (uint b = 0u; b < SEED && at + b < size; b++) seed |= raw_byte(word, at + b) << 8u * b;
+    }
+    return seed;
+}
+
+// Opens a segment that ends at a word of payload[].
+Stream open(EncodeBlock block, uint segment, uint end) {
     Stream stream;
     stream.size = segment_size(block, segment, segment_log);
     stream.body = max(stream.size, 32u * SEED) - 32u * SEED;
-    stream.end = stream_end(block, segment);
+    stream.end = UNIT * end;
     stream.p = stream.end;
     stream.raw = block.raw + (segment << segment_log) / 4u;
-    [[unroll]] for (uint j = 0u; j < LANES; j++) {
-        uint seed = 0u;
-        [[unroll]] for (uint b = 0u; b < SEED; b++) {
-            uint at = stream.body + SEED * lane(j) + b;
-            if (at < stream.size) seed |= raw_byte(stream.raw, at) << 8u * b;
-        }
-        stream.x[j] = seeded_state(seed);
-    }
+    [[unroll]] for (uint j = 0u; j < LANES; j++) stream.x[j] = seeded_state(own_seed(stream.raw, stream.size, lane(j)));
     return stream;
 }
 
-#include "copy.glsl"
-
-// Encodes a segment. All groups go round as often, since the form without subgroups has barriers: as `longest`, the largest of the
+// Encodes an open segment, but for its initial states. All groups go round as often, since the form without subgroups has barriers: as `longest`, the largest of the
 // segments in work, demands.
-Stream encode_segment(EncodeBlock block, uint segment, uint longest) {
-    Stream stream = open(block, segment);
+void encode_body(uint longest, inout Stream stream) {
     uint tile = same((max(longest, 32u * SEED) - 32u * SEED + TILE - 1u) / TILE);
     uint quad[LANES];
 #ifdef FAST_PATH
@@ -177,8 +171,6 @@ Stream encode_segment(EncodeBlock block, uint segment, uint longest) {
         encode_tile(false, tile - 1u, quad, stream);
     }
 #endif
-    finish(stream);
-    return stream;
 }
 
 #include "payload.glsl"
@@ -192,10 +184,9 @@ void main() {
     if (info.kind == KIND_CODED) {
         table_log = info.table_log;
         fill_table(512u * number);
-        clear_streams(block);
         barrier();
         uint size = compose_payload(block, info.table_size);
-        result = size < block.raw_size ? EncodeResult(KIND_CODED, table_log, size, block.raw)
+        result = size < block.raw_size ? EncodeResult(KIND_CODED, table_log, size, block.payload)
                                        : EncodeResult(KIND_STORED, 0u, block.raw_size, 0u);
     }
     if (gl_LocalInvocationIndex == 0u) results[number] = result;

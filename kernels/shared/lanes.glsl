@@ -85,7 +85,7 @@ uint first_group_in_step() { return group() / GROUPS_IN_STEP * GROUPS_IN_STEP; }
 // The lane that this invocation's j-th is.
 uint lane(uint j) { return j * WIDTH + INVOCATION % WIDTH; }
 
-// What claim() counts words in: 1 for words, or a word's bytes for bytes, which need not be multiplied again to make an address.
+// What claim() and claim_back() count words in: 1 for words, or a word's bytes for bytes, which need not be multiplied again to make an address.
 #ifndef UNIT
 #define UNIT 1u
 #endif
@@ -114,6 +114,13 @@ bool all_groups(bool value) {
 #endif
 }
 
+// The mask of a group's lanes for which a value holds. Called in uniform control flow.
+uint lane_mask(bool value[LANES]) {
+    uint mask = 0u;
+    [[unroll]] for (uint j = 0u; j < LANES; j++) mask |= group_ballot(value[j]) << j * WIDTH;
+    return mask;
+}
+
 uint below() { return (1u << (INVOCATION % WIDTH)) - 1u; }
 
 // Gives each lane in need the next word of a stream, in lane order; p is the stream's next word. Both in units.
@@ -126,12 +133,17 @@ void claim(inout uint p, bool need[LANES], out uint at[LANES]) {
     }
 }
 
-// The same from the end: p is the word after the stream's next free one.
+// The same from the end: p is behind the stream's next free word.
 void claim_back(inout uint p, bool need[LANES], out uint at[LANES]) {
     [[unroll]] for (int j = LANES - 1; j >= 0; j--) {
+#ifdef SAME_BACK
+        // As measured (NOTES.md): of claim's advantage rans has none here.
+        uint takers = same(group_ballot(need[j]));
+#else
         uint takers = group_ballot(need[j]);
-        p -= bitCount(takers);
-        at[j] = p + bitCount(takers & below());
+#endif
+        p -= UNIT * bitCount(takers);
+        at[j] = p + UNIT * bitCount(takers & below());
     }
 }
 
@@ -147,10 +159,10 @@ void group_barrier() {
 shared uint lane_masks[2u * gl_WorkGroupSize.x];
 uint mask_set = 0u;
 
-// The mask of all lanes of the group in need. Called in uniform control flow.
-uint group_mask(bool need[LANES]) {
+// The mask of a group's lanes for which a value holds. Called in uniform control flow.
+uint lane_mask(bool value[LANES]) {
     uint own = 0u;
-    [[unroll]] for (uint j = 0u; j < LANES; j++) own |= need[j] ? 1u << lane(j) : 0u;
+    [[unroll]] for (uint j = 0u; j < LANES; j++) own |= value[j] ? 1u << lane(j) : 0u;
     uint base = mask_set * gl_WorkGroupSize.x;
     mask_set ^= 1u;
     lane_masks[base + INVOCATION] = own;
@@ -161,15 +173,15 @@ uint group_mask(bool need[LANES]) {
 }
 
 void claim(inout uint p, bool need[LANES], out uint at[LANES]) {
-    uint mask = group_mask(need);
+    uint mask = lane_mask(need);
     [[unroll]] for (uint j = 0u; j < LANES; j++) at[j] = p + UNIT * bitCount(mask & ((1u << lane(j)) - 1u));
     p += UNIT * bitCount(mask);
 }
 
 void claim_back(inout uint p, bool need[LANES], out uint at[LANES]) {
-    uint mask = group_mask(need);
-    p -= bitCount(mask);
-    [[unroll]] for (uint j = 0u; j < LANES; j++) at[j] = p + bitCount(mask & ((1u << lane(j)) - 1u));
+    uint mask = lane_mask(need);
+    p -= UNIT * bitCount(mask);
+    [[unroll]] for (uint j = 0u; j < LANES; j++) at[j] = p + UNIT * bitCount(mask & ((1u << lane(j)) - 1u));
 }
 
 // All groups walk in step: this is a barrier of the workgroup.

@@ -13,6 +13,8 @@
 
 #define WORD uint
 #define PAYLOAD_WORD(i) payload[i]
+#define WORD_BITS 32u
+#define PLANES 5u
 #define SEED 4u
 // A word a pair.
 #define TILE_WORDS 64u
@@ -39,42 +41,28 @@ struct Window {
 uint take_symbol(inout Window x, inout uint bits);
 // The symbols of two entries, as four_symbols wants them.
 uint two_symbols(uint first, uint second);
-// CELL_BITS bits of an initial state hold a cell. Whether there is such a cell; as a lane keeps it; whether a lane has that
-// of a final state.
-#define MIN_BITS (16u - CELL_BITS)
-bool has_cell(uint cell);
+// A cell as a lane keeps it; whether a lane has that of a final state.
 uint first_cell(uint cell);
 bool is_last_cell(uint cell);
 
 Window no_state() { return Window(0u, 0u, 0u, 0u, 0u); }
 
-bool read_state(uint place, uint lane, out Window x) {
-    uint at = place / 2u;
-    uint low = payload[at + lane];
-    uint half_word = payload[at + 32u + lane / 2u] >> 16u * (lane & 1u) & 0xffffu;
-    uint high = half_word >> CELL_BITS;
-    uint cell = half_word & (1u << CELL_BITS) - 1u;
-    // The highest bit marks the end of the others.
-    uint count = high != 0u ? 32u + findMSB(high) : low != 0u ? findMSB(low) : 0u;
-    bool possible = count >= MIN_BITS && has_cell(cell);
-    if (!possible) {
-        x = no_state();
-        return false;
-    }
-    x.cell = first_cell(cell);
-    // At least 17, since there are at most 47 bits. The mark leaves the window by its upper end.
+uint payload_bits(uint place) { return payload[place / 2u]; }
+
+STATE read_state(uint string, uint at, uint count) {
+    Window x;
+    uint low = string_bits(string, at, min(count, 32u));
+    uint high = string_bits(string, at + 32u, max(count, 32u) - 32u);
+    x.cell = first_cell(string_bits(string, at + count, cell_bits()));
+    // At least 17, since there are at most 47 bits.
     x.taken = 64u - count;
     x.before = 0u;
     uint shift = x.taken & 31u;
     bool both = count > 32u;
     x.high = both ? high << shift | low >> 32u - shift : low << shift;
     x.low = both ? low << shift : 0u;
-    return true;
+    return x;
 }
-
-uint first_word(uint place) { return place / 2u + 48u; }
-
-uint end_word(uint place) { return place / 2u; }
 
 // The low 32 bits of the window from the next one on.
 uint next_bits(Window x) {

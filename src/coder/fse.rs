@@ -117,7 +117,7 @@ pub struct Fse;
 
 impl WindowCoder for Fse {
     const CODER: Coder = Coder::Fse;
-    const CELL_BITS: u32 = 12;
+    const HAS_CELLS: bool = true;
     type EncodeTable = EncodeTable;
 
     /// From the highest cell every symbol pushes at least one bit. So a lane with symbols never begins a pair with the seed

@@ -20,7 +20,14 @@ pub fn histogram(raw: &[u8]) -> [u32; 256] {
     for &symbol in chunks.remainder() {
         tables[0][usize::from(symbol)] += 1;
     }
-    std::array::from_fn(|symbol| tables.iter().map(|table| table[symbol]).sum())
+    let [mut counts, others @ ..] = tables;
+    others.iter().for_each(|other| add(&mut counts, other));
+    counts
+}
+
+/// Adds counts to others.
+pub fn add(counts: &mut [u32; 256], more: &[u32; 256]) {
+    counts.iter_mut().zip(more).for_each(|(count, more)| *count += more);
 }
 
 #[cfg(test)]

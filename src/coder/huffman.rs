@@ -170,7 +170,7 @@ pub struct Huffman;
 
 impl WindowCoder for Huffman {
     const CODER: Coder = Coder::Huffman;
-    const CELL_BITS: u32 = 0;
+    const HAS_CELLS: bool = false;
     type EncodeTable = EncodeTable;
 
     fn last_cell(_: u32) -> u32 {

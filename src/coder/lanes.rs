@@ -15,8 +15,12 @@ pub const TILE: usize = LANES * STEPS;
 pub struct Layout {
     /// A word of the stream.
     pub word: usize,
-    /// The initial states at the front of the stream.
-    pub states: usize,
+    /// Words of 32 bits that hold the lengths of the initial states.
+    pub planes: usize,
+    /// The least length of an initial state, in bits.
+    pub least: u32,
+    /// Bits by which a segment's room is larger than what its symbols are expected to cost: measured, see `docs/DECISIONS.md`.
+    pub margin: usize,
     /// The end of the segment that rides in the lanes' final states.
     pub seed: usize,
 }
@@ -25,9 +29,18 @@ impl Layout {
     /// That of a coder.
     pub const fn of(coder: Coder) -> Self {
         match coder {
-            Coder::Rans => Self { word: 2, states: 4 * LANES, seed: 2 * LANES },
-            Coder::Fse | Coder::Huffman => Self { word: 4, states: 6 * LANES, seed: 4 * LANES },
+            Coder::Rans => Self { word: 2, planes: 4, least: 16, margin: 48, seed: 2 * LANES },
+            Coder::Fse => Self { word: 4, planes: 5, least: 4, margin: 224, seed: 4 * LANES },
+            Coder::Huffman => Self { word: 4, planes: 5, least: 16, margin: 0, seed: 4 * LANES },
         }
+    }
+
+    /// The most bits of an initial state: 31 (rans), 35 and a cell of 12 (fse) or 47 (huff).
+    pub const MAX_STATE_BITS: u32 = 47;
+
+    /// The most bytes that a segment's initial states take: their lengths, a byte and their bits, whole words.
+    pub const fn states_bound(self) -> usize {
+        4 * self.planes + 4 + Self::MAX_STATE_BITS as usize * LANES / 8
     }
 
     /// Bytes of a segment of `length` bytes that are coded as symbols; the others are its seed.
@@ -35,10 +48,10 @@ impl Layout {
         length.saturating_sub(self.seed)
     }
 
-    /// The longest stream of a segment of `length` bytes, whole tiles: a lane takes at most a word of 2 bytes a symbol, or one
+    /// The longest coded segment of `length` bytes, whole tiles: a lane takes at most a word of 2 bytes a symbol, or one
     /// of 4 bytes a pair of symbols.
     pub const fn stream_bound(self, length: usize) -> usize {
-        self.states + 2 * self.body(length).next_multiple_of(TILE)
+        self.states_bound() + 2 * self.body(length).next_multiple_of(TILE)
     }
 
     /// Zero bytes that follow the word counts and the table, together `head` bytes, so that words are aligned.

@@ -9,11 +9,13 @@ pub mod histogram;
 pub mod huffman;
 pub mod lanes;
 pub mod normalize;
+pub mod places;
 mod portable;
 pub mod rans;
 pub mod scalar;
 #[cfg(target_arch = "x86_64")]
 mod simd;
+pub mod states;
 pub mod table;
 mod tiles;
 pub mod window;
@@ -28,9 +30,9 @@ use crate::{
 };
 use decode_table::DecodeTable;
 use fse::Fse;
-use histogram::histogram;
 use huffman::Huffman;
 use lanes::Layout;
+use places::{Appended, Costs, room};
 use portable::Portable;
 use rans::Rans;
 use table::Table;
@@ -100,15 +102,9 @@ impl Instructions {
         segments: [Coded<'_>; N],
     ) -> Result<(), BlockFault> {
         match self {
-            Self::Scalar => {
-                segments.into_iter().try_for_each(|Coded { stream, word_bytes, raw }| {
-                    scalar::decode_segment::<C>(
-                        table,
-                        &stream[..C::LAYOUT.states + word_bytes],
-                        raw,
-                    )
-                })
-            }
+            Self::Scalar => segments.into_iter().try_for_each(|Coded { stream, size, raw }| {
+                scalar::decode_segment::<C>(table, &stream[..size], raw)
+            }),
             Self::Portable(tiles) => tiles::decode_segments::<C, _, N>(tiles, table, segments),
             #[cfg(target_arch = "x86_64")]
             Self::Avx2(tiles) => tiles::decode_segments::<C, _, N>(tiles, table, segments),
@@ -133,6 +129,9 @@ pub struct Codec {
     fse_table: fse::EncodeTable,
     decode_table: DecodeTable,
     scratch: [Vec<u8>; 2],
+    /// Each segment's symbols, counted.
+    counts: Vec<[u32; 256]>,
+    rooms: Vec<usize>,
 }
 
 impl Codec {
@@ -150,6 +149,8 @@ impl Codec {
             fse_table: fse::EncodeTable::new(),
             decode_table: DecodeTable::new(),
             scratch: Default::default(),
+            counts: Vec::new(),
+            rooms: Vec::new(),
         })
     }
 
@@ -159,11 +160,36 @@ impl Codec {
     /// # Panics
     /// If the block is larger than 1 MiB or the parameters are outside what [`BlockParams`] says.
     pub fn encode(&mut self, raw: &[u8], params: &BlockParams, payload: &mut Vec<u8>) -> Encoded {
-        self.encode_counted(raw, &histogram(raw), params, payload)
+        self.count_segments(raw, params.segment_log);
+        let mut counts = [0; 256];
+        self.counts.iter().for_each(|own| histogram::add(&mut counts, own));
+        self.encode_with_counts(raw, &counts, params, payload)
+    }
+
+    /// Counts the symbols of each segment.
+    ///
+    /// # Panics
+    /// If the segment log is not 12 to 16.
+    fn count_segments(&mut self, raw: &[u8], segment_log: u8) {
+        assert!(SEGMENT_LOGS.contains(&segment_log), "segment log {segment_log}");
+        self.counts.clear();
+        self.counts.extend(raw.chunks(1 << segment_log).map(histogram::histogram));
     }
 
     /// [`encode`](Self::encode) for those who have counted the block's symbols already.
     pub(crate) fn encode_counted(
+        &mut self,
+        raw: &[u8],
+        counts: &[u32; 256],
+        params: &BlockParams,
+        payload: &mut Vec<u8>,
+    ) -> Encoded {
+        self.count_segments(raw, params.segment_log);
+        self.encode_with_counts(raw, counts, params, payload)
+    }
+
+    /// Encodes a block whose segments' symbols have been counted, and its own.
+    fn encode_with_counts(
         &mut self,
         raw: &[u8],
         counts: &[u32; 256],
@@ -178,7 +204,7 @@ impl Codec {
             return Encoded { kind: BlockKind::Single, table_log: 0 };
         }
         let table = Table::from_counts(counts, params.coder, params.table_log);
-        self.encode_with(&table, raw, params.segment_log, payload);
+        self.encode_segments(&table, raw, params.segment_log, payload);
         if payload.is_empty() {
             return stored;
         }
@@ -197,26 +223,49 @@ impl Codec {
         segment_log: u8,
         payload: &mut Vec<u8>,
     ) {
-        assert!(SEGMENT_LOGS.contains(&segment_log), "segment log {segment_log}");
+        self.count_segments(raw, segment_log);
+        self.encode_segments(table, raw, segment_log, payload);
+    }
+
+    /// [`encode_with`](Self::encode_with) where the segments' symbols have been counted.
+    fn encode_segments(
+        &mut self,
+        table: &Table,
+        raw: &[u8],
+        segment_log: u8,
+        payload: &mut Vec<u8>,
+    ) {
         payload.clear();
         payload.resize(2 * raw.len().div_ceil(1 << segment_log), 0);
         table.write(payload);
-        payload.resize(payload.len() + Layout::of(table.coder()).padding(payload.len()), 0);
+        let layout = Layout::of(table.coder());
+        payload.resize(payload.len() + layout.padding(payload.len()), 0);
         let segment = 1 << segment_log;
-        let Self { instructions, fse_table, scratch, .. } = self;
+        let cell_bits = if table.coder() == Coder::Fse { table.log().into() } else { 0 };
+        let costs = Costs::of(table);
+        self.rooms.clear();
+        self.rooms.extend(raw.chunks(segment).zip(&self.counts).map(|(raw, counts)| {
+            let body = layout.body(raw.len());
+            room(layout, cell_bits, body, costs.of_body(counts, &raw[body..]))
+        }));
+        let Self { instructions, fse_table, scratch, rooms, .. } = self;
+        let out = Appended::new(layout, cell_bits, rooms, payload);
         match table.coder() {
             Coder::Rans => {
                 let table = rans::EncodeTable::new(table);
-                encode_segments::<Rans>(*instructions, scratch, &table, raw, segment, payload);
+                encode_segments::<Rans>(*instructions, scratch, &table, raw, segment, out);
             }
             Coder::Fse => {
                 fse_table.fill(table);
-                encode_segments::<Fse>(*instructions, scratch, fse_table, raw, segment, payload);
+                encode_segments::<Fse>(*instructions, scratch, fse_table, raw, segment, out);
             }
             Coder::Huffman => {
                 let table = huffman::EncodeTable::new(table);
-                encode_segments::<Huffman>(*instructions, scratch, &table, raw, segment, payload);
+                encode_segments::<Huffman>(*instructions, scratch, &table, raw, segment, out);
             }
+        }
+        if payload.len() >= raw.len() {
+            payload.clear();
         }
     }
 
@@ -256,8 +305,8 @@ impl Codec {
                     Coder::Fse => decode_segments::<Fse>,
                     Coder::Huffman => decode_segments::<Huffman>,
                 };
-                let word_counts = counts.as_chunks().0;
-                decode(self.instructions, &self.decode_table, word_counts, streams, segment, raw)?;
+                let sizes = counts.as_chunks().0;
+                decode(self.instructions, &self.decode_table, sizes, streams, segment, raw)?;
             }
             _ => return Err(BlockFault::Size),
         }
@@ -265,16 +314,18 @@ impl Codec {
     }
 }
 
-/// Appends the segments of a block to `payload`, at whose front there is room for their word counts. Leaves it empty if
-/// it would not be smaller than the block.
+/// Appends the segments of a block, unless the payload is expected to be no smaller than the block; it then is cleared.
 fn encode_segments<C: Implemented>(
     instructions: Instructions,
     scratch: &mut [Vec<u8>; 2],
     table: &C::EncodeTable,
     raw: &[u8],
     segment: usize,
-    payload: &mut Vec<u8>,
+    mut out: Appended<'_>,
 ) {
+    if out.expected() >= raw.len() {
+        return out.give_up();
+    }
     let bound = C::LAYOUT.stream_bound(segment.min(raw.len()));
     let [a, b] = scratch.each_mut().map(|room| {
         if room.len() < bound {
@@ -283,48 +334,36 @@ fn encode_segments<C: Implemented>(
         &mut room[..]
     });
     let mut segments = raw.chunks(segment);
-    let mut number = 0;
-    let mut append = |stream: &[u8]| {
-        let words = (stream.len() - C::LAYOUT.states) / C::LAYOUT.word;
-        payload[2 * number..2 * number + 2].copy_from_slice(&(words as u16).to_le_bytes());
-        payload.extend_from_slice(stream);
-        number += 1;
-        payload.len()
-    };
     while let Some(first) = segments.next() {
-        let length = if let Some(second) = segments.next() {
+        if let Some(second) = segments.next() {
             let both = [(first, &mut *a), (second, &mut *b)];
             let [i, j] = instructions.encode::<C, _>(table, both);
-            append(&a[i..]);
-            append(&b[j..])
+            out.push(&a[i..]);
+            out.push(&b[j..]);
         } else {
             let [i] = instructions.encode::<C, _>(table, [(first, &mut *a)]);
-            append(&a[i..])
-        };
-        if length >= raw.len() {
-            return payload.clear();
+            out.push(&a[i..]);
         }
     }
 }
 
-/// Decodes the segments of a block, whose streams of these numbers of words lie end to end.
+/// Decodes the segments of a block, which have these sizes in words and lie end to end.
 fn decode_segments<C: Implemented>(
     instructions: Instructions,
     table: &DecodeTable,
-    word_counts: &[[u8; 2]],
+    sizes: &[[u8; 2]],
     mut streams: &[u8],
     segment: usize,
     raw: &mut [u8],
 ) -> Result<(), BlockFault> {
-    let Layout { word, states, .. } = C::LAYOUT;
-    let word_bytes = word_counts.iter().map(|&n| word * usize::from(u16::from_le_bytes(n)));
-    if word_bytes.clone().map(|bytes| states + bytes).sum::<usize>() != streams.len() {
+    let sizes = sizes.iter().map(|&n| C::LAYOUT.word * usize::from(u16::from_le_bytes(n)));
+    if sizes.clone().sum::<usize>() != streams.len() {
         return Err(BlockFault::SegmentSizes);
     }
-    let mut segments = word_bytes.zip(raw.chunks_mut(segment)).map(|(word_bytes, raw)| {
+    let mut segments = sizes.zip(raw.chunks_mut(segment)).map(|(size, raw)| {
         let stream = streams;
-        streams = &streams[states + word_bytes..];
-        Coded { stream, word_bytes, raw }
+        streams = &streams[size..];
+        Coded { stream, size, raw }
     });
     while let Some(first) = segments.next() {
         match segments.next() {
@@ -373,6 +412,49 @@ mod tests {
                 }
             }
         }
+    }
+
+    /// Each segment's gap, in words.
+    fn gaps(payload: &[u8], coder: Coder, segments: usize) -> Vec<u8> {
+        let layout = Layout::of(coder);
+        let sizes: Vec<usize> = payload[..2 * segments]
+            .as_chunks()
+            .0
+            .iter()
+            .map(|&size| layout.word * usize::from(u16::from_le_bytes(size)))
+            .collect();
+        let mut at = payload.len() - sizes.iter().sum::<usize>();
+        let gap = |size: &usize| {
+            at += size;
+            payload[at - size + states::gap_place(layout)]
+        };
+        sizes.iter().map(gap).collect()
+    }
+
+    /// Gaps are short, never with huff, where lengths are known, nor in a single segment, nor where one segment misses its room.
+    #[test]
+    fn gaps_are_where_they_are_of_use() {
+        let mut codec = Codec::new(Simd::Auto).unwrap();
+        let mut payload = Vec::new();
+        let mut encode = |raw: &[u8], coder, segment_log, table_log| {
+            let params = BlockParams { coder, segment_log, table_log };
+            let encoded = codec.encode(raw, &params, &mut payload);
+            assert_eq!(encoded.kind, BlockKind::Coded);
+            gaps(&payload, coder, raw.len().div_ceil(1 << segment_log))
+        };
+        let text: &[u8] = include_bytes!("../../tests/data/alice29.txt");
+        for coder in Coder::ALL {
+            let gaps = encode(text, coder, 12, None);
+            let most = if coder == Coder::Huffman { 0 } else { 15 };
+            assert!(gaps.iter().all(|&gap| gap <= most), "{coder:?}: {gaps:?}");
+            assert_eq!(gaps.iter().any(|&gap| gap > 0), coder != Coder::Huffman, "{gaps:?}");
+            assert_eq!(encode(&text[..4096], coder, 12, None), [0]);
+        }
+        // A run of a symbol that has 5 of 32 cells, which always takes the same ways through them.
+        let run: Vec<u8> =
+            (0..32_768).map(|i| if i < 5120 { 0 } else { 1 + (text[i] & 15) }).collect();
+        assert_eq!(encode(&run, Coder::Fse, 13, Some(5)), [0; 4]);
+        assert!(encode(&run, Coder::Fse, 13, None).iter().any(|&gap| gap > 0));
     }
 
     /// Damage to word counts, table, padding, initial states and words, and a wrong raw size.
@@ -444,9 +526,8 @@ mod tests {
                     let [start] = instructions.encode::<C, 1>(encoder, [(raw, &mut stream)]);
                     let stream = &stream[start..];
                     assert!(expected.get_or_insert(stream.to_vec()) == stream, "{what}");
-                    let word_bytes = stream.len() - C::LAYOUT.states;
                     let mut back = vec![0xcc; length];
-                    let coded = Coded { stream, word_bytes, raw: &mut back };
+                    let coded = Coded { stream, size: stream.len(), raw: &mut back };
                     assert_eq!(instructions.decode::<C, 1>(&decoder, [coded]), Ok(()), "{what}");
                     assert!(back == raw, "{what}");
                 }
@@ -460,7 +541,7 @@ mod tests {
         for raw in [text, &rare, &few] {
             for coder in Coder::ALL {
                 for log in coder.table_logs() {
-                    let table = Table::from_counts(&histogram(raw), coder, Some(log));
+                    let table = Table::from_counts(&histogram::histogram(raw), coder, Some(log));
                     match coder {
                         Coder::Rans => check::<Rans>(&table, &rans::EncodeTable::new(&table), raw),
                         Coder::Fse => {

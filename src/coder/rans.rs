@@ -5,6 +5,7 @@ use super::{
     decode_table::DecodeTable,
     lanes::{LANES, STEPS, TILE},
     scalar::{LaneCoder, padded, unpad},
+    states::State,
     table::Table,
 };
 use crate::block::Coder;
@@ -156,14 +157,18 @@ impl LaneCoder for Rans {
         }
     }
 
-    fn finish(lanes: &mut [u32; LANES], _: impl FnMut(u32), states: &mut [u8]) {
-        states.copy_from_slice(lanes.map(u32::to_le_bytes).as_flattened());
+    fn log_of(table: &EncodeTable) -> u32 {
+        table.log
     }
 
-    fn initial(_: u32, states: &[u8]) -> ([u32; LANES], bool) {
-        let states = states.as_chunks().0;
-        let lanes = std::array::from_fn(|lane| u32::from_le_bytes(states[lane]));
-        (lanes, lanes.iter().all(|&state| state >= STATE_MIN))
+    fn state(_: u32, lane: u32) -> State {
+        // The highest bit follows from the length.
+        let length = lane.ilog2();
+        State { length, bits: u64::from(lane ^ 1 << length), count: length }
+    }
+
+    fn initial(_: u32, state: State) -> u32 {
+        1 << state.length | state.bits as u32
     }
 
     fn decode_tile(

@@ -4,6 +4,7 @@
 use super::{
     decode_table::DecodeTable,
     lanes::{LANES, Layout, TILE},
+    states::{self, State},
 };
 use crate::{block::Coder, error::BlockFault};
 
@@ -30,12 +31,23 @@ pub trait LaneCoder {
         emit: impl FnMut(u32),
     );
 
-    /// Ends encoding: hands out the last words, which are the stream's first, and writes the initial states,
-    /// [`Layout::states`] bytes.
-    fn finish(lanes: &mut [Self::Lane; LANES], emit: impl FnMut(u32), states: &mut [u8]);
+    /// The table log of an encoder's table.
+    fn log_of(table: &Self::EncodeTable) -> u32;
 
-    /// Reads the initial states, [`Layout::states`] bytes; and says whether an encoder may have ended with them.
-    fn initial(table_log: u32, states: &[u8]) -> ([Self::Lane; LANES], bool);
+    /// Ends encoding: hands out the last words, which are the stream's first, in the opposite order. Then lanes are short enough
+    /// for [`state`](Self::state).
+    fn finish(_lanes: &mut [Self::Lane; LANES], _emit: impl FnMut(u32)) {}
+
+    /// Bits of a state besides those that its length counts.
+    fn cell_bits(_table_log: u32) -> u32 {
+        0
+    }
+
+    /// The state with which a decoder starts where the encoder ended with this lane.
+    fn state(table_log: u32, lane: Self::Lane) -> State;
+
+    /// The decoder's lane of a state.
+    fn initial(table_log: u32, state: State) -> Self::Lane;
 
     /// Decodes a tile, or the last, shorter one; `None` if a word was wanted and there was none.
     fn decode_tile(
@@ -49,7 +61,7 @@ pub trait LaneCoder {
     fn take_seed(table_log: u32, lanes: &[Self::Lane; LANES], seed: &mut [u8]) -> bool;
 }
 
-/// Encodes a segment into the end of `out` and returns where its stream (initial states and words) begins.
+/// Encodes a segment into the end of `out`, without a gap, and returns where it begins.
 ///
 /// # Panics
 /// If `out` is shorter than [`Layout::stream_bound`] of the segment's length. If a symbol is not in the table, this may
@@ -65,30 +77,26 @@ pub fn encode_segment<C: LaneCoder>(table: &C::EncodeTable, raw: &[u8], out: &mu
     for tile in body.chunks(TILE).rev() {
         C::encode_tile(table, &mut lanes, tile, &mut emit);
     }
-    let mut states = [0; 6 * LANES];
-    let states = &mut states[..C::LAYOUT.states];
-    C::finish(&mut lanes, emit, states);
-    at -= states.len();
-    out[at..at + states.len()].copy_from_slice(states);
+    C::finish(&mut lanes, emit);
+    let mut states = [0; states::BOUND];
+    let length = states::write::<C>(C::log_of(table), &lanes, &mut states);
+    at -= length;
+    out[at..at + length].copy_from_slice(&states[..length]);
     at
 }
 
-/// Decodes the stream of one segment to exactly `raw`.
+/// Decodes one segment to exactly `raw`.
 ///
 /// # Errors
-/// [`BlockFault::Stream`] if the stream is too short or too long, [`BlockFault::FinalState`] if an initial or
-/// a final state is impossible.
+/// [`BlockFault::Stream`] if the segment is too short or too long or what precedes its words is damaged, [`BlockFault::FinalState`] if a final
+/// state is impossible.
 pub fn decode_segment<C: LaneCoder>(
     table: &DecodeTable,
     stream: &[u8],
     raw: &mut [u8],
 ) -> Result<(), BlockFault> {
-    let (states, words) = stream.split_at_checked(C::LAYOUT.states).ok_or(BlockFault::Stream)?;
-    let (mut lanes, good) = C::initial(table.log, states);
-    if !good {
-        return Err(BlockFault::FinalState);
-    }
-    let mut words = words.chunks_exact(C::LAYOUT.word);
+    let (mut lanes, begin) = states::read::<C>(table.log, stream).ok_or(BlockFault::Stream)?;
+    let mut words = stream[begin..].chunks_exact(C::LAYOUT.word);
     let mut word = || words.next().map(word_of);
     let (body, seed) = raw.split_at_mut(C::LAYOUT.body(raw.len()));
     for tile in body.chunks_mut(TILE) {

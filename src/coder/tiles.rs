@@ -5,6 +5,7 @@ use super::{
     decode_table::DecodeTable,
     lanes::{LANES, TILE},
     scalar::{LaneCoder, word_of},
+    states,
 };
 use crate::error::BlockFault;
 
@@ -136,10 +137,10 @@ pub(super) fn decode_each<C: LaneCoder, const N: usize>(
 
 /// Where a segment's stream lies in the payload and where its raw bytes go.
 pub(super) struct Coded<'a> {
-    /// From the first initial state to the end of the payload.
+    /// From the segment's first byte to the end of the payload.
     pub stream: &'a [u8],
-    /// Bytes of the segment's own words.
-    pub word_bytes: usize,
+    /// Bytes of the segment.
+    pub size: usize,
     pub raw: &'a mut [u8],
 }
 
@@ -149,17 +150,18 @@ pub(super) fn decode_segments<C: Tiles<I>, I: Copy, const N: usize>(
     table: &DecodeTable,
     segments: [Coded<'_>; N],
 ) -> Result<(), BlockFault> {
-    let mut segments = segments.map(|Coded { stream, word_bytes, raw }| {
+    let mut segments = segments.map(|Coded { stream, size, raw }| {
         let (body, seed) = raw.split_at_mut(C::LAYOUT.body(raw.len()));
-        let (states, words) = stream.split_at(C::LAYOUT.states);
-        let (lanes, good) = C::initial(table.log, states);
-        (Decoding { lanes, words, body }, seed, words.len() - word_bytes, good)
+        let (lanes, begin) = states::read::<C>(table.log, &stream[..size])?;
+        Some((Decoding { lanes, words: &stream[begin..], body }, seed, stream.len() - size))
     });
-    C::decode(instructions, table, segments.each_mut().map(|(segment, ..)| segment));
-    for (segment, seed, words_after, good) in segments {
-        if !good {
-            return Err(BlockFault::FinalState);
-        }
+    // Beside one that cannot be read the others are decoded alone.
+    if segments.iter().all(Option::is_some) {
+        let together = segments.each_mut().map(|s| &mut s.as_mut().expect("all are there").0);
+        C::decode(instructions, table, together);
+    }
+    for segment in segments {
+        let (segment, seed, words_after) = segment.ok_or(BlockFault::Stream)?;
         let lanes = finish::<C, I>(instructions, table, segment, words_after)?;
         if !C::take_seed(table.log, &lanes, seed) {
             return Err(BlockFault::FinalState);
@@ -269,13 +271,13 @@ pub(super) fn encode_segments<C: Tiles<I>, I: Copy, const N: usize>(
         }
         debug_assert!(segment.body.is_empty());
         let mut start = segment.room.len();
-        let mut states = [0; 6 * LANES];
-        let states = &mut states[..C::LAYOUT.states];
         let room = &mut segment.room;
-        C::finish(&mut segment.lanes, |word| start = put_word::<C>(room, start, word), states);
+        C::finish(&mut segment.lanes, |word| start = put_word::<C>(room, start, word));
+        let mut states = [0; states::BOUND];
+        let length = states::write::<C>(C::log_of(table), &segment.lanes, &mut states);
         let end = start;
-        start -= states.len();
-        segment.room[start..end].copy_from_slice(states);
+        start -= length;
+        segment.room[start..end].copy_from_slice(&states[..length]);
         start
     })
 }

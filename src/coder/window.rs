@@ -5,6 +5,7 @@ use super::{
     decode_table::DecodeTable,
     lanes::{LANES, STEPS},
     scalar::{LaneCoder, padded, unpad},
+    states::State,
 };
 use crate::block::Coder;
 
@@ -127,8 +128,8 @@ fn both_ways(cell: u32) -> u32 {
 pub trait WindowCoder {
     /// The coder's name.
     const CODER: Coder;
-    /// Bits of an initial state that hold the cell.
-    const CELL_BITS: u32;
+    /// Whether lanes have cells.
+    const HAS_CELLS: bool;
 
     /// What the encoder knows of the symbols.
     type EncodeTable;
@@ -151,9 +152,9 @@ pub trait WindowCoder {
     fn decode(table: &DecodeTable, lane: &mut Window) -> u8;
 }
 
-/// Initial states hold fewer bits than this: with a mark above them and the cell they fill 48.
+/// An encoder ends with fewer bits in each lane than this.
 const fn limit<C: WindowCoder>() -> u32 {
-    48 - C::CELL_BITS
+    C::LAYOUT.least + u32::BITS
 }
 
 /// The pairs of a tile, first to last, as (lane, its first symbol's place in the tile).
@@ -193,35 +194,30 @@ impl<C: WindowCoder> LaneCoder for C {
         }
     }
 
-    fn finish(lanes: &mut [Window; LANES], mut emit: impl FnMut(u32), states: &mut [u8]) {
-        let (low, high) = states.split_at_mut(4 * LANES);
-        let (low, high) = (low.as_chunks_mut::<4>().0, high.as_chunks_mut::<2>().0);
-        for ((lane, low), high) in lanes.iter_mut().zip(low).zip(high).rev() {
-            if lane.count >= limit::<C>() {
-                emit(lane.emit());
-            }
-            let marked = lane.bits | 1 << lane.count;
-            *low = (marked as u32).to_le_bytes();
-            let above = (marked >> 32) as u32;
-            let cell = lane.cell & ((1 << C::CELL_BITS) - 1);
-            *high = ((above << C::CELL_BITS | cell) as u16).to_le_bytes();
+    fn log_of(table: &Self::EncodeTable) -> u32 {
+        C::table_log(table)
+    }
+
+    fn finish(lanes: &mut [Window; LANES], mut emit: impl FnMut(u32)) {
+        for lane in lanes.iter_mut().rev().filter(|lane| lane.count >= limit::<C>()) {
+            emit(lane.emit());
         }
     }
 
-    fn initial(table_log: u32, states: &[u8]) -> ([Window; LANES], bool) {
-        let (low, high) = states.split_at(4 * LANES);
-        let (low, high) = (low.as_chunks::<4>().0, high.as_chunks::<2>().0);
-        let mut good = true;
-        let lanes = std::array::from_fn(|lane| {
-            let high = u32::from(u16::from_le_bytes(high[lane]));
-            let (above, cell) = (high >> C::CELL_BITS, high & ((1 << C::CELL_BITS) - 1));
-            let marked = u64::from(above) << 32 | u64::from(u32::from_le_bytes(low[lane]));
-            let count = marked.checked_ilog2().unwrap_or(0);
-            good &= count >= limit::<C>() - u32::BITS && cell >> table_log == 0;
-            let cell = C::decoder_cell(table_log, cell);
-            Window { bits: marked & !(1 << count), count, cell }
-        });
-        (lanes, good)
+    fn cell_bits(table_log: u32) -> u32 {
+        if C::HAS_CELLS { table_log } else { 0 }
+    }
+
+    fn state(table_log: u32, lane: Window) -> State {
+        let cell_bits = C::cell_bits(table_log);
+        let cell = u64::from(lane.cell) & ((1 << cell_bits) - 1);
+        let bits = lane.bits | cell << lane.count;
+        State { length: lane.count, bits, count: lane.count + cell_bits }
+    }
+
+    fn initial(table_log: u32, state: State) -> Window {
+        let cell = C::decoder_cell(table_log, (state.bits >> state.length) as u32);
+        Window { bits: state.bits & ((1 << state.length) - 1), count: state.length, cell }
     }
 
     fn decode_tile(

@@ -184,9 +184,31 @@ impl Table {
     }
 }
 
+/// Section 2.3: the initial states of a segment, and the words behind the gap.
+fn initial(bytes: &[u8], word: usize, planes: usize, least: u32, k: u32) -> (Vec<Lane>, &[u8]) {
+    let length = |lane: usize| {
+        least + (0..planes).map(|b| (u32_at(bytes, 4 * b) >> lane & 1) << b).sum::<u32>()
+    };
+    let mut bits = Bits(bytes, 32 * planes);
+    let gap = bits.take(8) as usize;
+    assert!(gap < 32);
+    let gap = word * gap;
+    let mut lanes = Vec::new();
+    for lane in 0..32 {
+        let n = length(lane);
+        let low = bits.take(n.min(24));
+        let high = bits.take(n - n.min(24));
+        lanes.push(Lane { c: u64::from(low) | u64::from(high) << 24, n, t: bits.take(k) });
+    }
+    let end = bits.pad(word);
+    assert!(bytes[end..end + gap].iter().all(|&byte| byte == 0));
+    (lanes, &bytes[end + gap..])
+}
+
 /// Section 2.4: the bytes of a segment of rans.
-fn rans(bytes: &[u8], words: usize, table: &Table, log: u32, n: usize) -> Vec<u8> {
-    let mut states: Vec<u32> = (0..32).map(|lane| u32_at(bytes, 4 * lane)).collect();
+fn rans(bytes: &[u8], table: &Table, log: u32, n: usize) -> Vec<u8> {
+    let (lanes, words) = initial(bytes, 2, 4, 16, 0);
+    let mut states: Vec<u32> = lanes.iter().map(|lane| 1 << lane.n | lane.c as u32).collect();
     let body = n.saturating_sub(64);
     let mut raw = vec![0; body];
     let mut next = 0;
@@ -197,13 +219,13 @@ fn rans(bytes: &[u8], words: usize, table: &Table, log: u32, n: usize) -> Vec<u8
                 if i < body {
                     raw[i] = table.decode_rans(x, log, || {
                         next += 1;
-                        u16_at(bytes, 128 + 2 * (next - 1)).into()
+                        u16_at(words, 2 * (next - 1)).into()
                     });
                 }
             }
         }
     }
-    assert_eq!(next, words);
+    assert_eq!(2 * next, words.len());
     let seed = |x: u32| {
         assert_eq!(x >> 16, 1);
         (x as u16).to_le_bytes()
@@ -218,22 +240,12 @@ struct Lane {
     t: u32,
 }
 
-/// Section 2.5: the initial state of a lane.
-fn initial(bytes: &[u8], lane: usize, table: &Table, log: u32) -> Lane {
-    let high = u32::from(u16_at(bytes, 128 + 2 * lane));
-    let (high, t, least) = match table {
-        Table::Fse(_) => (high >> 12, high % (1 << 12), 4),
-        _ => (high, 0, 16),
-    };
-    let m = u64::from(high) << 32 | u64::from(u32_at(bytes, 4 * lane));
-    let n = m.ilog2();
-    assert!(n >= least && t < 1 << log);
-    Lane { c: m - (1 << n), n, t }
-}
-
 /// Section 2.5: the bytes of a segment of fse or huff.
-fn windows(bytes: &[u8], words: usize, table: &Table, log: u32, n: usize) -> Vec<u8> {
-    let mut lanes: Vec<Lane> = (0..32).map(|lane| initial(bytes, lane, table, log)).collect();
+fn windows(bytes: &[u8], table: &Table, log: u32, n: usize) -> Vec<u8> {
+    let (mut lanes, words) = match table {
+        Table::Fse(_) => initial(bytes, 4, 5, 4, log),
+        _ => initial(bytes, 4, 5, 16, 0),
+    };
     let body = n.saturating_sub(128);
     let mut raw = vec![0; body];
     let mut next = 0;
@@ -243,7 +255,7 @@ fn windows(bytes: &[u8], words: usize, table: &Table, log: u32, n: usize) -> Vec
             for (number, lane) in lanes.iter_mut().enumerate() {
                 let i = 128 * tile + 4 * number + step;
                 if i < body && lane.n <= 32 {
-                    lane.c += u64::from(u32_at(bytes, 192 + 4 * next)) << lane.n;
+                    lane.c += u64::from(u32_at(words, 4 * next)) << lane.n;
                     lane.n += 32;
                     next += 1;
                 }
@@ -253,7 +265,7 @@ fn windows(bytes: &[u8], words: usize, table: &Table, log: u32, n: usize) -> Vec
             }
         }
     }
-    assert_eq!(next, words);
+    assert_eq!(4 * next, words.len());
     let seed = |lane: Lane| {
         assert_eq!((lane.n, lane.t), (32, last));
         (lane.c as u32).to_le_bytes()
@@ -273,7 +285,7 @@ fn end(mut raw: Vec<u8>, seed: &[u8], n: usize) -> Vec<u8> {
 fn coded(payload: &[u8], method: u32, log: u32, segment_size: usize, raw_size: usize) -> Vec<u8> {
     let segments = raw_size.div_ceil(segment_size);
     let (table, length) = Table::read(method, &payload[2 * segments..], log);
-    let (word, states) = if method == 2 { (2, 128) } else { (4, 192) };
+    let word = if method == 2 { 2 } else { 4 };
     let segment = if method == 2 { rans } else { windows };
     let mut at = 2 * segments + length;
     while !at.is_multiple_of(word) {
@@ -282,10 +294,10 @@ fn coded(payload: &[u8], method: u32, log: u32, segment_size: usize, raw_size: u
     }
     let mut raw = Vec::new();
     for number in 0..segments {
-        let words = usize::from(u16_at(payload, 2 * number));
+        let size = word * usize::from(u16_at(payload, 2 * number));
         let n = segment_size.min(raw_size - raw.len());
-        raw.extend(segment(&payload[at..], words, &table, log, n));
-        at += states + word * words;
+        raw.extend(segment(&payload[at..at + size], &table, log, n));
+        at += size;
     }
     assert_eq!(at, payload.len());
     raw

@@ -68,7 +68,7 @@ fn compare(gpu: &mut Gpu, recording: &Recording, buffers: &mut [Vec<u32>]) {
             found.iter().zip(&*buffers).zip(&recording.buffers)
         {
             // What encode kernels write beside payloads is their own affair.
-            if *name == "scratch" || *name == "payload" && kernel.starts_with("encode") {
+            if *name == "payload" && kernel.starts_with("encode") {
                 continue;
             }
             if let Some(at) = (0..found.len()).find(|&at| found[at] != expected[at]) {
@@ -169,6 +169,8 @@ fn blocks(random: &mut Random) -> Vec<Vec<u8>> {
         vec![9; 70_000],
         (0..40_000).map(|i| u8::from(i % 397 == 0)).collect(),
         (0..16_128 + 3).map(|_| random.next() as u8).collect(),
+        // With fse and a table of 32 cells the first segment does not cost what its symbols do.
+        (0..32_768).map(|i| if i < 5120 { 0 } else { 1 + (random.next() % 16) as u8 }).collect(),
     ];
     for length in [
         1, 2, 3, 63, 64, 65, 66, 127, 128, 191, 192, 193, 255, 256, 4095, 4096, 4097, 4160, 4161,
@@ -198,6 +200,7 @@ pub fn agree_on_good_blocks(gpu: &mut Gpu) {
         (15, Some(9)),
         (16, Some(10)),
         (12, Some(5)),
+        (13, Some(5)),
         (13, Some(1)),
     ];
     for (round, (segment_log, table_log)) in rounds.into_iter().enumerate() {
@@ -272,14 +275,23 @@ pub fn agree_on_damaged_blocks(gpu: &mut Gpu) {
     }
 }
 
-/// A block of one whole segment whose stream has no words: all that its tiles take is read behind the payload.
+/// A block of one whole segment that ends with its initial states: all that its tiles take is read behind the payload.
 fn wordless(gpu: &mut Gpu, coder: Coder, segment_log: u8) -> (Vec<u8>, CodedBlock) {
     let raw = include_bytes!("../data/alice29.txt")[..1 << segment_log].to_vec();
     let (mut payload, header) = encode(gpu, &[block(raw, coder, None)], segment_log).remove(0);
-    let word = if coder == Coder::Rans { 2 } else { 4 };
+    let (word, planes, least) = match coder {
+        Coder::Rans => (2, 4, 16),
+        Coder::Fse => (4, 5, 4 + u32::from(header.table_log)),
+        Coder::Huffman => (4, 5, 16),
+    };
     let words = usize::from(u16::from_le_bytes([payload[0], payload[1]]));
-    payload.truncate(payload.len() - word * words);
-    payload[..2].fill(0);
+    let segment = payload.len() - word * words;
+    let lengths = payload[segment..].as_chunks().0[..planes].iter().zip(0..);
+    let above: u32 = lengths.map(|(&plane, b)| u32::from_le_bytes(plane).count_ones() << b).sum();
+    let bytes = (8 + 32 * least + above).div_ceil(8) as usize;
+    let states = 4 * planes + bytes.next_multiple_of(word);
+    payload.truncate(segment + states);
+    payload[..2].copy_from_slice(&((states / word) as u16).to_le_bytes());
     let coded_size = payload.len() as u32;
     (payload, CodedBlock { coded_size, ..header })
 }

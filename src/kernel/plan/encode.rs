@@ -32,7 +32,7 @@ pub struct RawBlock {
 /// The host uploads [`blocks`](Self::blocks) to [`BLOCKS`](Self::BLOCKS), [`pieces`](Self::pieces) to
 /// [`PIECES`](Self::PIECES) and the raw bytes of each block to its range of [`RAW`](Self::RAW), runs the recording,
 /// and finds an [`EncodeResult`] a block in [`RESULTS`](Self::RESULTS). A coded block's payload lies in
-/// [`PAYLOAD`](Self::PAYLOAD) where its raw bytes lie in `RAW`, from word `payload` on: it is smaller than they are. A
+/// [`PAYLOAD`](Self::PAYLOAD) from word `payload` on, which is the block's own `payload`. A
 /// single value's payload is its first raw byte, a stored block's is the block.
 #[derive(Clone, PartialEq, Debug)]
 pub struct EncodePlan {
@@ -59,8 +59,8 @@ impl EncodePlan {
     pub const TABLES: BufferId = BufferId(5);
     /// Device: the encoder's tables.
     pub const ENTRIES: BufferId = BufferId(6);
-    /// Device: the streams, before they are in the payloads. Only encode kernels know what it holds.
-    pub const SCRATCH: BufferId = BufferId(7);
+    /// Device: how often each byte value occurs in each segment.
+    pub const COUNTS: BufferId = BufferId(7);
     /// Download: an [`EncodeResult`] a block.
     pub const RESULTS: BufferId = BufferId(8);
     /// Download: the payloads of coded blocks.
@@ -82,6 +82,7 @@ impl EncodePlan {
                 table_log.is_none_or(|log| coder.table_logs().contains(&log)),
                 "{coder:?} with table log {table_log:?}"
             );
+            next.payload += room_before(raw_size, segment_log);
             blocks.push(EncodeBlock {
                 raw_size,
                 coder: coder as u32,
@@ -89,8 +90,9 @@ impl EncodePlan {
                 ..next
             });
             next.raw += raw_size.div_ceil(4);
+            next.payload += raw_size.div_ceil(4);
+            next.counts += raw_size.div_ceil(2 << segment_log) * COUNT_WORDS;
             next.chunk += raw_size.div_ceil(CHUNK_BYTES);
-            next.scratch += block_space(raw_size, segment_log);
             pieces.resize(next.chunk as usize, number);
         }
         let recording =
@@ -114,9 +116,9 @@ impl EncodePlan {
             recording,
             "histogram",
             total.chunk,
-            &HistogramPush { chunks: total.chunk },
+            &HistogramPush { chunks: total.chunk, segment_log: log },
             (&[], None),
-            &[Self::BLOCKS, Self::PIECES, Self::RAW, Self::HISTOGRAMS],
+            &[Self::BLOCKS, Self::PIECES, Self::RAW, Self::HISTOGRAMS, Self::COUNTS],
         );
         for (kernel, segments) in [("normalise", rans.or(fse)), ("lengths", huffman)] {
             if segments.is_some() {
@@ -146,7 +148,7 @@ impl EncodePlan {
                         Self::INFOS,
                         Self::TABLES,
                         Self::ENTRIES,
-                        Self::SCRATCH,
+                        Self::COUNTS,
                         Self::RESULTS,
                         Self::PAYLOAD,
                     ],
@@ -159,12 +161,13 @@ impl EncodePlan {
     pub fn capacity(blocks: usize, raw_bytes: usize) -> Vec<BufferDesc> {
         let (blocks, raw_bytes) =
             (blocks.min(MAX_BLOCKS) as u32, raw_bytes.min(MAX_RAW_BYTES) as u32);
-        let segments = raw_bytes / 4096 + blocks;
+        // A block has at most the room before it that its own bytes ask for.
+        let before = raw_bytes / 32 + 65 * blocks;
         let total = EncodeBlock {
             raw: raw_bytes / 4 + blocks,
             raw_size: 0,
-            // 13 bits a symbol, and at most 112 words of states and rounding a segment.
-            scratch: raw_bytes / 32 * 13 + 13 + 112 * segments,
+            payload: raw_bytes / 4 + blocks + before,
+            counts: (raw_bytes / 8192 + blocks) * COUNT_WORDS,
             chunk: raw_bytes / CHUNK_BYTES + blocks,
             coder: 0,
             forced_log: 0,
@@ -180,23 +183,20 @@ impl EncodePlan {
     }
 }
 
-/// Words (32 bits) of space for a segment's stream; `stream_space` of `kernels/shared/encode.glsl` says why.
-fn stream_space(size: u32) -> u32 {
-    (size * 13 / 32 + 112) / 32 * 32
-}
-
-/// Words (32 bits) of space for the streams of a block.
-fn block_space(raw_size: u32, segment_log: u8) -> u32 {
-    let segment = 1 << segment_log;
-    let last = raw_size % segment;
-    let last = if last > 0 { stream_space(last) } else { 0 };
-    raw_size / segment * stream_space(segment) + last
+/// Words of two segments in [`EncodePlan::COUNTS`]: `COUNT_WORDS` of `kernels/shared/encode.glsl`.
+pub(crate) const COUNT_WORDS: u32 = 256;
+/// Words (32 bits) before a block's payload that kernels may overwrite: a segment that needs more than the room that it was given goes beyond
+/// it, the first one beyond the payload. A symbol takes at most 1 bit more than it was charged (fse: its state rounds the cost up;
+/// rans .09: a state is at least `f << (16 - K)` before it grows to `(x / f << K) + ...`, which is less than `(1 + 1/16) x (2^K / f)`), and what
+/// precedes the words at most 53 words.
+fn room_before(raw_size: u32, segment_log: u8) -> u32 {
+    raw_size.min(1 << segment_log) / 32 + 64
 }
 
 fn buffers(blocks: u64, total: &EncodeBlock) -> Vec<BufferDesc> {
     let structs = |size: usize| blocks * size as u64 / 4;
-    let EncodeBlock { raw, scratch, chunk, .. } = *total;
-    let (raw, chunk) = (u64::from(raw), u64::from(chunk));
+    let EncodeBlock { raw, payload, counts, chunk, .. } = *total;
+    let [raw, payload, counts, chunk] = [raw, payload, counts, chunk].map(u64::from);
     vec![
         words("blocks", structs(size_of::<EncodeBlock>()), Role::Upload),
         words("pieces", chunk, Role::Upload),
@@ -205,9 +205,9 @@ fn buffers(blocks: u64, total: &EncodeBlock) -> Vec<BufferDesc> {
         words("infos", structs(size_of::<EncodeInfo>()), Role::Device),
         words("tables", TABLE_WORDS as u64 * blocks, Role::Device),
         words("entries", 512 * blocks, Role::Device),
-        words("scratch", scratch.into(), Role::Device),
+        words("counts", counts, Role::Device),
         words("results", structs(size_of::<EncodeResult>()), Role::Download),
-        words("payload", raw, Role::Download),
+        words("payload", payload, Role::Download),
     ]
 }
 

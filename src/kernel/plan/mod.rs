@@ -7,7 +7,7 @@ mod encode;
 pub(crate) use decode::RUNS;
 pub(crate) use decode::{COMPACT_ID, TABLE_LOG_ID, UNIT_ID};
 pub use decode::{CodedBlock, DecodePlan};
-pub(crate) use encode::TABLE_WORDS;
+pub(crate) use encode::{COUNT_WORDS, TABLE_WORDS};
 pub use encode::{EncodePlan, RawBlock};
 
 use bytemuck::Pod;

@@ -4,7 +4,9 @@
 use super::{half, push};
 use crate::{
     BlockFault,
-    coder::{Coder, decode_table::DecodeTable, lanes::TILE, scalar::LaneCoder, table::Table},
+    coder::{
+        Coder, decode_table::DecodeTable, lanes::TILE, scalar::LaneCoder, states, table::Table,
+    },
     kernel::{
         generated::{DecodeBlock, DecodePush},
         plan::RUNS,
@@ -61,12 +63,14 @@ fn segment<C: LaneCoder>(
 ) -> Option<BlockFault> {
     let &Stream { payload, start, end } = stream;
     let halves = |size: usize| size as u32 / 2;
-    let states: Vec<u8> = (start..start + halves(C::LAYOUT.states))
-        .flat_map(|at| (half(payload, at) as u16).to_le_bytes())
-        .collect();
-    let (mut lanes, good) = C::initial(table_log, &states);
-    let mut fault = (!good).then_some(BlockFault::FinalState);
-    let mut next = start + halves(C::LAYOUT.states);
+    let bytes: Vec<u8> =
+        (start..end).flat_map(|at| (half(payload, at) as u16).to_le_bytes()).collect();
+    // What a kernel makes of a segment that it cannot read is nobody's concern.
+    let Some((mut lanes, begin)) = states::read::<C>(table_log, &bytes) else {
+        return Some(BlockFault::Stream);
+    };
+    let mut fault = None;
+    let mut next = start + halves(begin);
     let mut word = || {
         let own = next..next + halves(C::LAYOUT.word);
         next = own.end;

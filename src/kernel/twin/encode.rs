@@ -6,7 +6,7 @@ use crate::{
         Coder,
         fse::{self, Fse},
         huffman::{self, Huffman},
-        lanes::Layout,
+        places::{Appended, Costs, room},
         rans::{self, Rans},
         scalar::{LaneCoder, encode_segment},
         table::Table,
@@ -14,14 +14,14 @@ use crate::{
     format::BlockKind,
     kernel::{
         generated::{EncodeBlock, EncodeInfo, EncodePush, EncodeResult},
-        plan::TABLE_WORDS,
+        plan::{COUNT_WORDS, TABLE_WORDS},
     },
 };
 
 /// Writes payloads only: the twin leaves alone what a kernel may write beside them.
 pub fn run<C: Entries>(bytes: &[u8], buffers: &mut [&mut [u32]]) {
     let EncodePush { segment_log } = push(bytes);
-    let [blocks, raw, infos, tables, entries, _, results, payload] = buffers else {
+    let [blocks, raw, infos, tables, entries, counts, results, payload] = buffers else {
         panic!("eight buffers")
     };
     let blocks: &[EncodeBlock] = bytemuck::cast_slice(blocks);
@@ -38,70 +38,100 @@ pub fn run<C: Entries>(bytes: &[u8], buffers: &mut [&mut [u32]]) {
             results[number] = trivial(info.kind, 1);
             continue;
         }
-        let table = C::read(&entries[512 * number..][..512], info.table_log);
+        let table = C::table(&entries[512 * number..][..512], info.table_log);
         let raw = &raw[4 * block.raw as usize..][..block.raw_size as usize];
-        let segments: Vec<_> =
-            raw.chunks(1 << segment_log).map(|raw| segment::<C>(raw, &table)).collect();
         let written =
             &bytemuck::cast_slice(&tables[TABLE_WORDS * number..])[..info.table_size as usize];
-        let mut bytes = head(C::LAYOUT, &segments, written);
-        bytes.extend(segments.concat());
+        let counts = &counts[block.counts as usize..];
+        let bytes = compose::<C>(&table, written, raw, counts, 1 << segment_log);
         let size = bytes.len();
         results[number] = if size < raw.len() {
             let target = bytemuck::cast_slice_mut(payload);
-            target[4 * block.raw as usize..][..size].copy_from_slice(&bytes);
+            target[4 * block.payload as usize..][..size].copy_from_slice(&bytes);
             let EncodeInfo { kind, table_log, .. } = *info;
-            EncodeResult { kind, table_log, coded_size: size as u32, payload: block.raw }
+            EncodeResult { kind, table_log, coded_size: size as u32, payload: block.payload }
         } else {
             trivial(BlockKind::Stored as u32, block.raw_size)
         };
     }
 }
 
-/// What precedes the streams of a payload.
-fn head(layout: Layout, streams: &[Vec<u8>], table: &[u8]) -> Vec<u8> {
-    let count = |stream: &Vec<u8>| ((stream.len() - layout.states) / layout.word) as u16;
-    let mut head: Vec<u8> = streams.iter().flat_map(|stream| count(stream).to_le_bytes()).collect();
-    head.extend_from_slice(table);
-    head.resize(head.len() + layout.padding(head.len()), 0);
-    head
+/// A payload, or anything no smaller than the block.
+fn compose<C: Entries>(
+    table: &Table,
+    written: &[u8],
+    raw: &[u8],
+    counts: &[u32],
+    segment: usize,
+) -> Vec<u8> {
+    let layout = C::LAYOUT;
+    let cell_bits = C::cell_bits(table.log().into());
+    let costs = Costs::of(table);
+    let rooms: Vec<usize> = raw
+        .chunks(segment)
+        .enumerate()
+        .map(|(number, raw)| {
+            let words = &counts[number / 2 * COUNT_WORDS as usize..];
+            let counts = std::array::from_fn(|i| words[i] >> (16 * (number % 2)) & 0xffff);
+            let body = layout.body(raw.len());
+            room(layout, cell_bits, body, costs.of_body(&counts, &raw[body..]))
+        })
+        .collect();
+    let mut payload = vec![0; 2 * rooms.len()];
+    payload.extend_from_slice(written);
+    payload.resize(payload.len() + layout.padding(payload.len()), 0);
+    let mut out = Appended::new(layout, cell_bits, &rooms, &mut payload);
+    if out.expected() >= raw.len() {
+        return raw.to_vec();
+    }
+    let table = C::read(table);
+    for raw in raw.chunks(segment) {
+        let mut room = vec![0; layout.stream_bound(raw.len())];
+        let start = encode_segment::<C>(&table, raw, &mut room);
+        out.push(&room[start..]);
+    }
+    payload
 }
 
 /// A coder's form of the entries that the kernels before it made.
 pub trait Entries: LaneCoder {
-    fn read(entries: &[u32], table_log: u32) -> Self::EncodeTable;
+    fn table(entries: &[u32], table_log: u32) -> Table;
+    fn read(table: &Table) -> Self::EncodeTable;
 }
 
 impl Entries for Rans {
-    fn read(entries: &[u32], table_log: u32) -> Self::EncodeTable {
+    fn table(entries: &[u32], table_log: u32) -> Table {
         let freq = |symbol: usize| (entries[2 * symbol + 1] >> 20) as u16;
-        let freqs = std::array::from_fn(freq);
-        rans::EncodeTable::new(&Table::from_freqs(Coder::Rans, table_log as u8, freqs))
+        Table::from_freqs(Coder::Rans, table_log as u8, std::array::from_fn(freq))
+    }
+
+    fn read(table: &Table) -> Self::EncodeTable {
+        rans::EncodeTable::new(table)
     }
 }
 
 impl Entries for Fse {
-    fn read(entries: &[u32], table_log: u32) -> Self::EncodeTable {
-        let mut table = fse::EncodeTable::new();
-        table.fill(&read_cums(Coder::Fse, table_log, entries));
-        table
+    fn table(entries: &[u32], table_log: u32) -> Table {
+        read_cums(Coder::Fse, table_log, entries)
+    }
+
+    fn read(table: &Table) -> Self::EncodeTable {
+        let mut encoder = fse::EncodeTable::new();
+        encoder.fill(table);
+        encoder
     }
 }
 
 impl Entries for Huffman {
-    fn read(entries: &[u32], table_log: u32) -> Self::EncodeTable {
+    fn table(entries: &[u32], table_log: u32) -> Table {
         let freq = |symbol: usize| match entries[symbol] & 0xff {
             0 => 0,
             length => 1 << (table_log - length),
         };
-        let freqs = std::array::from_fn(freq);
-        huffman::EncodeTable::new(&Table::from_freqs(Coder::Huffman, table_log as u8, freqs))
+        Table::from_freqs(Coder::Huffman, table_log as u8, std::array::from_fn(freq))
     }
-}
 
-/// The stream of a segment, initial states included.
-fn segment<C: LaneCoder>(raw: &[u8], table: &C::EncodeTable) -> Vec<u8> {
-    let mut stream = vec![0; C::LAYOUT.stream_bound(raw.len())];
-    let start = encode_segment::<C>(table, raw, &mut stream);
-    stream.split_off(start)
+    fn read(table: &Table) -> Self::EncodeTable {
+        huffman::EncodeTable::new(table)
+    }
 }

@@ -67,7 +67,7 @@ fn parse(
     let mut starts = Vec::with_capacity(segments + 1);
     for count in counts.chunks(2) {
         starts.push(2 * block.payload + end as u32 / 2);
-        end += layout.states + layout.word * usize::from(u16::from_le_bytes([count[0], count[1]]));
+        end += layout.word * usize::from(u16::from_le_bytes([count[0], count[1]]));
     }
     starts.push(2 * block.payload + end as u32 / 2);
     if end == payload.len() { Ok((table, starts)) } else { Err(BlockFault::SegmentSizes) }

@@ -192,7 +192,7 @@ fn read_result(result: EncodeResult, block: &EncodeBlock) -> Option<PartResult> 
     match kind {
         STORED => trivial(BlockKind::Stored),
         SINGLE => trivial(BlockKind::Single),
-        CODED if coded_size < block.raw_size && payload == block.raw => {
+        CODED if coded_size < block.raw_size && payload == block.payload => {
             let table_log = u8::try_from(table_log).ok()?;
             let start = 4 * payload as usize;
             let coder = Coder::ALL.get(block.coder as usize)?;
