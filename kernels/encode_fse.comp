@@ -15,10 +15,7 @@ struct Lane {
 // While the cells are spread: what spread.glsl wants, and the symbols of some cells of each stretch, four in a word: with those of all
 // cells a multiprocessor would hold fewer workgroups. Afterwards, what payload.glsl wants.
 #define KEPT_CELLS 128u
-#define SPREADING (1024u + 8u * KEPT_CELLS / 4u)
-shared uint spreading[SPREADING];
-#define LENGTHS(i) spreading[i]
-#define WORK(i) spreading[MOST_SEGMENTS + (i)]
+#define OVERLAY_WORDS (1024u + 8u * KEPT_CELLS / 4u)
 #include "encoding.glsl"
 
 #define MOST_CELLS 4096u
@@ -38,7 +35,7 @@ void clear_cells() {
 uint load_cell(uint at) { return bitfieldExtract(cells[at / 2u], int(16u * (at % 2u)), 16); }
 void store_cell(uint at, uint cell) { atomicOr(cells[at / 2u], cell << 16u * (at % 2u)); }
 #endif
-#define SPREAD(i) spreading[i]
+#define SPREAD(i) memory[i]
 #include "slots.glsl"
 #include "spread.glsl"
 
@@ -76,11 +73,11 @@ void keep_symbols(uint from) {
     for (uint i = gl_LocalInvocationIndex; i < kept << table_log - stretch; i += gl_WorkGroupSize.x) {
         uint four = (i / kept << stretch) + from >> 2u | i % kept;
         uvec4 symbols = find_symbols(four);
-        spreading[kept_place(four)] = symbols.x | symbols.y << 8 | symbols.z << 16 | symbols.w << 24;
+        memory[kept_place(four)] = symbols.x | symbols.y << 8 | symbols.z << 16 | symbols.w << 24;
     }
 }
 
-uvec4 kept_symbols(uint four) { return uvec4(spreading[kept_place(four)]) >> uvec4(0u, 8u, 16u, 24u) & 0xffu; }
+uvec4 kept_symbols(uint four) { return uvec4(memory[kept_place(four)]) >> uvec4(0u, 8u, 16u, 24u) & 0xffu; }
 
 void put_cell(uint cell, uint symbol, uint y) {
     store_cell(table[symbol].y + y, cell + (1u << table_log));

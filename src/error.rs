@@ -151,7 +151,7 @@ pub enum BlockFault {
     /// The lengths of the segments do not add up to the coded size.
     #[error("the segment lengths do not match the coded size")]
     SegmentSizes = 5,
-    /// A segment's words were not used up exactly.
+    /// A segment's words were not used up exactly, or what precedes them cannot be.
     #[error("a segment's word stream does not end where it should")]
     Stream = 6,
     /// A lane's final state is impossible.

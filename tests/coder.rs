@@ -2,6 +2,10 @@
 
 mod common;
 
+use common::{
+    segments,
+    specified::{specified_rans, specified_windows, word},
+};
 use proptest::prelude::*;
 use ranvil::{
     BlockFault, Simd,
@@ -190,159 +194,6 @@ fn kinds_are_chosen_as_specified() {
     }
 }
 
-/// What a table says, as docs/FORMAT.md does: for the low bits of a state, the symbol and two numbers of its coder.
-fn specified_slots(table: &Table) -> Vec<(u8, u64, u64)> {
-    let k = u32::from(table.log());
-    let size = 1_usize << k;
-    let mut slots = vec![(0, 0, 0); size];
-    match table.coder() {
-        // f(s) and slot - cum(s).
-        Coder::Rans => {
-            for (s, f, cum) in table.symbols() {
-                for bias in 0..f {
-                    slots[(cum + bias) as usize] = (s, f.into(), bias.into());
-                }
-            }
-        }
-        // bits and base.
-        Coder::Fse => {
-            let step = (1 << (k - 1)) + (1 << (k - 3)) + 3;
-            let mut cell = 0;
-            for (s, f, _) in table.symbols() {
-                for _ in 0..f {
-                    slots[cell].0 = s;
-                    cell = (cell + step) % size;
-                }
-            }
-            let mut next = table.freqs().map(u64::from);
-            for (s, bits, base) in &mut slots {
-                let y = next[usize::from(*s)];
-                next[usize::from(*s)] += 1;
-                *bits = u64::from(k - y.ilog2());
-                *base = (y << *bits) - size as u64;
-            }
-        }
-        // The length, and nothing.
-        Coder::Huffman => {
-            let mut code = 0;
-            for length in 1..=k {
-                code <<= 1;
-                for (s, f, _) in table.symbols() {
-                    if k - f.ilog2() != length {
-                        continue;
-                    }
-                    let reversed = (0..length).fold(0, |bits, i| bits << 1 | code >> i & 1);
-                    for high in 0..1 << (k - length) {
-                        slots[reversed | high << length] = (s, length.into(), 0);
-                    }
-                    code += 1;
-                }
-            }
-        }
-    }
-    slots
-}
-
-/// Bytes of a coder's word.
-fn word(coder: Coder) -> usize {
-    if coder == Coder::Rans { 2 } else { 4 }
-}
-
-/// The initial states of docs/FORMAT.md, section 2.3, word for word: each lane's length, its bits, and its cell of `k` bits; and what
-/// follows the gap.
-fn specified_states(
-    segment: &[u8],
-    word: usize,
-    least: usize,
-    planes: usize,
-    k: usize,
-) -> (Vec<(usize, u128, usize)>, &[u8]) {
-    let bit = |at: usize| u128::from(segment[at / 8] >> (at % 8) & 1);
-    let gap = usize::from(segment[4 * planes]);
-    let mut at = 32 * planes + 8;
-    let mut take = |count: usize| {
-        let value: u128 = (0..count).map(|i| bit(at + i) << i).sum();
-        at += count;
-        value
-    };
-    let mut lanes = Vec::new();
-    for lane in 0..32 {
-        let n = least + (0..planes).map(|b| (bit(32 * b + lane) as usize) << b).sum::<usize>();
-        lanes.push((n, take(n), take(k) as usize));
-    }
-    let end = at.div_ceil(8 * word) * word;
-    assert!((at..8 * end).all(|at| bit(at) == 0));
-    let (gap, words) = segment[end..].split_at(gap * word);
-    assert!(gap.iter().all(|&byte| byte == 0));
-    (lanes, words)
-}
-
-/// The decoder of docs/FORMAT.md, section 2.4, word for word.
-fn specified_rans(table: &Table, stream: &[u8], raw: &mut [u8]) -> Option<()> {
-    let slots = specified_slots(table);
-    let size = slots.len() as u64;
-    let (lanes, words) = specified_states(stream, 2, 16, 4, 0);
-    let mut states: Vec<u64> = lanes.iter().map(|&(n, bits, _)| bits as u64 + (1 << n)).collect();
-    let mut words = words.as_chunks().0.iter().map(|&word| u64::from(u16::from_le_bytes(word)));
-    let body = raw.len().max(64) - 64;
-    for i in (0..body.div_ceil(128) * 128).map(|i| i / 128 * 128 + i % 32 * 4 + i / 32 % 4) {
-        if i >= body {
-            continue;
-        }
-        let state = &mut states[i % 128 / 4];
-        let (symbol, f, bias) = slots[(*state % size) as usize];
-        raw[i] = symbol;
-        *state = f * (*state / size) + bias;
-        if *state < 1 << 16 {
-            *state = *state * 65536 + words.next()?;
-        }
-    }
-    let seeds = states.iter().map(|x| (x >> 16 == 1).then_some((*x as u16).to_le_bytes()));
-    let seed: Vec<u8> = seeds.collect::<Option<Vec<_>>>()?.into_flattened();
-    let length = raw.len() - body;
-    raw[body..].copy_from_slice(&seed[..length]);
-    let valid = seed[length..].iter().all(|&byte| byte == 0);
-    (valid && words.next().is_none()).then_some(())
-}
-
-/// The decoder of docs/FORMAT.md, sections 2.5 to 2.7, word for word.
-fn specified_windows(table: &Table, stream: &[u8], raw: &mut [u8]) -> Option<()> {
-    let fse = table.coder() == Coder::Fse;
-    let slots = specified_slots(table);
-    let (least, k) = if fse { (4, slots.len().ilog2() as usize) } else { (16, 0) };
-    let (lanes, words) = specified_states(stream, 4, least, 5, k);
-    let mut lanes: Vec<_> = lanes.into_iter().map(|(n, c, t)| (c, n as u32, t)).collect();
-    let last = if fse { slots.len() - 1 } else { 0 };
-    let mut words = words.as_chunks().0.iter().map(|&word| u32::from_le_bytes(word));
-    let body = raw.len().max(128) - 128;
-    for pair in (0..body.div_ceil(128) * 64).map(|i| i / 64 * 128 + i % 32 * 4 + i / 32 % 2 * 2) {
-        if pair >= body {
-            continue;
-        }
-        let (c, n, t) = &mut lanes[pair % 128 / 4];
-        if *n <= 32 {
-            *c += u128::from(words.next()?) << *n;
-            *n += 32;
-        }
-        for symbol in &mut raw[pair..body.min(pair + 2)] {
-            let at = if fse { *t } else { *c as usize % slots.len() };
-            let (own, bits, base) = slots[at];
-            *symbol = own;
-            let reversed = (0..bits).fold(0, |r, i| r << 1 | *c as usize >> i & 1);
-            *t = if fse { base as usize + reversed } else { 0 };
-            *c >>= bits;
-            *n -= bits as u32;
-        }
-    }
-    let seeds = lanes.iter().map(|&(c, n, t)| (n == 32 && t == last).then_some(c as u32));
-    let seed = seeds.collect::<Option<Vec<u32>>>()?;
-    let seed: Vec<u8> = seed.into_iter().flat_map(u32::to_le_bytes).collect();
-    let length = raw.len() - body;
-    raw[body..].copy_from_slice(&seed[..length]);
-    let valid = seed[length..].iter().all(|&byte| byte == 0);
-    (valid && words.next().is_none()).then_some(())
-}
-
 #[test]
 fn the_reference_is_what_the_specification_says() {
     for (name, raw) in cases().into_iter().filter(|(_, raw)| raw.len() < 100_000) {
@@ -364,18 +215,96 @@ fn check_specification(name: &str, coder: Coder, raw: &[u8]) {
         Table::parse(&payload[2 * segments..], coder, encoded.table_log).unwrap();
     let word = word(coder);
     let head = 2 * segments + table_length;
-    let mut at = head.next_multiple_of(word);
-    assert!(payload[head..at].iter().all(|&byte| byte == 0));
+    let places = segments::places(&payload, coder, segments);
+    assert_eq!(places[0], head.next_multiple_of(word));
+    assert!(payload[head..places[0]].iter().all(|&byte| byte == 0));
     for (number, segment) in raw.chunks(4096).enumerate() {
-        let count = usize::from(u16::from_le_bytes([payload[2 * number], payload[2 * number + 1]]));
-        let stream = &payload[at..at + word * count];
+        let stream = &payload[places[number]..places[number + 1]];
         let mut back = vec![0; segment.len()];
         let specified = if coder == Coder::Rans { specified_rans } else { specified_windows };
         assert!(specified(&table, stream, &mut back).is_some(), "{coder:?}, {name}");
         assert!(back == segment, "{coder:?}, {name}, segment {number}");
-        at += stream.len();
     }
-    assert_eq!(at, payload.len(), "{coder:?}, {name}");
+    check_gaps(&format!("{coder:?}, {name}"), raw, 12, &table, &payload);
+}
+
+/// The gaps are those of section 2.8. Returns how far each segment is from its room, in words.
+fn check_gaps(
+    what: &str,
+    raw: &[u8],
+    segment_log: u8,
+    table: &Table,
+    payload: &[u8],
+) -> Vec<isize> {
+    let coder = table.coder();
+    let segments = raw.len().div_ceil(1 << segment_log);
+    let rooms = segments::rooms(table, raw, segment_log);
+    let gaps = segments::gaps(payload, coder, segments);
+    let places = segments::places(payload, coder, segments);
+    let missing = |i: usize| {
+        let length = (places[i + 1] - places[i]) / word(coder) - gaps[i];
+        rooms[i] as isize - length as isize
+    };
+    let missing: Vec<isize> = (0..segments).map(missing).collect();
+    if segments > 1 && missing.iter().all(|gap| (0..16).contains(gap)) {
+        assert!(
+            gaps.iter().zip(&missing).all(|(&gap, &missing)| gap as isize == missing),
+            "{what}"
+        );
+    } else {
+        assert!(gaps.iter().all(|&gap| gap == 0), "{what}: {gaps:?} of {missing:?}");
+    }
+    missing
+}
+
+/// Where one segment is longer than its room, or much shorter, none has a gap; and a symbol that fills a segment of 64 KiB counts as one less.
+#[test]
+fn rooms_that_are_missed_are_not_kept() {
+    let mut codecs = codecs();
+    let check = |raw: &[u8], coder, table_log, segment_log| {
+        let params = BlockParams { coder, segment_log, table_log };
+        check(&mut codecs, "rooms", raw, &params);
+        let (encoded, payload) = encode(&mut codecs[0].1, raw, &params);
+        assert_eq!(encoded.kind, BlockKind::Coded);
+        let counts = 2 * raw.len().div_ceil(1 << segment_log);
+        let (table, _) = Table::parse(&payload[counts..], coder, encoded.table_log).unwrap();
+        check_gaps(&format!("{params:?}"), raw, segment_log, &table, &payload)
+    };
+    let mut check = check;
+    let [short, long] = segments::misfits()
+        .map(|(raw, table_log, segment_log)| check(&raw, Coder::Fse, Some(table_log), segment_log));
+    assert!(short.iter().all(|&gap| gap >= 0) && short.iter().any(|&gap| gap > 15), "{short:?}");
+    assert!(long.iter().any(|&gap| gap < 0), "{long:?}");
+    let same = [vec![b'e'; 65_536], ALICE[..65_536].to_vec()].concat();
+    for coder in Coder::ALL {
+        check(&same, coder, None, 16);
+        check(ALICE, coder, None, 12);
+    }
+}
+
+/// A gap may have up to 31 words, all of them zero.
+#[test]
+fn gaps_are_checked() {
+    let mut codecs = codecs();
+    for coder in Coder::ALL {
+        let params = BlockParams { coder, segment_log: 12, table_log: None };
+        let raw = &ALICE[..10_000];
+        let (encoded, payload) = encode(&mut codecs[0].1, raw, &params);
+        let with = |gap, last| segments::with_gap(&payload, coder, encoded.table_log, 3, gap, last);
+        for (gap, last, expected) in [
+            (0, 0, Ok(raw.to_vec())),
+            (31, 0, Ok(raw.to_vec())),
+            (32, 0, Err(BlockFault::Stream)),
+            (255, 0, Err(BlockFault::Stream)),
+            (31, 1, Err(BlockFault::Stream)),
+            (1, 128, Err(BlockFault::Stream)),
+        ] {
+            let changed = with(gap, last);
+            check_damaged(&mut codecs, "gap", &changed, encoded, &params, raw.len());
+            let found = decode(&mut codecs[0].1, &changed, encoded, &params, raw.len());
+            assert!(found == expected, "{coder:?}, {gap}, {last}: {:?}", found.err());
+        }
+    }
 }
 
 /// Every implementation says the same about a payload, and never panics.
@@ -468,20 +397,27 @@ fn the_first_bad_segment_decides() {
         let raw = &ALICE[..8192];
         let params = BlockParams { coder, segment_log: 12, table_log: Some(11) };
         let (encoded, payload) = encode(&mut codecs[0].1, raw, &params);
-        let (_, table_length) = Table::parse(&payload[4..], coder, encoded.table_log).unwrap();
-        let word = word(coder);
-        let first = (4 + table_length).next_multiple_of(word);
-        let count = usize::from(u16::from_le_bytes([payload[0], payload[1]]));
-        let second = first + word * count;
+        let second = segments::places(&payload, coder, 2)[1];
         let mut judge = |what: &str, payload: &[u8], fault| {
             check_damaged(&mut codecs, what, payload, encoded, &params, raw.len());
             let found = decode(&mut codecs[0].1, payload, encoded, &params, raw.len());
             assert_eq!(found, Err(fault), "{coder:?}, {what}");
         };
-        let mut damaged = payload.clone();
-        // The first length is another, so the states are others.
-        damaged[second] ^= 1;
-        judge("second", &damaged, BlockFault::Stream);
+        // Damage to the second segment that leaves it as long, and its states others.
+        let mut reference = Codec::new(Simd::Scalar).unwrap();
+        let flipped = (8 * second..8 * payload.len()).rev().map(|bit| {
+            let mut damaged = payload.clone();
+            damaged[bit / 8] ^= 1 << (bit % 8);
+            damaged
+        });
+        let mut damaged = flipped
+            .into_iter()
+            .find(|damaged| {
+                decode(&mut reference, damaged, encoded, &params, raw.len())
+                    == Err(BlockFault::FinalState)
+            })
+            .expect("some damage leads there");
+        judge("second", &damaged, BlockFault::FinalState);
         // A word moved from the second segment to the first.
         let count = u16::from_le_bytes([payload[0], payload[1]]) + 1;
         damaged[..2].copy_from_slice(&count.to_le_bytes());

@@ -14,7 +14,7 @@ layout(push_constant) uniform DecodePush {
     uint segment_log;
 };
 layout(std430, binding = 0) readonly buffer Blocks { DecodeBlock blocks[]; };
-// Behind the last payload are 1 KiB and twice a segment's size, which may be read but not used: see decode_fast.
+// Behind the last payload are 1 KiB and twice a segment's size, which may be read but not used: see decode_fast and read_states.
 layout(std430, binding = 1) PAYLOAD_ACCESS buffer Payload { WORD payload[]; };
 layout(std430, binding = 2) readonly buffer Tables { uint tables[]; };
 layout(std430, binding = 3) readonly buffer Streams { uint streams[]; };
@@ -108,7 +108,7 @@ uint string_bits(uint string, uint at, uint count) {
     uint low = payload_bits(place);
     uint high = payload_bits(place + 2u);
     uint shift = at & 31u;
-    uint value = shift == 0u ? low : low >> shift | high << 32u - shift;
+    uint value = low >> shift | high << 1u << 31u - shift;
     return count < 32u ? value & (1u << count) - 1u : value;
 }
 
@@ -124,7 +124,7 @@ void read_states(uint segment, uint begin, uint end, uint tail, inout Stream str
     uint planes[PLANES];
     [[unroll]] for (uint b = 0u; b < PLANES; b++) planes[b] = payload_bits(begin + 2u * b);
     uint string = begin + 2u * PLANES;
-    [[unroll]] for (uint j = 0u; j < LANES; j++) {
+    UNROLL_LANES for (uint j = 0u; j < LANES; j++) {
         uint at = state_place(planes, lane(j), cell_bits());
         stream.x[j] = read_state(string, at, state_length(planes, lane(j)));
     }
@@ -134,8 +134,10 @@ void read_states(uint segment, uint begin, uint end, uint tail, inout Stream str
     // In words of the stream.
     uint gap = string_bits(string, 0u, GAP_BITS);
     uint words = (string + (bits + padding) / 16u) / (WORD_BITS / 16u);
-    [[unroll]] for (uint j = 0u; j < LANES; j++) {
-        if (lane(j) < gap) zeros = zeros && PAYLOAD_WORD(words + lane(j)) == 0u;
+    UNROLL_LANES for (uint j = 0u; j < LANES; j++) {
+        // Loaded in any case, for SwiftShader's sake.
+        uint word = PAYLOAD_WORD(words + lane(j));
+        zeros = zeros && (lane(j) >= gap || word == 0u);
     }
     words += gap;
     end /= WORD_BITS / 16u;

@@ -7,7 +7,7 @@ struct EncodeBlock {
     uint raw;
     // Bytes to encode.
     uint raw_size;
-    // First word of the payload, which is smaller than the raw bytes. Before it there is room for what may go too far: ROOM_BEFORE.
+    // First word of the payload, which is smaller than the raw bytes. Before it there is room for a segment that goes too far.
     uint payload;
     // First word of its segments' counts.
     uint counts;

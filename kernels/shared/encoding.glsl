@@ -23,9 +23,9 @@ layout(std430, binding = 5) readonly buffer Counts { uint counts[]; };
 layout(std430, binding = 6) writeonly buffer Results { EncodeResult results[]; };
 #if WORD_BITS == 16 && defined(STORAGE16)
 #extension GL_EXT_shader_16bit_storage : require
-layout(std430, binding = 7) buffer Payload { uint16_t payload[]; };
+layout(std430, binding = 7) coherent buffer Payload { uint16_t payload[]; };
 #else
-layout(std430, binding = 7) buffer Payload { uint payload[]; };
+layout(std430, binding = 7) coherent buffer Payload { uint payload[]; };
 #endif
 
 #define WORDS_PER_U32 (32u / WORD_BITS)

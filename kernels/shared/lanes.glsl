@@ -60,9 +60,12 @@ layout(local_size_x = WORKGROUP, local_size_x_id = 0) in;
 // (SwiftShader above all) minutes to compile.
 #if defined(SUBGROUP) && WIDTH >= 16
 #define UNROLL_STEPS [[unroll]]
+#define UNROLL_LANES [[unroll]]
 #define FAST_PATH
 #else
 #define UNROLL_STEPS [[dont_unroll]]
+// Where it is done once a segment.
+#define UNROLL_LANES [[dont_unroll]]
 #endif
 
 #ifdef SUBGROUP

@@ -4,22 +4,22 @@
 // left is the gap in it. Should one not fit, or be much shorter, all are encoded again where their true lengths put them. The CPU
 // finds the same lengths (coder::places).
 
-// The length of each segment's room, and above it the true one. The includer may define where.
-#ifndef LENGTHS
-shared uint lengths[MOST_SEGMENTS];
-#define LENGTHS(i) lengths[i]
+// The includer may have OVERLAY_WORDS words of `memory` for itself before all this.
+#ifndef OVERLAY_WORDS
+#define OVERLAY_WORDS 1u
 #endif
-
-// The symbols' costs; later for each group the lengths and the bit string of its states. Behind them, where the rooms of the segments in
-// work begin, and whether a segment did not fit its room. The includer may define where.
+// Words of a group for the lengths and the bit string of its states.
 #define STATE_WORDS 56u
-#define WORK_WORDS (16u * STATE_WORDS)
-#ifndef WORK
-shared uint work[WORK_WORDS + 17u];
-#define WORK(i) work[i]
-#endif
-#define BEGIN(i) WORK(WORK_WORDS + (i))
-#define MISFIT WORK(WORK_WORDS + 16u)
+#define WORK_WORDS ((GROUPS * STATE_WORDS > 256u ? GROUPS * STATE_WORDS : 256u) + GROUPS + 2u)
+#define OWN_WORDS (MOST_SEGMENTS + WORK_WORDS)
+shared uint memory[OVERLAY_WORDS > OWN_WORDS ? OVERLAY_WORDS : OWN_WORDS];
+// The length of each segment's room, and above it the true one: which is ORed in while others read the room's.
+#define LENGTHS(i) memory[i]
+// The symbols' costs; later for each group the lengths and the bit string of its states. Behind them, where the rooms of the segments in
+// work begin and the last one ends, and whether a segment did not fit its room.
+#define WORK(i) memory[MOST_SEGMENTS + (i)]
+#define BEGIN(i) WORK(WORK_WORDS - GROUPS - 2u + (i))
+#define MISFIT WORK(WORK_WORDS - 1u)
 
 // Fractional bits of costs.
 #define COST_LOG 12u
@@ -49,10 +49,14 @@ uint own_cost(EncodeBlock block, uint segment) {
     uint shift = 16u * (segment & 1u);
     for (uint i = lane(0u); i < COUNT_WORDS; i += WIDTH) sum += (counts[first + i] >> shift & 0xffffu) * WORK(i);
     uint size = segment_size(block, segment, segment_log);
-    [[unroll]] for (uint j = 0u; j < LANES; j++) {
+    UNROLL_LANES for (uint j = 0u; j < LANES; j++) {
         uint seed = own_seed(block.raw + (segment << segment_log) / 4u, size, lane(j));
         uint at = max(size, 32u * SEED) - 32u * SEED + SEED * lane(j);
-        [[unroll]] for (uint b = 0u; b < SEED; b++) sum -= at + b < size ? WORK(seed >> 8u * b & 0xffu) : 0u;
+        [[unroll]] for (uint b = 0u; b < SEED; b++) {
+            // Loaded in any case: SwiftShader takes minutes and gigabytes to compile loads that are conditional.
+            uint cost = WORK(seed >> 8u * b & 0xffu);
+            sum -= at + b < size ? cost : 0u;
+        }
     }
     return sum;
 }
@@ -119,11 +123,11 @@ void clear_payload(EncodeBlock block, uint words) {
 #endif
 }
 
-// Adds `count` bits, at most 32, to a bit string.
-void put_bits(uint string, uint at, uint value, uint count) {
+// Adds the bits of a value to a bit string.
+void put_bits(uint string, uint at, uint value) {
     uint shift = at & 31u;
-    if (count > 0u) atomicOr(WORK(string + at / 32u), value << shift);
-    if (shift + count > 32u) atomicOr(WORK(string + at / 32u + 1u), value >> 32u - shift);
+    atomicOr(WORK(string + at / 32u), value << shift);
+    atomicOr(WORK(string + at / 32u + 1u), value >> 1u >> 31u - shift);
 }
 
 // Ends a segment whose room begins at a word of payload[]: what precedes its words.
@@ -137,7 +141,7 @@ void close(uint segment, uint begin, bool exact, inout Stream stream) {
     uint planes[PLANES];
     [[unroll]] for (uint b = 0u; b < PLANES; b++) {
         bool bit[LANES];
-        [[unroll]] for (uint j = 0u; j < LANES; j++) bit[j] = (length[j] - LEAST >> b & 1u) != 0u;
+        UNROLL_LANES for (uint j = 0u; j < LANES; j++) bit[j] = (length[j] - LEAST >> b & 1u) != 0u;
         planes[b] = lane_mask(bit);
     }
     uint head = (32u * PLANES + state_place(planes, 32u, cell_bits()) + WORD_BITS - 1u) / WORD_BITS;
@@ -146,20 +150,22 @@ void close(uint segment, uint begin, bool exact, inout Stream stream) {
     group_barrier();
     if (lane(0u) == 0u) {
         [[unroll]] for (uint b = 0u; b < PLANES; b++) WORK(own + b) = planes[b];
-        put_bits(string, 0u, gap & 0xffu, GAP_BITS);
+        put_bits(string, 0u, gap & 0xffu);
     }
-    [[unroll]] for (uint j = 0u; j < LANES; j++) {
+    UNROLL_LANES for (uint j = 0u; j < LANES; j++) {
         uint at = state_place(planes, lane(j), cell_bits());
-        put_bits(string, at, bits[j].x, min(length[j], 32u));
-        put_bits(string, at + 32u, bits[j].y, max(length[j], 32u) - 32u);
-        put_bits(string, at + length[j], cell(stream.x[j]), cell_bits());
+        put_bits(string, at, bits[j].x);
+#if WORD_BITS == 32
+        put_bits(string, at + 32u, bits[j].y);
+        put_bits(string, at + length[j], cell(stream.x[j]));
+#endif
     }
     group_barrier();
     if (stream.size == 0u) return;
     if (lane(0u) == 0u) atomicOr(LENGTHS(segment), true_length << 16);
     // A gap below zero is a large number. A single segment needs none.
     if (gap > (exact ? 0u : MOST_LEFT)) {
-        MISFIT = 1u;
+        atomicOr(MISFIT, 1u);
         return;
     }
     for (uint i = lane(0u); i < head + gap; i += WIDTH) {
@@ -173,14 +179,13 @@ void encode_segments(EncodeBlock block, uint segments, uint begin) {
     for (uint base = 0u; base < segments; base += GROUPS) {
         // Added up by few, since all would wait for as long.
         uint own = gl_LocalInvocationIndex;
-        if (own < GROUPS) BEGIN(own) = begin + words_of(base, min(own, segments - base));
+        for (uint i = own; i <= GROUPS; i += gl_WorkGroupSize.x) BEGIN(i) = begin + words_of(base, min(i, segments - base));
         barrier();
         uint segment = base + group();
-        uint end = BEGIN(group()) + (segment < segments ? LENGTHS(segment) & 0xffffu : 0u);
-        Stream stream = open(block, segment, end);
+        Stream stream = open(block, segment, BEGIN(group() + 1u));
         encode_body(segment_size(block, base, segment_log), stream);
         close(segment, BEGIN(group()), segments == 1u, stream);
-        begin = BEGIN(GROUPS - 1u) + (base + GROUPS <= segments ? LENGTHS(base + GROUPS - 1u) & 0xffffu : 0u);
+        begin = BEGIN(GROUPS);
         barrier();
     }
 }
@@ -205,6 +210,8 @@ uint compose_payload(EncodeBlock block, uint table_size) {
         barrier();
         encode_segments(block, segments, first + head);
         if (MISFIT == 0u) break;
+        // What is written now comes after what has been written.
+        memoryBarrierBuffer();
         barrier();
         for (uint i = gl_LocalInvocationIndex; i < segments; i += gl_WorkGroupSize.x) LENGTHS(i) >>= 16;
         barrier();

@@ -1,10 +1,6 @@
 //! What a coder would make of given counts, without coding: integers only, as an encoder decides by it.
 
-use super::{
-    fse, huffman,
-    lanes::{LANES, Layout},
-    rans,
-};
+use super::{fse, huffman, lanes::Layout, places::room, rans};
 use crate::block::Coder;
 
 /// Fractional bits of the logarithms and costs here.
@@ -63,19 +59,12 @@ pub fn coded_bytes(counts: &[u32; 256], symbols: usize, coder: Coder, segment_lo
     let segment = 1_usize << segment_log;
     let layout = Layout::of(coder);
     let stream = |length: usize| {
-        let body_bits = (bits * layout.body(length) as u64 / symbols as u64) >> FRACTION;
-        2 + segment_bytes(layout, cell_bits, body_bits)
+        let body = layout.body(length);
+        let cost = (bits * body as u64 / symbols as u64) as u32;
+        2 + (layout.word * room(layout, cell_bits.into(), body, cost)) as u64
     };
     let last = symbols % segment;
     table + (symbols / segment) as u64 * stream(segment) + if last > 0 { stream(last) } else { 0 }
-}
-
-/// Bytes of a segment whose body costs so many bits: beside them there are what the lanes hold from the start, a cell in each lane,
-/// the lengths, and a byte.
-fn segment_bytes(layout: Layout, cell_bits: u8, body_bits: u64) -> u64 {
-    let lanes = LANES as u64 * u64::from(cell_bits) + 8 * layout.seed as u64;
-    let bytes = 4 * layout.planes as u64 + (8 + lanes + body_bits).div_ceil(8);
-    bytes.next_multiple_of(layout.word as u64)
 }
 
 /// Bits of the table behind its masks, and of the symbols (in fractions).

@@ -54,7 +54,7 @@ impl Layout {
         self.states_bound() + 2 * self.body(length).next_multiple_of(TILE)
     }
 
-    /// Zero bytes that follow the word counts and the table, together `head` bytes, so that words are aligned.
+    /// Zero bytes that follow the segment sizes and the table, together `head` bytes, so that words are aligned.
     pub const fn padding(self, head: usize) -> usize {
         head.next_multiple_of(self.word) - head
     }

@@ -176,18 +176,6 @@ impl Codec {
         self.counts.extend(raw.chunks(1 << segment_log).map(histogram::histogram));
     }
 
-    /// [`encode`](Self::encode) for those who have counted the block's symbols already.
-    pub(crate) fn encode_counted(
-        &mut self,
-        raw: &[u8],
-        counts: &[u32; 256],
-        params: &BlockParams,
-        payload: &mut Vec<u8>,
-    ) -> Encoded {
-        self.count_segments(raw, params.segment_log);
-        self.encode_with_counts(raw, counts, params, payload)
-    }
-
     /// Encodes a block whose segments' symbols have been counted, and its own.
     fn encode_with_counts(
         &mut self,
@@ -249,7 +237,10 @@ impl Codec {
             room(layout, cell_bits, body, costs.of_body(counts, &raw[body..]))
         }));
         let Self { instructions, fse_table, scratch, rooms, .. } = self;
-        let out = Appended::new(layout, cell_bits, rooms, payload);
+        let out = Appended::new(layout, cell_bits, rooms, payload, raw.len());
+        if out.is_hopeless() {
+            return payload.clear();
+        }
         match table.coder() {
             Coder::Rans => {
                 let table = rans::EncodeTable::new(table);
@@ -314,7 +305,7 @@ impl Codec {
     }
 }
 
-/// Appends the segments of a block, unless the payload is expected to be no smaller than the block; it then is cleared.
+/// Appends the segments of a block, as long as the payload is smaller than the block.
 fn encode_segments<C: Implemented>(
     instructions: Instructions,
     scratch: &mut [Vec<u8>; 2],
@@ -323,9 +314,6 @@ fn encode_segments<C: Implemented>(
     segment: usize,
     mut out: Appended<'_>,
 ) {
-    if out.expected() >= raw.len() {
-        return out.give_up();
-    }
     let bound = C::LAYOUT.stream_bound(segment.min(raw.len()));
     let [a, b] = scratch.each_mut().map(|room| {
         if room.len() < bound {
@@ -338,8 +326,9 @@ fn encode_segments<C: Implemented>(
         if let Some(second) = segments.next() {
             let both = [(first, &mut *a), (second, &mut *b)];
             let [i, j] = instructions.encode::<C, _>(table, both);
-            out.push(&a[i..]);
-            out.push(&b[j..]);
+            if !(out.push(&a[i..]) && out.push(&b[j..])) {
+                return;
+            }
         } else {
             let [i] = instructions.encode::<C, _>(table, [(first, &mut *a)]);
             out.push(&a[i..]);
@@ -457,7 +446,7 @@ mod tests {
         assert!(encode(&run, Coder::Fse, 13, None).iter().any(|&gap| gap > 0));
     }
 
-    /// Damage to word counts, table, padding, initial states and words, and a wrong raw size.
+    /// Damage to sizes, table, padding, initial states and words, and a wrong raw size.
     #[test]
     fn every_implementation_finds_the_same_fault() {
         let mut all = codecs();

@@ -70,71 +70,76 @@ pub struct Appended<'a> {
     number: usize,
     /// Where the first one is.
     first: usize,
+    /// As many bytes are too many.
+    limit: usize,
     payload: &'a mut Vec<u8>,
 }
 
 impl<'a> Appended<'a> {
-    /// Behind the head of a payload, at whose front there is space for the sizes of as many segments as there are `rooms`.
+    /// Behind the head of a payload of fewer than `limit` bytes, at whose front there is space for the sizes of as many segments as there
+    /// are `rooms`.
     pub fn new(
         layout: Layout,
         cell_bits: u32,
         rooms: &'a [usize],
         payload: &'a mut Vec<u8>,
+        limit: usize,
     ) -> Self {
         let first = payload.len();
-        Self { layout, cell_bits, rooms, exact: rooms.len() == 1, number: 0, first, payload }
+        Self { layout, cell_bits, rooms, exact: rooms.len() == 1, number: 0, first, limit, payload }
     }
 
-    /// Bytes of the payload if no segment misses its room.
-    pub fn expected(&self) -> usize {
-        self.first + self.layout.word * self.rooms.iter().sum::<usize>()
+    /// Whether the rooms already are too many bytes. Then nothing may be appended.
+    pub fn is_hopeless(&self) -> bool {
+        self.first + self.layout.word * self.rooms.iter().sum::<usize>() >= self.limit
     }
 
-    /// Clears the payload.
-    pub fn give_up(self) {
-        self.payload.clear();
-    }
-
-    /// Appends a segment without a gap.
-    pub fn push(&mut self, segment: &[u8]) {
+    /// Appends a segment that has no gap. Returns whether there is room for more; if not, the payload has become too large.
+    pub fn push(&mut self, segment: &[u8]) -> bool {
         let words = segment.len() / self.layout.word;
         let gap = self.rooms[self.number].checked_sub(words).filter(|&gap| gap <= MOST_LEFT);
         if gap.is_none() && !self.exact {
             self.remove_gaps();
         }
-        let gap = if self.exact { 0 } else { gap.unwrap_or(0) };
-        let (states, stream) = self.split(segment);
+        let gap = gap.filter(|_| !self.exact).unwrap_or(0);
+        let (states, stream) =
+            segment.split_at(states::written(self.layout, self.cell_bits, segment));
         let begin = self.payload.len();
         self.payload.extend_from_slice(states);
         self.payload[begin + states::gap_place(self.layout)] = gap as u8;
         self.payload.resize(self.payload.len() + gap * self.layout.word, 0);
         self.payload.extend_from_slice(stream);
-        self.set_size(words + gap);
+        self.set_size(self.number, words + gap);
         self.number += 1;
+        self.payload.len() < self.limit
     }
 
-    /// A segment's states, and what follows them.
-    fn split<'b>(&self, segment: &'b [u8]) -> (&'b [u8], &'b [u8]) {
-        segment.split_at(states::written(self.layout, self.cell_bits, segment))
+    fn size(&self, number: usize) -> usize {
+        let size = &self.payload[2 * number..][..2];
+        usize::from(u16::from_le_bytes([size[0], size[1]]))
     }
 
-    fn set_size(&mut self, words: usize) {
-        self.payload[2 * self.number..][..2].copy_from_slice(&(words as u16).to_le_bytes());
+    fn set_size(&mut self, number: usize, words: usize) {
+        self.payload[2 * number..][..2].copy_from_slice(&(words as u16).to_le_bytes());
     }
 
-    /// Appends all segments again, without their gaps.
+    /// Moves all segments together, without their gaps.
     fn remove_gaps(&mut self) {
         self.exact = true;
-        let appended = self.payload.split_off(self.first);
-        let mut rest = &appended[..];
-        for number in 0..std::mem::take(&mut self.number) {
-            let size = [self.payload[2 * number], self.payload[2 * number + 1]];
-            let size = usize::from(u16::from_le_bytes(size)) * self.layout.word;
-            let (segment, after) = rest.split_at(size);
-            let (states, stream) = self.split(segment);
-            let gap = usize::from(states[states::gap_place(self.layout)]) * self.layout.word;
-            self.push(&[states, &stream[gap..]].concat());
-            rest = after;
+        let (mut from, mut to) = (self.first, self.first);
+        for number in 0..self.number {
+            let words = self.size(number);
+            let end = from + words * self.layout.word;
+            let gap_place = states::gap_place(self.layout);
+            let gap = usize::from(std::mem::take(&mut self.payload[from + gap_place]));
+            let states = states::written(self.layout, self.cell_bits, &self.payload[from..end]);
+            let stream = from + states + gap * self.layout.word;
+            self.payload.copy_within(from..from + states, to);
+            self.payload.copy_within(stream..end, to + states);
+            to += states + end - stream;
+            from = end;
+            self.set_size(number, words - gap);
         }
+        self.payload.truncate(to);
     }
 }

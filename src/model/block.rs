@@ -112,7 +112,7 @@ impl LzCoder {
                     Some(coder) => {
                         let segment_log = params.segment_log;
                         let params = BlockParams { coder, segment_log, table_log: None };
-                        self.codec.encode_counted(raw, &part.counts, &params, &mut self.scratch)
+                        self.codec.encode(raw, &params, &mut self.scratch)
                     }
                     None => STORED,
                 };

@@ -1,6 +1,9 @@
 //! Data for tests: real files, generated content, random numbers.
 #![allow(dead_code)] // Each test binary uses another part.
 
+pub mod segments;
+pub mod specified;
+
 use std::{
     fs,
     io::{self, Read, Seek, SeekFrom},

@@ -12,6 +12,8 @@ use ranvil::{
     testing::Gpu,
 };
 
+use crate::common::segments;
+
 /// Words that no kernel may depend on.
 const JUNK: u32 = 0xdead_beef;
 
@@ -169,8 +171,7 @@ fn blocks(random: &mut Random) -> Vec<Vec<u8>> {
         vec![9; 70_000],
         (0..40_000).map(|i| u8::from(i % 397 == 0)).collect(),
         (0..16_128 + 3).map(|_| random.next() as u8).collect(),
-        // With fse and a table of 32 cells the first segment does not cost what its symbols do.
-        (0..32_768).map(|i| if i < 5120 { 0 } else { 1 + (random.next() % 16) as u8 }).collect(),
+        [&[b'e'; 65_536][..], &text[..65_536]].concat(),
     ];
     for length in [
         1, 2, 3, 63, 64, 65, 66, 127, 128, 191, 192, 193, 255, 256, 4095, 4096, 4097, 4160, 4161,
@@ -200,7 +201,6 @@ pub fn agree_on_good_blocks(gpu: &mut Gpu) {
         (15, Some(9)),
         (16, Some(10)),
         (12, Some(5)),
-        (13, Some(5)),
         (13, Some(1)),
     ];
     for (round, (segment_log, table_log)) in rounds.into_iter().enumerate() {
@@ -213,6 +213,15 @@ pub fn agree_on_good_blocks(gpu: &mut Gpu) {
         assert!(coded.len() > 30, "only {} blocks were coded", coded.len());
         let status = decode(gpu, &coded, segment_log);
         assert!(status.iter().all(|&word| word == 0), "{status:?}");
+    }
+    // Segments that leave too much of their rooms or need more: all are encoded a second time.
+    for (raw, table_log, segment_log) in segments::misfits() {
+        let count = raw.len().div_ceil(1 << segment_log);
+        let blocks = [block(raw, Coder::Fse, Some(table_log))];
+        let coded = encode(gpu, &blocks, segment_log);
+        let gaps = segments::gaps(&coded[0].0, Coder::Fse, count);
+        assert!(count > 1 && gaps.iter().all(|&gap| gap == 0), "{gaps:?}");
+        assert_eq!(decode(gpu, &coded, segment_log), [0]);
     }
 }
 
@@ -268,6 +277,7 @@ pub fn agree_on_damaged_blocks(gpu: &mut Gpu) {
             })
             .collect();
         decode(gpu, &noisy, segment_log);
+        gaps_are_checked(gpu, &good, segment_log);
         for coder in Coder::ALL {
             let wordless = wordless(gpu, coder, segment_log);
             assert_eq!(decode(gpu, &[wordless], segment_log), [BlockFault::Stream as u32]);
@@ -275,22 +285,32 @@ pub fn agree_on_damaged_blocks(gpu: &mut Gpu) {
     }
 }
 
+/// Gaps of up to 31 words, all of them zero, are decoded, others are not.
+fn gaps_are_checked(gpu: &mut Gpu, good: &[(Vec<u8>, CodedBlock)], segment_log: u8) {
+    let gaps = [(0, 0), (31, 0), (32, 0), (255, 0), (31, 1), (1, 128)];
+    let changed = good.iter().flat_map(|(payload, header)| {
+        let &CodedBlock { coder, table_log, raw_size, .. } = header;
+        let count = raw_size.div_ceil(1 << segment_log) as usize;
+        gaps.map(|(gap, last)| {
+            let payload = segments::with_gap(payload, coder, table_log, count, gap, last);
+            let coded_size = payload.len() as u32;
+            (payload, CodedBlock { coded_size, ..*header })
+        })
+    });
+    let fault = BlockFault::Stream as u32;
+    let expected = [0, 0, fault, fault, fault, fault].repeat(good.len());
+    assert_eq!(decode(gpu, &changed.collect::<Vec<_>>(), segment_log), expected);
+}
+
 /// A block of one whole segment that ends with its initial states: all that its tiles take is read behind the payload.
 fn wordless(gpu: &mut Gpu, coder: Coder, segment_log: u8) -> (Vec<u8>, CodedBlock) {
     let raw = include_bytes!("../data/alice29.txt")[..1 << segment_log].to_vec();
     let (mut payload, header) = encode(gpu, &[block(raw, coder, None)], segment_log).remove(0);
-    let (word, planes, least) = match coder {
-        Coder::Rans => (2, 4, 16),
-        Coder::Fse => (4, 5, 4 + u32::from(header.table_log)),
-        Coder::Huffman => (4, 5, 16),
-    };
-    let words = usize::from(u16::from_le_bytes([payload[0], payload[1]]));
-    let segment = payload.len() - word * words;
-    let lengths = payload[segment..].as_chunks().0[..planes].iter().zip(0..);
-    let above: u32 = lengths.map(|(&plane, b)| u32::from_le_bytes(plane).count_ones() << b).sum();
-    let bytes = (8 + 32 * least + above).div_ceil(8) as usize;
-    let states = 4 * planes + bytes.next_multiple_of(word);
+    let word = segments::sizes(coder).0;
+    let segment = segments::places(&payload, coder, 1)[0];
+    let states = segments::states(&payload, segment, coder, header.table_log);
     payload.truncate(segment + states);
+    payload[segment + 4 * segments::sizes(coder).1] = 0;
     payload[..2].copy_from_slice(&((states / word) as u16).to_le_bytes());
     let coded_size = payload.len() as u32;
     (payload, CodedBlock { coded_size, ..header })

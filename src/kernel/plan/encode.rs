@@ -161,8 +161,8 @@ impl EncodePlan {
     pub fn capacity(blocks: usize, raw_bytes: usize) -> Vec<BufferDesc> {
         let (blocks, raw_bytes) =
             (blocks.min(MAX_BLOCKS) as u32, raw_bytes.min(MAX_RAW_BYTES) as u32);
-        // A block has at most the room before it that its own bytes ask for.
-        let before = raw_bytes / 32 + 65 * blocks;
+        // A block has at most the room before it that its own bytes ask for, or a segment of 64 KiB.
+        let before = (raw_bytes / 32).min(blocks << 11) + 65 * blocks;
         let total = EncodeBlock {
             raw: raw_bytes / 4 + blocks,
             raw_size: 0,
@@ -187,8 +187,8 @@ impl EncodePlan {
 pub(crate) const COUNT_WORDS: u32 = 256;
 /// Words (32 bits) before a block's payload that kernels may overwrite: a segment that needs more than the room that it was given goes beyond
 /// it, the first one beyond the payload. A symbol takes at most 1 bit more than it was charged (fse: its state rounds the cost up;
-/// rans .09: a state is at least `f << (16 - K)` before it grows to `(x / f << K) + ...`, which is less than `(1 + 1/16) x (2^K / f)`), and what
-/// precedes the words at most 53 words.
+/// rans .09: a state is at least `f << (16 - K)` before it grows to `(x / f << K) + ...`, which is less than `(1 + 1/16) x (2^K / f)`). What
+/// precedes the words is not written then.
 fn room_before(raw_size: u32, segment_log: u8) -> u32 {
     raw_size.min(1 << segment_log) / 32 + 64
 }

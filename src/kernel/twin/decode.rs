@@ -1,5 +1,5 @@
-//! Twin of the kernels `kernels/decode_*.comp`. On a bad stream it goes on with zero words, as they do, so that the bytes
-//! are the same.
+//! Twin of the kernels `kernels/decode_*.comp`. On a bad stream it goes on with zero words; a segment whose states cannot be read it leaves
+//! alone. The bytes of bad blocks are nobody's.
 
 use super::{half, push};
 use crate::{

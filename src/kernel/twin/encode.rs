@@ -80,15 +80,17 @@ fn compose<C: Entries>(
     let mut payload = vec![0; 2 * rooms.len()];
     payload.extend_from_slice(written);
     payload.resize(payload.len() + layout.padding(payload.len()), 0);
-    let mut out = Appended::new(layout, cell_bits, &rooms, &mut payload);
-    if out.expected() >= raw.len() {
+    let mut out = Appended::new(layout, cell_bits, &rooms, &mut payload, raw.len());
+    if out.is_hopeless() {
         return raw.to_vec();
     }
     let table = C::read(table);
     for raw in raw.chunks(segment) {
         let mut room = vec![0; layout.stream_bound(raw.len())];
         let start = encode_segment::<C>(&table, raw, &mut room);
-        out.push(&room[start..]);
+        if !out.push(&room[start..]) {
+            break;
+        }
     }
     payload
 }

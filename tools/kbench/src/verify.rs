@@ -17,8 +17,8 @@ use crate::{
 /// What buffers hold before a kernel writes to them.
 const POISON: u32 = 0xdead_beef;
 
-/// Buffers whose content, or what lies in them beside payloads, is the affair of the kernels that use it.
-const PRIVATE: &[&str] = &["scratch", "payload"];
+/// Buffers of which what lies in them beside payloads is the affair of the kernels that use it.
+const PRIVATE: &[&str] = &["payload"];
 
 /// A form of a kernel, and what became of it.
 #[derive(Debug)]
