@@ -86,7 +86,8 @@ impl Work<'_> {
 pub(crate) enum Outcome {
     /// What became of each part.
     Encoded(Vec<EncodedPart>),
-    Decoded,
+    /// With the CRC-32C of all bytes, if it was made on the way.
+    Decoded(Option<u32>),
 }
 
 impl Outcome {
@@ -94,7 +95,7 @@ impl Outcome {
     pub fn parts(&self) -> &[EncodedPart] {
         match self {
             Self::Encoded(parts) => parts,
-            Self::Decoded => &[],
+            Self::Decoded(_) => &[],
         }
     }
 }

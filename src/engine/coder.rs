@@ -241,9 +241,9 @@ impl Coder {
             accel::Work::Encode { raw, parts, segment_log, payload } => {
                 Ok(Outcome::Encoded(self.encode_parts(raw, parts, *segment_log, payload)))
             }
-            accel::Work::Decode { payload, parts, segment_log, raw } => {
-                self.decode_parts(payload, parts, *segment_log, raw).map(|()| Outcome::Decoded)
-            }
+            accel::Work::Decode { payload, parts, segment_log, raw } => self
+                .decode_parts(payload, parts, *segment_log, raw)
+                .map(|()| Outcome::Decoded(None)),
         }
     }
 
@@ -313,6 +313,10 @@ impl Coder {
                 (buffers.streams, buffers.payload) = (take(raw.buffer()), unshared(payload));
             }
         }
+        let crc = match (&outcome, &model) {
+            (&Ok(Outcome::Decoded(made)), Model::None) => made,
+            _ => crc,
+        };
         let outcome = outcome.and_then(|outcome| match (model, block.work) {
             (Model::None, Work::Encode { .. }) => Ok(outcome.parts()[0].encoded),
             (Model::None, Work::Decode { encoded, .. }) => Ok(encoded),

@@ -191,7 +191,7 @@ impl Accelerator for SimDevice {
                     let unloading = Arc::clone(&unloading);
                     Box::new(move |_: &mut Work<'_>| {
                         drop(unloading);
-                        Ok(Outcome::Decoded)
+                        Ok(Outcome::Decoded(None))
                     }) as _
                 };
                 let unloads = (0..slot.jobs).map(|_| unload()).collect();

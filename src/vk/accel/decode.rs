@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::{
+    copy::copy_with_checksum,
     limit::reserve,
     share::{Deal, Lease, Share, load, unload},
 };
@@ -135,11 +136,14 @@ fn read(status: &[u32], share: Option<Share>, work: &mut Work<'_>) -> Result<Out
     let length = parts.last().map_or(0, |part| part.range.end);
     let raw = raw.sized(length).ok_or(BlockFault::Size)?;
     let mut coded = status.iter().zip(share.iter().flat_map(Share::parts));
+    let (mut crc, several) = (None, parts.len() > 1);
     for part in parts {
         let (payload, raw) = (&payload[part.payload.clone()], &mut raw[part.range.clone()]);
         match (coded_block(part, *segment_log), part.encoded.kind) {
             (Some(_), _) => match coded.next() {
-                Some((0, bytes)) => raw.copy_from_slice(bytes),
+                // The streams of a block with a model are read again next.
+                Some((0, bytes)) if several => raw.copy_from_slice(bytes),
+                Some((0, bytes)) => crc = Some(copy_with_checksum(bytes, raw)),
                 fault => {
                     let fault = fault.and_then(|(&word, _)| BlockFault::from_status(word));
                     return Err(fault.unwrap_or(BlockFault::Stream));
@@ -154,5 +158,5 @@ fn read(status: &[u32], share: Option<Share>, work: &mut Work<'_>) -> Result<Out
             _ => return Err(BlockFault::Size),
         }
     }
-    Ok(Outcome::Decoded)
+    Ok(Outcome::Decoded(crc))
 }

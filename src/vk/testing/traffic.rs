@@ -61,7 +61,7 @@ impl Traffic {
     /// If they have not been decoded.
     pub fn decoded(&self) -> impl Iterator<Item = Result<&[u8], BlockFault>> {
         self.works.iter().zip(&self.outcomes).map(|(work, outcome)| match (work, outcome) {
-            (Work::Decode { raw, .. }, Some(Ok(Outcome::Decoded))) => Ok(&raw[..]),
+            (Work::Decode { raw, .. }, Some(Ok(Outcome::Decoded(_)))) => Ok(&raw[..]),
             (_, Some(Err(fault))) => Err(*fault),
             (_, outcome) => panic!("a decode job came back as {outcome:?}"),
         })
