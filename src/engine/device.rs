@@ -244,14 +244,14 @@ impl<'a> Crew<'a> for Hands<'a> {
     fn spare(&self, accept: &dyn Fn(&Job<'_>) -> bool) -> Option<Job<'a>> {
         let Surroundings { desk, workers, .. } = &self.surroundings;
         let fleet = desk.fleet()?;
-        if !self.surroundings.shared || workers.queued() == 0 {
+        if !self.surroundings.shared || workers.open() == 0 {
             return None;
         }
         let usual = u64::from(self.surroundings.block_size);
         fleet.spare(self.station.index, telemetry::clock(), usual, |pulls| {
             let fits =
                 |task: &_| matches!(task, BlockTask::Either(job) if accept(job) && pulls(job));
-            match workers.take_queued(fits)? {
+            match workers.take_open(fits)? {
                 BlockTask::Either(job) => Some(job),
                 _ => unreachable!("nothing else was accepted"),
             }

@@ -109,7 +109,10 @@ impl<'a> Pool<'a> {
         if let Some(fleet) = announced {
             fleet.policy().queued(MODEL, raw_size);
         }
-        workers.spawn(task);
+        match task {
+            BlockTask::Either(_) => workers.spawn_open(task),
+            _ => workers.spawn(task),
+        }
         recorder.lap(Kind::Admin);
     }
 }

@@ -20,7 +20,6 @@ mod tests;
 
 use std::{
     any::Any,
-    iter,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc, Mutex, PoisonError,
@@ -112,7 +111,9 @@ pub(crate) struct Scheduler<'a, T: Task> {
 struct Shared<'a, T: Task> {
     urgent: Injector<T>,
     injector: Injector<T>,
-    /// Tasks that [`Scheduler::take_queued`] did not accept: they were ahead of those in the injector.
+    /// Tasks that others may take.
+    open: Injector<T>,
+    /// Those of them that [`Scheduler::take_open`] did not accept, which come first.
     passed_over: Injector<T>,
     stealers: Vec<Stealer<T>>,
     sleep: Sleep,
@@ -145,6 +146,7 @@ impl<'a, T: Task + 'a> Scheduler<'a, T> {
         let shared = Shared {
             urgent: Injector::new(),
             injector: Injector::new(),
+            open: Injector::new(),
             passed_over: Injector::new(),
             stealers: dormant.iter().map(Worker::stealer).collect(),
             sleep: Sleep::new(),
@@ -164,6 +166,13 @@ impl<'a, T: Task + 'a> Scheduler<'a, T> {
     /// Queues a task. Where the system refuses every thread, the caller's runs it.
     pub fn spawn(&self, task: T) {
         self.shared.injector.push(task);
+        self.rouse(|| self.queued());
+    }
+
+    /// Queues a task that others may [take](Self::take_open) before a worker does. It comes behind those that are only the
+    /// workers'.
+    pub fn spawn_open(&self, task: T) {
+        self.shared.open.push(task);
         self.rouse(|| self.queued());
     }
 
@@ -199,28 +208,24 @@ impl<'a, T: Task + 'a> Scheduler<'a, T> {
 
     /// How many tasks wait that no worker has taken, urgent ones aside.
     pub fn queued(&self) -> usize {
-        self.shared.passed_over.len() + self.shared.injector.len()
+        self.shared.injector.len() + self.open()
     }
 
-    /// Takes the first of these tasks that is acceptable.
-    pub fn take_queued(&self, accept: impl Fn(&T) -> bool) -> Option<T> {
+    /// How many of them are open.
+    pub fn open(&self) -> usize {
+        self.shared.passed_over.len() + self.shared.open.len()
+    }
+
+    /// Takes the first open task, if it is acceptable. No others are looked at: there may be hundreds, and they are much alike.
+    pub fn take_open(&self, accept: impl FnOnce(&T) -> bool) -> Option<T> {
         let shared = &self.shared;
-        // All of those passed over before, so that they can be put back in order.
-        let older = iter::from_fn(|| steal(&shared.passed_over));
-        let mut waiting: Vec<T> = older.collect();
-        let mut taken = waiting.iter().position(&accept).map(|i| waiting.remove(i));
-        while taken.is_none() {
-            match steal(&shared.injector) {
-                Some(task) if accept(&task) => taken = Some(task),
-                Some(task) => waiting.push(task),
-                None => break,
-            }
+        let task = steal(&shared.passed_over).or_else(|| steal(&shared.open))?;
+        if accept(&task) {
+            return Some(task);
         }
-        for task in waiting {
-            shared.passed_over.push(task);
-            self.rouse(|| self.queued()); // Whoever looked around meanwhile has missed it.
-        }
-        taken
+        shared.passed_over.push(task);
+        self.rouse(|| self.queued()); // Whoever looked around meanwhile has missed it.
+        None
     }
 
     /// Calls somebody to the tasks that wait; how many, matters only while there is somebody to hire.
@@ -281,7 +286,7 @@ impl<T: Task> Shared<'_, T> {
     fn drain(&self) {
         let mut scratch = None;
         let mut recorder = self.run.recorder(Row::Caller);
-        let queues = [&self.urgent, &self.passed_over, &self.injector];
+        let queues = [&self.urgent, &self.injector, &self.passed_over, &self.open];
         while let Some(task) = queues.into_iter().find_map(steal) {
             self.run_task(task, self.stealers.len(), &mut scratch, &mut recorder);
         }
@@ -342,8 +347,9 @@ impl<T: Task> Shared<'_, T> {
     fn find(&self, index: usize, local: &Worker<T>) -> Option<T> {
         steal(&self.urgent)
             .or_else(|| local.pop())
-            .or_else(|| steal(&self.passed_over))
             .or_else(|| self.take_some(local))
+            .or_else(|| steal(&self.passed_over))
+            .or_else(|| steal(&self.open))
             .or_else(|| {
                 // Everybody begins with another victim: their right-hand neighbour.
                 let count = self.stealers.len();

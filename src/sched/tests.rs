@@ -276,22 +276,26 @@ fn another_thread_helps_with_urgent_tasks_only() {
 }
 
 #[test]
-fn who_takes_queued_tasks_loses_none() {
+fn who_takes_open_tasks_takes_the_first_and_loses_none() {
     let (scheduler, receiver) = scheduler(1);
     let barrier = Arc::new(Barrier::new(2));
     scheduler.spawn(Job::Meet(Arc::clone(&barrier)));
-    (0..6).for_each(|n| scheduler.spawn(Job::Double(n)));
-    while scheduler.queued() > 6 {
-        thread::yield_now(); // The worker takes the first, and another with it if that is there already.
+    while scheduler.queued() > 0 {
+        thread::yield_now(); // The worker takes it.
     }
+    (0..6).for_each(|n| scheduler.spawn_open(Job::Double(n)));
+    scheduler.spawn(Job::Double(6));
     let wanted = |wanted| move |job: &Job| matches!(job, Job::Double(n) if *n == wanted);
-    assert!(scheduler.take_queued(wanted(9)).is_none());
-    let queued = scheduler.queued();
-    assert!(matches!(scheduler.take_queued(wanted(4)), Some(Job::Double(4))));
-    assert_eq!(scheduler.queued(), queued - 1);
+    assert!(scheduler.take_open(wanted(6)).is_none(), "that one is the workers'");
+    assert!(scheduler.take_open(wanted(4)).is_none(), "it is not the first");
+    assert_eq!((scheduler.open(), scheduler.queued()), (6, 7));
+    for number in [0, 1] {
+        assert!(matches!(scheduler.take_open(wanted(number)), Some(Job::Double(n)) if n == number));
+    }
+    assert_eq!((scheduler.open(), scheduler.queued()), (4, 5));
     barrier.wait();
     let values: Vec<u64> = (0..6).map(|_| output(receiver.recv().unwrap()).0).collect();
-    assert_eq!(values, [0, 0, 2, 4, 6, 10], "in order");
+    assert_eq!(values, [0, 12, 4, 6, 8, 10], "in order");
 }
 
 #[test]
@@ -303,11 +307,11 @@ fn tasks_that_were_passed_over_wake_the_workers() {
         let scheduler = &scheduler;
         scope.spawn(move || {
             while stopped.load(Ordering::Relaxed) == 0 {
-                assert!(scheduler.take_queued(|_| false).is_none());
+                assert!(scheduler.take_open(|_| false).is_none());
             }
         });
         for n in 0..scaled(2000) as u64 {
-            scheduler.spawn(Job::Double(n));
+            scheduler.spawn_open(Job::Double(n));
             assert_eq!(output(receiver.recv().unwrap()).0, 2 * n);
         }
         stop.store(1, Ordering::Relaxed);
@@ -407,7 +411,8 @@ fn many_short_tasks_in_many_pools() {
                                 scheduler.wake();
                             }
                             (_, true) => scheduler.spawn_urgent(Call::new(|| {})),
-                            (_, false) => scheduler.spawn(Call::new(|| {})),
+                            (_, false) if n % 2 == 0 => scheduler.spawn(Call::new(|| {})),
+                            (_, false) => scheduler.spawn_open(Call::new(|| {})),
                         }
                         if n % 32 == 0 {
                             thread::sleep(Duration::from_micros(20)); // The workers fall asleep.
@@ -418,7 +423,7 @@ fn many_short_tasks_in_many_pools() {
             scope.spawn(|| {
                 let mut scratch = None;
                 for n in 0..each {
-                    if let Some(task) = scheduler.take_queued(|_| n % 3 == 0) {
+                    if let Some(task) = scheduler.take_open(|_| n % 3 == 0) {
                         scheduler.spawn_urgent(task);
                     }
                     scheduler.help(&mut scratch, &mut run().recorder(Row::Caller));
