@@ -47,9 +47,9 @@ pub(crate) enum Class {
 /// The input is shared with a worker that does the same because the device is late.
 #[derive(Debug)]
 pub(crate) enum Work<'a> {
-    /// Encode the parts of `raw`; their payloads are written to `payload` (cleared first), those of stored parts left
-    /// out.
-    Encode { raw: Arc<Bytes<'a>>, parts: Vec<EncodePart>, segment_log: u8, payload: Vec<u8> },
+    /// Encode the parts of `raw`; `payload` becomes their payloads, those of stored parts left out. The one of a single
+    /// part may stay [held](Bytes::Held) by the device.
+    Encode { raw: Arc<Bytes<'a>>, parts: Vec<EncodePart>, segment_log: u8, payload: Bytes<'a> },
     /// Decode the parts of `payload` to their ranges of `raw`, which lie end to end. Neither the parts'
     /// table logs nor their payloads have been checked.
     Decode { payload: Arc<Bytes<'a>>, parts: Vec<DecodePart>, segment_log: u8, raw: Bytes<'a> },
@@ -109,12 +109,20 @@ pub(crate) struct BatchLimit {
     pub raw_bytes: usize,
 }
 
-/// Copies a job's input into the slot that was planned for it. Dropping it without a call leaves the slot unfit to be
-/// started.
-pub(crate) type Load = Box<dyn FnOnce(&Work<'_>) + Send>;
+/// Copies a job's input into the slot that was planned for it. Returns the CRC-32C of what is to be encoded, where that was made
+/// on the way. Dropping it without a call leaves the slot unfit to be started.
+pub(crate) type Load = Box<dyn FnOnce(&Work<'_>) -> Option<u32> + Send>;
 
 /// Copies a job's results out of the slot, into the job's buffers. The slot is free when all of its batch are gone.
-pub(crate) type Unload = Box<dyn FnOnce(&mut Work<'_>) -> Result<Outcome, BlockFault> + Send>;
+pub(crate) type Unload = Box<dyn FnOnce(&mut Work<'_>, Stay) -> Result<Outcome, BlockFault> + Send>;
+
+/// Whether results may stay in the slot, [held](Bytes::Held) by the job, which is then not free before they are let go.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Stay {
+    May,
+    /// They will be needed late, or the job is to go elsewhere.
+    No,
+}
 
 /// Wakes a thread in [`Accelerator::wait`], or about to be.
 pub(crate) type Waker = Arc<dyn Fn() + Send + Sync>;
@@ -150,7 +158,9 @@ pub(crate) trait Accelerator: Send {
     /// Batches that may be in flight at once.
     fn slots(&self) -> usize;
 
-    /// Slots without a batch and without unloads that have not been dropped. `plan` is not called at 0.
+    /// Slots without a batch, without unloads that have not been dropped and without bytes that are held. Of all slots but one,
+    /// that is: the last is always [unloaded](Unload) whole, so that blocks in flight never wait for those before them to be
+    /// taken. `plan` is not called at 0.
     fn idle_slots(&self) -> usize;
 
     /// Host memory in bytes that the staging ring takes, to be counted against the memory limit.
@@ -170,6 +180,12 @@ pub(crate) trait Accelerator: Send {
 
     /// Starts the batch of a slot, all of whose loads have been called.
     fn start(&mut self, slot: usize) -> Result<(), DeviceError>;
+
+    /// Whether it has made something since it was last asked that it will need again: memory, pipelines. Everybody has waited
+    /// for that, and nobody will again.
+    fn has_prepared(&mut self) -> bool {
+        false
+    }
 
     /// What has arrived, roughly in the order of starts: a batch of two steps may be overtaken between them. Does not wait.
     fn finished(&mut self) -> Result<Vec<Arrival>, DeviceError>;

@@ -1,6 +1,10 @@
 //! The bytes of a block: in a buffer of the engine's, or where the caller has them.
 
-use std::{mem::replace, ops::Deref};
+use std::{
+    fmt::Debug,
+    mem::{replace, take},
+    ops::Deref,
+};
 
 use super::resize_exact;
 
@@ -12,6 +16,13 @@ pub(crate) enum Bytes<'a> {
     Lent(&'a [u8]),
     /// A place in the caller's output, as long as what belongs there.
     Place(&'a mut [u8]),
+    /// Where a device has left them, and a buffer that waits meanwhile. Dropping the former lets the device go on.
+    Held(Vec<u8>, Box<dyn Held>),
+}
+
+/// Bytes that stay where they are as long as this lives.
+pub(crate) trait Held: Debug + Send + Sync {
+    fn bytes(&self) -> &[u8];
 }
 
 impl Default for Bytes<'_> {
@@ -28,6 +39,7 @@ impl Deref for Bytes<'_> {
             Self::Own(buffer) => buffer,
             Self::Lent(bytes) => bytes,
             Self::Place(place) => place,
+            Self::Held(_, held) => held.bytes(),
         }
     }
 }
@@ -35,12 +47,34 @@ impl Deref for Bytes<'_> {
 impl Bytes<'_> {
     /// The buffer; an empty one from now on, if it was none.
     pub fn buffer(&mut self) -> &mut Vec<u8> {
+        self.let_go();
         if !matches!(self, Self::Own(_)) {
             *self = Self::default();
         }
         match self {
             Self::Own(buffer) => buffer,
             _ => unreachable!("made one above"),
+        }
+    }
+
+    /// From now on the bytes that are held, beside the buffer that it is.
+    pub fn hold(&mut self, held: Box<dyn Held>) {
+        *self = Self::Held(take(self.buffer()), held);
+    }
+
+    /// Copies what is held to a buffer.
+    pub fn keep(&mut self) {
+        if let Self::Held(buffer, held) = self {
+            buffer.clear();
+            buffer.extend_from_slice(held.bytes());
+        }
+        self.let_go();
+    }
+
+    /// Lets a device go on: the buffer, with whatever it has, instead of bytes that are held.
+    pub fn let_go(&mut self) {
+        if let Self::Held(buffer, _) = self {
+            *self = Self::Own(take(buffer));
         }
     }
 
@@ -77,7 +111,7 @@ impl Bytes<'_> {
     /// Bytes of memory that they take here.
     pub fn capacity(&self) -> usize {
         match self {
-            Self::Own(buffer) => buffer.capacity(),
+            Self::Own(buffer) | Self::Held(buffer, _) => buffer.capacity(),
             _ => 0,
         }
     }

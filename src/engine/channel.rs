@@ -122,12 +122,12 @@ mod tests {
     use super::*;
     use crate::{
         block::{Coder, EncodePart},
-        engine::accel::Work,
+        engine::{Bytes, accel::Work},
     };
 
     fn job(id: u64, class: Class, bytes: usize) -> Job<'static> {
         let part = EncodePart { range: 0..bytes, coder: Coder::Rans, table_log: None };
-        let (raw, payload) = (Arc::default(), Vec::new());
+        let (raw, payload) = (Arc::default(), Bytes::default());
         let work = Work::Encode { raw, parts: vec![part], segment_log: 14, payload };
         Job { id, work, class, strict: false, rest: None }
     }

@@ -65,7 +65,7 @@ impl<'a> Job<'a> {
         let work = match block.work {
             Work::Encode { table_log, .. } => {
                 let parts = vec![EncodePart { range: 0..raw.len(), coder, table_log }];
-                let (raw, payload) = (Arc::new(take(raw)), take(payload.buffer()));
+                let (raw, payload) = (Arc::new(take(raw)), take(payload));
                 accel::Work::Encode { raw, parts, segment_log, payload }
             }
             Work::Decode { encoded, raw_size } => {
@@ -90,13 +90,13 @@ impl Job<'_> {
         Piece { name, stages: block.map_or(&[], stages), block: self.id, bytes }
     }
 
-    /// Makes the checksum of a block that is encoded without a model, whose bytes are about to be read anyway.
-    pub fn checksum(&mut self) {
-        if let (accel::Work::Encode { raw, .. }, Some(rest)) = (&self.work, &mut self.rest)
+    /// Takes in the checksum of what is to be encoded, if somebody made it: that of the block, unless a model has made streams
+    /// of it.
+    pub fn checked(&mut self, crc: Option<u32>) {
+        if let (Some(_), Some(rest)) = (crc, &mut self.rest)
             && matches!(rest.model, Model::None)
-            && rest.crc.is_none()
         {
-            rest.crc = Some(crc32c::crc32c(raw));
+            rest.crc = crc;
         }
     }
 
@@ -195,7 +195,7 @@ impl Coder {
                     return Err(Box::new(self.code(id, block)));
                 };
                 let nothing = parts.is_empty();
-                let (raw, payload) = (take(streams), take(&mut block.buffers.coded));
+                let (raw, payload) = (take(streams), Bytes::Own(take(&mut block.buffers.coded)));
                 let raw = Arc::new(Bytes::Own(raw));
                 let work = accel::Work::Encode { raw, parts, segment_log, payload };
                 let rest = Some(Box::new(Rest { block, model: Model::Assemble(split), crc: None }));
@@ -239,7 +239,7 @@ impl Coder {
     pub fn code_parts(&mut self, work: &mut accel::Work<'_>) -> Result<Outcome, BlockFault> {
         match work {
             accel::Work::Encode { raw, parts, segment_log, payload } => {
-                Ok(Outcome::Encoded(self.encode_parts(raw, parts, *segment_log, payload)))
+                Ok(Outcome::Encoded(self.encode_parts(raw, parts, *segment_log, payload.buffer())))
             }
             accel::Work::Decode { payload, parts, segment_log, raw } => self
                 .decode_parts(payload, parts, *segment_log, raw)
@@ -301,13 +301,15 @@ impl Coder {
         let buffers = &mut block.buffers;
         match (work, &model) {
             (accel::Work::Encode { raw, payload, .. }, Model::None) => {
-                (buffers.raw, buffers.payload) = (unshared(raw), Bytes::Own(payload));
+                (buffers.raw, buffers.payload) = (unshared(raw), payload);
             }
             (accel::Work::Decode { raw, payload, .. }, Model::None) => {
                 (buffers.raw, buffers.payload) = (raw, unshared(payload));
             }
-            (accel::Work::Encode { raw, payload, .. }, _) => {
-                (buffers.streams, buffers.coded) = (take(unshared(raw).buffer()), payload);
+            (accel::Work::Encode { raw, mut payload, .. }, _) => {
+                payload.keep();
+                (buffers.streams, buffers.coded) =
+                    (take(unshared(raw).buffer()), take(payload.buffer()));
             }
             (accel::Work::Decode { mut raw, payload, .. }, _) => {
                 (buffers.streams, buffers.payload) = (take(raw.buffer()), unshared(payload));

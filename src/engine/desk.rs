@@ -10,7 +10,7 @@ use std::{
 };
 
 use super::{
-    accel::Job,
+    accel::{Class, Job, Stay},
     block::Side,
     channel::Refused,
     policy::{Hedge, Kind, Place, Policy, Sent},
@@ -26,6 +26,9 @@ pub(crate) const ENTROPY: Kind = Kind(2);
 pub(crate) const BEHIND: Kind = Kind(3);
 pub(crate) const LOAD: Kind = Kind(4);
 
+/// Batches within which a block is taken soon. In their order they arrive with so many before them at most.
+const NEAR: u64 = 2;
+
 /// See the [module](self).
 #[derive(Default)]
 pub(crate) struct Desk<'a> {
@@ -33,6 +36,8 @@ pub(crate) struct Desk<'a> {
     fleet: OnceLock<Fleet<'a>>,
     /// The caller submits no more blocks for now.
     draining: AtomicBool,
+    /// The block that the caller takes next.
+    due: AtomicU64,
 }
 
 /// The devices, and how blocks are shared with them.
@@ -102,6 +107,24 @@ impl<'a> Desk<'a> {
     /// Says whether more blocks are to come. Returns what was said before.
     pub fn set_draining(&self, draining: bool) -> bool {
         self.draining.swap(draining, Relaxed)
+    }
+
+    /// The caller has taken all blocks before this.
+    pub fn set_due(&self, block: u64) {
+        self.due.store(block, Relaxed);
+    }
+
+    /// Whether a job that the device has done may leave its results there: it will be taken soon, and those before it need no
+    /// slot that it keeps from them.
+    pub fn stay(&self, job: &Job<'_>, station: &Station<'_>) -> Stay {
+        let batch =
+            (station.limit.raw_bytes / job.work.raw_bytes().max(1)).min(station.limit.parts);
+        let soon = NEAR * batch as u64;
+        if job.class == Class::First && job.id < self.due.load(Relaxed).saturating_add(soon) {
+            Stay::May
+        } else {
+            Stay::No
+        }
     }
 
     /// At the time `now`, hands the entropy stage over, or gives it back to whoever asks: a strict job because every device

@@ -27,6 +27,7 @@ mod desk;
 mod device;
 mod kept;
 mod order;
+mod planning;
 mod policy;
 mod pool;
 mod returns;
@@ -43,16 +44,16 @@ pub(crate) mod tests;
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::mpsc::TryRecvError,
-    thread,
     time::{Duration, Instant},
 };
 
 pub use self::kept::release_idle;
 use self::{
     accel::Idle,
-    budget::{Demand, Plan, Staging},
+    budget::Plan,
     device::start_fleet,
     kept::Purpose,
+    planning::{demand, plan, plan_with, shrink, threads},
     pool::Pool,
     route::{Devices, Opening},
     task::{BlockTask, Placing},
@@ -60,7 +61,7 @@ use self::{
 pub(crate) use self::{
     block::{Block, Buffers, Finished, Side, Work},
     budget::scratch,
-    bytes::Bytes,
+    bytes::{Bytes, Held},
     coder::{Coder, Rest},
     returns::Wait,
     route::Route,
@@ -73,8 +74,6 @@ use crate::{
     telemetry::{Recorder, Row, Run},
 };
 
-/// Threads beyond this number are of no use to anybody, and each takes memory before it starts.
-const MAX_THREADS: usize = 1024;
 /// Bytes of a payload whose copying costs more than handing it over.
 const WORTH_A_TASK: usize = 16 << 10;
 /// Raw bytes in flight beside a device that takes none: so many that it pays to give it some.
@@ -131,6 +130,8 @@ pub(crate) struct Engine<'a> {
     opening: Option<Opening>,
     /// Devices were open that blocks of this pipeline do not need.
     unused_devices: bool,
+    /// Blocks are lent by the caller.
+    lent: bool,
     /// Bytes of the memory limit that the caller counts on.
     kept: u64,
     began: Instant,
@@ -206,6 +207,7 @@ impl<'a> Engine<'a> {
             waiting: Vec::new(),
             opening: None,
             unused_devices,
+            lent: false,
             kept: config.reserve,
             began: Instant::now(),
             pool: None,
@@ -276,12 +278,16 @@ impl<'a> Engine<'a> {
         let Some(fleet) = fleet else { return self.plan.sets };
         let block_size = u64::from(self.config.block_size);
         let held = fleet.held().div_ceil(block_size) as usize;
+        if self.lent {
+            return self.plan.sets;
+        }
         let usual = (2 * self.plan.workers).max((WINDOW / block_size) as usize);
         self.plan.sets.min(1 + usual + 2 * held)
     }
 
     /// Takes back the buffers of [`acquire`](Self::acquire).
-    pub fn release(&mut self, buffers: Buffers<'a>) {
+    pub fn release(&mut self, mut buffers: Buffers<'a>) {
+        buffers.payload.let_go();
         if self.sets > self.plan.sets {
             self.sets -= 1; // A device's staging has taken the place.
             self.bytes -= buffers.found as u64;
@@ -427,6 +433,7 @@ impl<'a> Engine<'a> {
         self.recorder.begin();
         self.recorder.submitted();
         self.measure(&mut block.buffers);
+        self.lent = matches!(block.buffers.raw, Bytes::Lent(_) | Bytes::Place(_));
         let id = self.submitted;
         self.submitted += 1;
         if self.in_flight() == 1 && self.pool.is_none() {
@@ -459,6 +466,9 @@ impl<'a> Engine<'a> {
     fn arrive(&mut self, mut block: Finished<'a>) -> Finished<'a> {
         debug_assert_eq!(block.id, self.taken);
         self.taken += 1;
+        if let Some(pool) = &self.pool {
+            pool.surroundings.desk.set_due(self.taken);
+        }
         self.measure(&mut block.buffers);
         block.count(&mut self.recorder);
         block
@@ -550,42 +560,6 @@ impl Drop for Engine<'_> {
         coder.into_iter().for_each(|coder| kept::keep_coder(&self.purpose, coder));
         self.spare.drain(..).for_each(|buffers| kept::keep_buffers(&self.purpose, buffers));
     }
-}
-
-/// Has devices get by with less staging where the memory limit is short.
-fn shrink(options: &Options, config: &Config, devices: &mut [Idle]) {
-    let Err(Error::MemoryLimit { needed, limit }) = plan(options, config, devices) else { return };
-    let staging: u64 = devices.iter().map(|device| device.staging_bytes()).sum();
-    let left = staging.saturating_sub(needed - limit) / devices.len() as u64;
-    devices.iter_mut().for_each(|device| device.shrink(left));
-}
-
-fn plan(options: &Options, config: &Config, devices: &[Idle]) -> Result<Plan> {
-    plan_with(options, config, devices, threads(options, devices.len()))
-}
-
-/// Threads that code, beside so many devices from the beginning.
-fn threads(options: &Options, devices: usize) -> usize {
-    match options.threads {
-        0 => workers(thread::available_parallelism().map_or(1, usize::from), devices),
-        threads => threads.min(MAX_THREADS),
-    }
-}
-
-/// As many as there are cores, less one for each device's submission thread, without which everybody waits for it, but less one in
-/// eight at most.
-fn workers(cores: usize, devices: usize) -> usize {
-    cores - devices.min(cores / 8)
-}
-
-fn plan_with(options: &Options, config: &Config, devices: &[Idle], threads: usize) -> Result<Plan> {
-    let staging = Staging::of(devices, config.block_size);
-    Plan::new(options.memory_limit, config.reserve, demand(config, devices), threads, staging)
-}
-
-fn demand(config: &Config, devices: &[Idle]) -> Demand {
-    let Config { block_size, pipeline, level, .. } = *config;
-    Demand::new(pipeline, block_size, level, !devices.is_empty())
 }
 
 /// Gives `buffer` this length without over-allocating, as buffers are counted against the memory limit. New

@@ -74,8 +74,9 @@ impl<'a> Station<'a> {
     }
 
     /// Copies a job's input to the device's slot. The job comes back if the device has failed meanwhile.
-    pub fn load(&self, job: Job<'a>, load: Load, loading: &Loading) -> Option<Job<'a>> {
-        load(&job.work);
+    pub fn load(&self, mut job: Job<'a>, load: Load, loading: &Loading) -> Option<Job<'a>> {
+        let crc = load(&job.work);
+        job.checked(crc);
         let mut flights = self.flights();
         let back = if flights.grounded {
             Some(job)
@@ -137,7 +138,7 @@ impl Work<'_> {
                 raw: Arc::clone(raw),
                 parts: parts.clone(),
                 segment_log: *segment_log,
-                payload: Vec::new(),
+                payload: Bytes::default(),
             },
             Self::Decode { payload, parts, segment_log, .. } => Self::Decode {
                 payload: Arc::clone(payload),

@@ -99,7 +99,12 @@ impl<'a> Submission<'a> {
         for batch in self.batches.iter_mut().filter(|batch| !batch.started) {
             if batch.loading.is_done() {
                 self.accelerator.start(batch.slot)?;
-                fleet.policy().loaded(self.station.index, batch.number, now);
+                let mut policy = fleet.policy();
+                policy.loaded(self.station.index, batch.number, now);
+                if self.accelerator.has_prepared() {
+                    policy.disturbed(self.station.index);
+                }
+                drop(policy);
                 (batch.started, busy) = (true, true);
                 crew.submitted(batch.number);
                 if batch.shared {
@@ -151,7 +156,12 @@ impl<'a> Submission<'a> {
         };
         let number = self.next;
         self.next += 1;
-        fleet.policy().started(self.station.index, number, now, raw_bytes as u64);
+        let mut policy = fleet.policy();
+        policy.started(self.station.index, number, now, raw_bytes as u64);
+        if self.accelerator.has_prepared() {
+            policy.disturbed(self.station.index);
+        }
+        drop(policy);
         let loading = Arc::new(Loading::new(number, batch.len()));
         crew.planned(number, batch.len());
         self.batches.push(Batch {

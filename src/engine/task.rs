@@ -3,7 +3,7 @@
 use std::{sync::Arc, thread};
 
 use super::{
-    accel::{Job, Load, Outcome, Unload, Work},
+    accel::{Job, Load, Outcome, Stay, Unload, Work},
     block::{self, Block, Buffers, Finished, Side},
     coder::Coder,
     desk::{Asker, BEHIND, Desk, ENTROPY, Fleet, LOAD, MODEL, WHOLE},
@@ -52,8 +52,9 @@ pub(crate) struct Placing<'a> {
 impl<'a> Placing<'a> {
     /// Copies, and returns the buffers.
     pub fn copy(self) -> Buffers<'a> {
-        let Self { buffers, stored, place, .. } = self;
+        let Self { mut buffers, stored, place, .. } = self;
         place.copy_from_slice(if stored { &buffers.raw } else { &buffers.payload });
+        buffers.payload.let_go();
         buffers
     }
 }
@@ -182,8 +183,7 @@ impl<'a> BlockTask<'a> {
                 recorder.lap(Phase::Handoff);
                 sent.err().map(|job| stand_in(job, Side::Cpu, coder, recorder))
             }
-            Self::Load(mut job, load, loading, station) => {
-                recorder.piece(Phase::Compute, job.piece("checksum", |_| &[]), || job.checksum());
+            Self::Load(job, load, loading, station) => {
                 let piece = job.piece("load", |_| &[]);
                 let back =
                     recorder.piece(Phase::Handoff, piece, || station.load(job, load, &loading))?;
@@ -192,7 +192,8 @@ impl<'a> BlockTask<'a> {
             Self::StandIn(job, side) => Some(stand_in(job, side, coder, recorder)),
             Self::Backup(backup, station) => back_up(backup, &station, coder, recorder),
             Self::Complete(job, unload, station) => {
-                Some(complete(job, unload, &station, coder, recorder))
+                let stay = desk.stay(&job, &station);
+                Some(complete(job, unload, stay, &station, coder, recorder))
             }
             Self::Place(_) => unreachable!("no stage of a block"),
         }
@@ -226,15 +227,13 @@ fn stand_in<'a>(
 fn complete<'a>(
     mut job: Job<'a>,
     unload: Unload,
+    stay: Stay,
     station: &Station<'_>,
     coder: &mut Coder,
     recorder: &mut Recorder,
 ) -> Finished<'a> {
-    let outcome = recorder.piece(Phase::Handoff, job.piece("unload", |_| &[]), || {
-        let outcome = unload(&mut job.work);
-        (station.waker)(); // A slot may be free now.
-        outcome
-    });
+    let outcome = recorder
+        .piece(Phase::Handoff, job.piece("unload", |_| &[]), || unload(&mut job.work, stay));
     match (&job.work, outcome) {
         // Encoding does not fail on a device that works.
         (Work::Encode { .. }, Err(fault)) => {

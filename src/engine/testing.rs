@@ -104,7 +104,7 @@ impl Accelerator for Stalled {
     fn plan(&mut self, works: &[&Work<'_>]) -> Result<Planned, DeviceError> {
         let slot = self.used;
         self.used += 1;
-        let loads = works.iter().map(|_| Box::new(|_: &Work<'_>| {}) as Load).collect();
+        let loads = works.iter().map(|_| Box::new(|_: &Work<'_>| None) as Load).collect();
         Ok(Planned { slot, loads })
     }
 

@@ -2,7 +2,10 @@
 
 use std::{
     ptr::NonNull,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
 };
 
 use ash::vk;
@@ -23,6 +26,8 @@ const LARGE_BAR: u64 = 1 << 30;
 /// The device's memory. Dropped before the device, which it holds.
 pub(crate) struct Memory {
     allocator: Mutex<Allocator>,
+    /// How many buffers have been made.
+    made: AtomicUsize,
     families: Vec<u32>,
     /// Kernels read from where the host writes.
     direct_upload: bool,
@@ -63,11 +68,17 @@ impl Memory {
         let unified = device.unified_memory() && largest_heap(&device, mapped) > 0;
         Ok(Arc::new(Self {
             allocator: Mutex::new(allocator),
+            made: AtomicUsize::new(0),
             families: device.families(),
             direct_upload: unified || bar,
             direct_download: unified && largest_heap(&device, mapped | M::HOST_CACHED) > 0,
             device,
         }))
+    }
+
+    /// How many buffers have been made.
+    pub fn made(&self) -> usize {
+        self.made.load(Relaxed)
     }
 
     /// A buffer for kernels with this role, and its staging buffer if the host does not see it.
@@ -84,6 +95,7 @@ impl Memory {
             Role::Download if self.direct_download => (Place::Download, None),
             Role::Download => (Place::Device, Some(Place::StagingDownload)),
         };
+        self.made.fetch_add(1, Relaxed);
         let buffer = self.allocate(name, size, place)?;
         let staging = staging.map(|place| self.allocate(name, size, place)).transpose()?;
         Ok((buffer, staging))

@@ -75,6 +75,11 @@ impl Pipelines {
         }
     }
 
+    /// How many have been made.
+    pub fn made(&self) -> usize {
+        self.pipelines.len()
+    }
+
     /// Lets recordings name these kernels too.
     pub fn add(&mut self, kernels: &'static [KernelDesc]) {
         self.foreign.extend(kernels);

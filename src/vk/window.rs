@@ -22,6 +22,9 @@ pub(crate) struct Window {
 // SAFETY: no other window has these bytes and they stay mapped wherever the window goes: it owns them as a `Box` does.
 unsafe impl Send for Window {}
 
+// SAFETY: through a shared window bytes are only read.
+unsafe impl Sync for Window {}
+
 impl Window {
     /// All of a buffer. Borrowing the buffer's only owner, it cannot be called twice at once.
     ///
@@ -47,6 +50,11 @@ impl Window {
         self.start = unsafe { self.start.add(len) };
         self.len -= len;
         front
+    }
+
+    /// Whether the host reads it through its caches.
+    pub fn is_cached(&self) -> bool {
+        self.buffer.is_cached()
     }
 
     pub fn bytes(&self) -> &[u8] {

@@ -165,6 +165,11 @@ impl Policy {
         self.devices[device].load(batch, now);
     }
 
+    /// A device has prepared itself for batches like those that it has: how long these take says nothing.
+    pub fn disturbed(&mut self, device: usize) {
+        self.devices[device].disturb();
+    }
+
     /// A batch is done.
     pub fn arrived(&mut self, device: usize, batch: u64, now: u64) {
         self.see(now);

@@ -34,6 +34,8 @@ struct Batch {
     started: u64,
     loaded: bool,
     bytes: u64,
+    /// How long it takes says nothing.
+    disturbed: bool,
 }
 
 impl DeviceQueue {
@@ -72,7 +74,18 @@ impl DeviceQueue {
 
     pub fn start(&mut self, number: u64, now: u64, bytes: u64) {
         self.waiting = self.waiting.saturating_sub(bytes);
-        self.in_flight.push_back(Batch { number, started: now, loaded: false, bytes });
+        self.in_flight.push_back(Batch {
+            number,
+            started: now,
+            loaded: false,
+            bytes,
+            disturbed: false,
+        });
+    }
+
+    /// Nothing is to be learnt from what it has in flight.
+    pub fn disturb(&mut self) {
+        self.in_flight.iter_mut().for_each(|batch| batch.disturbed = true);
     }
 
     pub fn load(&mut self, number: u64, now: u64) {
@@ -87,8 +100,12 @@ impl DeviceQueue {
             return;
         };
         let batch = self.in_flight.remove(place).expect("it is there");
-        self.learn(&batch, now);
-        self.service = self.measured.service();
+        if batch.disturbed {
+            self.probed = 0; // If it is not known yet, it is probed again.
+        } else {
+            self.learn(&batch, now);
+            self.service = self.measured.service();
+        }
         self.last_arrival = self.last_arrival.max(now);
     }
 

@@ -228,3 +228,36 @@ fn strict_blocks_are_spread_where_only_batches_cost() {
         .collect();
     assert_eq!(places, [0, 1, 2, 0, 1, 2]);
 }
+
+#[test]
+fn nothing_is_learnt_from_batches_that_waited_for_memory() {
+    let mut policy = warm(2, &[device(600)]);
+    let known = policy.priors().0;
+    policy.offered(0, BLOCK);
+    policy.sent(0, NOW, BLOCK, Sent::Accepted);
+    policy.started(0, 0, NOW, BLOCK);
+    policy.disturbed(0);
+    policy.arrived(0, 0, 1000 * NOW);
+    assert_eq!(policy.priors().0, known);
+    policy.started(0, 1, 2000 * NOW, BLOCK);
+    policy.arrived(0, 1, 2000 * NOW + 600);
+    assert_ne!(policy.priors().0, known, "the next one counts");
+}
+
+#[test]
+fn a_device_whose_probe_had_to_wait_for_memory_is_probed_again() {
+    let mut policy = warm(1, &[DevicePrior::default()]);
+    policy.began(0, NOW, WHOLE, BLOCK, false);
+    for round in 0..3 {
+        let now = NOW + round;
+        for batch in 0..2 {
+            assert_eq!(policy.choose(now, WHOLE, BLOCK), Place::Device(0));
+            policy.offered(0, BLOCK);
+            policy.sent(0, now, BLOCK, Sent::Accepted);
+            policy.started(0, 2 * round + batch, now, BLOCK);
+        }
+        assert_eq!(policy.choose(now, WHOLE, BLOCK), Place::Cpu);
+        policy.disturbed(0);
+        (0..2).for_each(|batch| policy.arrived(0, 2 * round + batch, now + 1));
+    }
+}

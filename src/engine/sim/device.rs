@@ -9,7 +9,7 @@ use std::{
 };
 
 use crate::{
-    engine::accel::{Accelerator, Arrival, BatchLimit, Outcome, Planned, Waker, Work},
+    engine::accel::{Accelerator, Arrival, BatchLimit, Outcome, Planned, Stay, Waker, Work},
     error::DeviceError,
 };
 
@@ -155,7 +155,7 @@ impl Accelerator for SimDevice {
         slot.bytes = works.iter().map(|work| work.raw_bytes() as u64).sum();
         slot.jobs = works.len();
         slot.planned = true;
-        let loads = works.iter().map(|_| Box::new(|_: &Work<'_>| {}) as _).collect();
+        let loads = works.iter().map(|_| Box::new(|_: &Work<'_>| None) as _).collect();
         Ok(Planned { slot: number, loads })
     }
 
@@ -189,7 +189,7 @@ impl Accelerator for SimDevice {
                 slot.unloading = Arc::downgrade(&unloading);
                 let unload = || {
                     let unloading = Arc::clone(&unloading);
-                    Box::new(move |_: &mut Work<'_>| {
+                    Box::new(move |_: &mut Work<'_>, _: Stay| {
                         drop(unloading);
                         Ok(Outcome::Decoded(None))
                     }) as _

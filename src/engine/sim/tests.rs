@@ -192,6 +192,31 @@ fn many_blocks_are_shared_as_well_as_by_the_best_split_that_there_is() {
     }
 }
 
+/// What was measured on an H200 machine with 16 cores (docs/DECISIONS.md, "Beside the CPU"): its copies take a quarter of what a
+/// worker needs for the block, or half, and the way there and back is long.
+#[test]
+fn a_device_whose_copies_cost_much_is_worth_it_too() {
+    for (name, entropy, load, behind, share) in [
+        ("rans, compression", 442_000, 95_000, 42_000, 1.25),
+        ("rans, decompression", 182_000, 40_000, 55_000, 1.2),
+    ] {
+        for blocks in [4096, 10_000] {
+            let mut cold = setup(15, blocks, &[card(1_200_000, 40_000, 0.033, 64, 6)]);
+            cold.costs = Costs { read: 2000, entropy, load, behind, ..cold.costs };
+            let (best, alone) = (best_split(&cold), cold.cpu_alone().run().makespan);
+            for setup in [cold.experienced(), cold] {
+                let (report, title) = (setup.run(), setup.title(name));
+                println!(
+                    "| {title} | {:.3} | {:.3} |",
+                    ratio(&report, alone),
+                    ratio(&report, best)
+                );
+                assert!(ratio(&report, best) <= share, "{title}: {:.3}", ratio(&report, best));
+            }
+        }
+    }
+}
+
 /// A cold device is not compared: a run is over before it is known. What few blocks can gain by any split is found by
 /// trying all, in the same simulation.
 #[test]

@@ -13,7 +13,8 @@ use super::{Event, Events, Report, Setup, device::SimDevice};
 use crate::{
     block::{Coder, EncodePart},
     engine::{
-        accel::{Accelerator, Class, Job, Load, Unload, Work},
+        Bytes,
+        accel::{Accelerator, Class, Job, Load, Stay, Unload, Work},
         desk::{Asker, BEHIND, Desk, ENTROPY, Fleet, LOAD, MODEL, WHOLE},
         policy::{Kind, Policy},
         station::{Backup, Loading, Station},
@@ -244,7 +245,7 @@ impl<'a> World<'a> {
             raw: Arc::default(),
             parts: vec![part],
             segment_log: 14,
-            payload: Vec::new(),
+            payload: Bytes::default(),
         };
         Job { id, work, class: Class::First, strict: self.setup.split.is_some(), rest: None }
     }
@@ -344,7 +345,7 @@ impl<'a> World<'a> {
                 }
             }
             Task::Complete(mut job, unload, device) => {
-                unload(&mut job.work).expect("the simulated device codes everything");
+                unload(&mut job.work, Stay::No).expect("the simulated device codes everything");
                 self.report.device[device] += 1;
                 self.finish(job.id);
             }
@@ -408,8 +409,12 @@ impl Crew<'static> for Hands<'_> {
     fn spare(&self, accept: &dyn Fn(&Job<'_>) -> bool) -> Option<Job<'static>> {
         let mut tasks = self.queues.tasks.borrow_mut();
         self.fleet.spare(self.device, self.now, self.usual, |pulls| {
-            let fits = |task: &Task| matches!(task, Task::Whole(job) if accept(job) && pulls(job));
-            let place = tasks.iter().position(fits)?;
+            let open = |task: &Task| matches!(task, Task::Whole(_));
+            let place = tasks.iter().position(open)?;
+            match &tasks[place] {
+                Task::Whole(job) if accept(job) && pulls(job) => {}
+                _ => return None,
+            }
             match tasks.remove(place) {
                 Some(Task::Whole(job)) => Some(job),
                 _ => unreachable!("nothing else was accepted"),

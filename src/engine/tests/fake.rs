@@ -116,10 +116,11 @@ impl Fake {
             Trouble::Fault => Err(BlockFault::Stream),
             _ => self.coder.code_parts(&mut work),
         };
-        let lease = Arc::clone(&self.slots[slot]);
-        Box::new(move |target| {
+        let (lease, waker) = (Arc::clone(&self.slots[slot]), self.waker());
+        Box::new(move |target, _| {
             unload(work, target);
             drop(lease);
+            waker(); // The slot may be free now.
             outcome
         })
     }
@@ -134,7 +135,7 @@ impl Work<'_> {
                 raw: copy(raw),
                 parts: parts.clone(),
                 segment_log: *segment_log,
-                payload: Vec::new(),
+                payload: Bytes::default(),
             },
             Self::Decode { payload, parts, segment_log, .. } => Work::Decode {
                 payload: copy(payload),
@@ -150,6 +151,7 @@ impl Work<'_> {
 fn unload<'a>(from: Work<'a>, to: &mut Work<'a>) {
     match (from, to) {
         (Work::Encode { payload: from, .. }, Work::Encode { payload, .. }) => {
+            let payload = payload.buffer();
             payload.clear();
             payload.extend_from_slice(&from);
         }
@@ -223,6 +225,7 @@ impl Accelerator for Fake {
                 let load: Load = Box::new(move |work| {
                     assert!(trouble != Trouble::PanicInLoad, "no copy of this");
                     let _ = sender.send(work.copy()); // The device may be gone.
+                    None
                 });
                 (load, loaded)
             })

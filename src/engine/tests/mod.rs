@@ -1,6 +1,7 @@
 //! The engine with devices that work, are slow, or fail.
 
 mod fake;
+mod lent;
 mod telemetry;
 
 use std::{sync::atomic::Ordering::Relaxed, thread, time::Duration};
@@ -120,7 +121,7 @@ fn run(engine: &mut Engine<'_>, blocks: u64) -> [u64; 3] {
 #[test]
 fn a_device_costs_a_worker_where_there_are_many() {
     for (cores, devices, expected) in [(1, 1, 1), (7, 1, 7), (8, 1, 7), (16, 2, 14), (16, 3, 14)] {
-        assert_eq!(super::workers(cores, devices), expected, "{cores} cores, {devices} devices");
+        assert_eq!(planning::workers(cores, devices), expected, "{cores} cores, {devices} devices");
     }
 }
 

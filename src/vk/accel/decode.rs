@@ -43,7 +43,7 @@ impl DecodeBatch {
             })
             .collect();
         if blocks.is_empty() {
-            let loads = jobs.iter().map(|_| load(lease, |_| {})).collect();
+            let loads = jobs.iter().map(|_| load(lease, |_| None)).collect();
             return Ok((Self { plan: None, jobs }, loads));
         }
         let plan = DecodePlan::new(&blocks, segments);
@@ -120,12 +120,13 @@ fn coded_block(part: &DecodePart, segment_log: u8) -> Option<CodedBlock> {
 }
 
 /// Copies the payloads of a job's coded parts to the slot.
-fn fill(mut share: Share, work: &Work<'_>) {
+fn fill(mut share: Share, work: &Work<'_>) -> Option<u32> {
     let Parts { payload, parts, segment_log } = Parts::of(work);
     let coded = parts.iter().filter(|part| coded_block(part, segment_log).is_some());
     for (number, part) in coded.enumerate() {
         share.part_mut(number).copy_from_slice(&payload[part.payload.clone()]);
     }
+    None
 }
 
 /// Copies a job's bytes out of the slot, with the status words and the bytes of its coded parts.

@@ -3,12 +3,13 @@
 use std::ops::Range;
 
 use super::{
+    copy::copy_with_checksum,
     limit::reserve,
-    share::{Deal, Lease, Share, load, unload},
+    share::{Deal, Lease, Share, lend, load, unload},
 };
 use crate::{
     block::{Coder, EncodePart, Encoded, EncodedPart},
-    engine::accel::{BatchLimit, Load, Outcome, Unload, Work},
+    engine::accel::{BatchLimit, Load, Outcome, Stay, Unload, Work},
     error::DeviceError,
     format::BlockKind,
     kernel::{
@@ -56,7 +57,7 @@ impl EncodeBatch {
             })
             .collect();
         if blocks.is_empty() {
-            let loads = jobs.iter().map(|_| load(lease, |_| {})).collect();
+            let loads = jobs.iter().map(|_| load(lease, |_| None)).collect();
             return Ok((Self { plan: None, jobs, results: None }, loads));
         }
         let plan = EncodePlan::new(&blocks, segments);
@@ -110,9 +111,9 @@ impl EncodeBatch {
     }
 
     /// The payloads are there.
-    pub fn unloads(self, slot: &mut Slot, lease: &Lease) -> Vec<Unload> {
+    pub fn unloads(self, slot: &mut Slot, lease: &Lease, lends: bool) -> Vec<Unload> {
         let (Some(_), Some(results)) = (self.plan, self.results) else {
-            let store = |_| unload(lease, |work| Ok(read(&[], None, work)));
+            let store = |_| unload(lease, |work| Ok(read(&[], None, work, Stay::No).0));
             return self.jobs.into_iter().map(store).collect();
         };
         let mut deal = Deal::new(slot.download(EncodePlan::PAYLOAD));
@@ -120,7 +121,12 @@ impl EncodeBatch {
             let results = results[numbers].to_vec();
             let coded = results.iter().filter(|(encoded, _)| encoded.kind == BlockKind::Coded);
             let share = deal.share(coded.map(|(_, payload)| payload.clone()).collect());
-            unload(lease, move |work| Ok(read(&results, Some(share), work)))
+            if lends && share.is_cached() {
+                return lend(lease, share, move |work, share, stay| {
+                    read(&results, Some(share), work, stay)
+                });
+            }
+            unload(lease, move |work| Ok(read(&results, Some(&share), work, Stay::No).0))
         });
         unloads.collect()
     }
@@ -141,21 +147,41 @@ fn parts_of<'a>(
     parts.map(|part| (&raw[part.range.clone()], part))
 }
 
-/// Copies the bytes of a job's parts to the slot.
-fn fill(mut share: Share, work: &Work<'_>) {
+/// Copies the bytes of a job's parts to the slot, and makes the checksum if it is one part.
+fn fill(mut share: Share, work: &Work<'_>) -> Option<u32> {
     let Work::Encode { raw, parts, .. } = work else { wrong_way() };
+    if let [EncodePart { range, .. }] = &parts[..]
+        && !range.is_empty()
+    {
+        return Some(copy_with_checksum(&raw[range.clone()], share.part_mut(0)));
+    }
     for (number, (raw, _)) in parts_of(raw, parts).enumerate() {
         share.part_mut(number).copy_from_slice(raw);
     }
+    None
 }
 
-/// Copies a job's payloads out of the slot.
-fn read(results: &[PartResult], share: Option<Share>, work: &mut Work<'_>) -> Outcome {
+/// Copies a job's payloads out of the slot, unless it is only one and may stay.
+fn read(
+    results: &[PartResult],
+    share: Option<&Share>,
+    work: &mut Work<'_>,
+    stay: Stay,
+) -> (Outcome, bool) {
     let Work::Encode { raw, parts, payload, .. } = work else { wrong_way() };
+    if stay == Stay::May
+        && parts.len() == 1
+        && let [(encoded, range)] = results
+        && encoded.kind == BlockKind::Coded
+    {
+        let part = EncodedPart { encoded: *encoded, payload: 0..range.len() };
+        return (Outcome::Encoded(vec![part]), true);
+    }
+    let payload = payload.buffer();
     payload.clear();
     payload.reserve(results.iter().map(|(_, range)| range.len()).sum());
     let mut results = results.iter();
-    let mut coded = share.iter().flat_map(Share::parts);
+    let mut coded = share.into_iter().flat_map(Share::parts);
     let parts = parts.iter().map(|part| {
         let start = payload.len();
         let result = if part.range.is_empty() { None } else { results.next() };
@@ -167,7 +193,7 @@ fn read(results: &[PartResult], share: Option<Share>, work: &mut Work<'_>) -> Ou
         }
         EncodedPart { encoded, payload: start..payload.len() }
     });
-    Outcome::Encoded(parts.collect())
+    (Outcome::Encoded(parts.collect()), false)
 }
 
 /// What the device says of each part.

@@ -9,13 +9,14 @@ mod encode;
 mod limit;
 mod share;
 
-use std::{
-    collections::VecDeque,
-    sync::{Arc, atomic::Ordering::Relaxed},
-    time::Duration,
-};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
-use self::{decode::DecodeBatch, encode::EncodeBatch, limit::Ring, share::Lease};
+use self::{
+    decode::DecodeBatch,
+    encode::EncodeBatch,
+    limit::Ring,
+    share::{Lease, Use},
+};
 use super::{
     device::Device,
     doorbell::{Doorbell, Target},
@@ -45,6 +46,8 @@ pub(crate) struct VulkanAccelerator {
     in_flight: VecDeque<usize>,
     doorbell: Arc<Doorbell>,
     measured: bool,
+    /// Buffers and pipelines that had been made when it was last asked.
+    made: usize,
     /// Why the device is not used any more.
     failed: Option<DeviceError>,
     pipelines: Pipelines,
@@ -83,8 +86,9 @@ impl Batch {
 }
 
 impl RingSlot {
-    fn new(memory: &Arc<Memory>) -> Result<Self, DeviceError> {
-        Ok(Self { slot: Slot::new(memory)?, lease: Lease::default(), stage: Stage::Idle })
+    fn new(memory: &Arc<Memory>, waker: Waker) -> Result<Self, DeviceError> {
+        let lease = Arc::new(Use::new(waker));
+        Ok(Self { slot: Slot::new(memory)?, lease, stage: Stage::Idle })
     }
 
     /// Gives its memory back if the host sees more than so many bytes of it.
@@ -96,19 +100,24 @@ impl RingSlot {
     }
 
     fn is_idle(&self) -> bool {
-        let copying = Arc::strong_count(&self.lease) > 1 || !self.slot.is_sole();
+        let loading = Arc::strong_count(&self.lease) > 1;
         match &self.stage {
-            Stage::Idle => !copying,
+            Stage::Idle => !self.lease.is_out() && self.slot.is_sole(),
             // Loads that were dropped without a call have left a batch that cannot start.
-            Stage::Planned(_, jobs) => !copying && self.lease.load(Relaxed) < *jobs,
+            Stage::Planned(_, jobs) => !loading && self.lease.loaded() < *jobs,
             Stage::Started(_) => false,
         }
+    }
+
+    /// Whether it is idle but for what is yet to be unloaded.
+    fn is_unloading(&self) -> bool {
+        matches!(self.stage, Stage::Idle) && !self.is_idle()
     }
 
     /// Plans a batch in this slot, which is idle.
     fn plan(&mut self, limit: BatchLimit, works: &[&Work<'_>]) -> Result<Vec<Load>, DeviceError> {
         self.stage = Stage::Idle;
-        self.lease = Lease::default();
+        self.lease = Arc::new(self.lease.again());
         let Self { slot, lease, .. } = self;
         let (batch, loads) = match works.first() {
             Some(Work::Encode { .. }) => {
@@ -125,7 +134,7 @@ impl RingSlot {
     }
 
     fn start(&mut self, pipelines: &mut Pipelines, measured: bool) -> Result<(), DeviceError> {
-        let loaded = self.lease.load(Relaxed);
+        let loaded = self.lease.loaded();
         let batch = match std::mem::replace(&mut self.stage, Stage::Idle) {
             Stage::Planned(batch, jobs) if loaded == jobs => batch,
             _ => {
@@ -153,15 +162,15 @@ impl RingSlot {
         }
     }
 
-    /// Hands out the batch, which has arrived.
-    fn take(&mut self, slot: usize) -> Result<Arrival, DeviceError> {
+    /// Hands out the batch, which has arrived, so that its payloads may stay where they are if it `lends`.
+    fn take(&mut self, slot: usize, lends: bool) -> Result<Arrival, DeviceError> {
         let Stage::Started(batch) = std::mem::replace(&mut self.stage, Stage::Idle) else {
             unreachable!("only a batch that was started arrives");
         };
         let spans = if batch.has_device_work() { self.slot.spans()? } else { Vec::new() };
         let unloads = match batch {
             Batch::Decode(batch) => batch.unloads(&mut self.slot, &self.lease),
-            Batch::Encode(batch) => batch.unloads(&mut self.slot, &self.lease),
+            Batch::Encode(batch) => batch.unloads(&mut self.slot, &self.lease, lends),
         };
         Ok(Arrival { slot, unloads, spans })
     }
@@ -178,7 +187,8 @@ impl VulkanAccelerator {
     pub fn with_shape(device: Arc<Device>, shape: Shape, budget: u64) -> Result<Self, DeviceError> {
         let memory = Memory::new(Arc::clone(&device))?;
         let ring = limit::ring(&device, shape, budget);
-        let slots = (0..ring.slots).map(|_| RingSlot::new(&memory));
+        let doorbell = Arc::new(Doorbell::new(&device)?);
+        let slots = (0..ring.slots).map(|_| RingSlot::new(&memory, waker(&doorbell)));
         Ok(Self {
             name: device.info.name.clone(),
             key: None,
@@ -186,8 +196,9 @@ impl VulkanAccelerator {
             staging_bytes: ring.staging_bytes,
             ring: slots.collect::<Result<_, DeviceError>>()?,
             in_flight: VecDeque::new(),
-            doorbell: Arc::new(Doorbell::new(&device)?),
+            doorbell: Arc::clone(&doorbell),
             measured: false,
+            made: 0,
             failed: None,
             pipelines: Pipelines::new(device),
             memory,
@@ -211,7 +222,7 @@ impl VulkanAccelerator {
         let share = ring.staging_bytes / ring.slots as u64;
         self.ring.iter_mut().for_each(|slot| slot.keep_within(share));
         while self.ring.len() < ring.slots {
-            self.ring.push(RingSlot::new(&self.memory)?);
+            self.ring.push(RingSlot::new(&self.memory, waker(&self.doorbell))?);
         }
         (self.limit, self.staging_bytes) = (ring.limit, ring.staging_bytes);
         Ok(())
@@ -267,13 +278,22 @@ impl VulkanAccelerator {
         while let Some(&index) = self.in_flight.get(place) {
             if self.ring[index].advance()? {
                 self.in_flight.remove(place);
-                arrivals.push(self.ring[index].take(index)?);
+                // One slot is always unloaded whole, or blocks might wait for those before them to be taken, and these for a
+                // slot.
+                let unloading = self.ring.iter().filter(|slot| slot.is_unloading()).count();
+                let lends = unloading + 1 < self.ring.len();
+                arrivals.push(self.ring[index].take(index, lends)?);
             } else {
                 place += 1;
             }
         }
         Ok(())
     }
+}
+
+fn waker(doorbell: &Arc<Doorbell>) -> Waker {
+    let doorbell = Arc::clone(doorbell);
+    Arc::new(move || doorbell.ring())
 }
 
 impl Accelerator for VulkanAccelerator {
@@ -309,8 +329,7 @@ impl Accelerator for VulkanAccelerator {
     }
 
     fn waker(&self) -> Waker {
-        let doorbell = Arc::clone(&self.doorbell);
-        Arc::new(move || doorbell.ring())
+        waker(&self.doorbell)
     }
 
     fn measure(&mut self, spans: bool) {
@@ -332,6 +351,11 @@ impl Accelerator for VulkanAccelerator {
             this.in_flight.push_back(slot);
             Ok(())
         })
+    }
+
+    fn has_prepared(&mut self) -> bool {
+        let made = self.memory.made() + self.pipelines.made();
+        std::mem::replace(&mut self.made, made) != made
     }
 
     fn finished(&mut self) -> Result<Vec<Arrival>, DeviceError> {

@@ -1,30 +1,69 @@
 //! What a load or an unload holds of a slot: its lease, and its own part of a mapped buffer.
 
 use std::{
+    fmt,
     ops::Range,
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering::Relaxed},
+        atomic::{
+            AtomicUsize,
+            Ordering::{AcqRel, Acquire, Relaxed},
+        },
     },
 };
 
 use crate::{
-    engine::accel::{Load, Outcome, Unload, Work},
+    engine::{
+        Held,
+        accel::{Load, Outcome, Stay, Unload, Waker, Work},
+    },
     error::BlockFault,
     vk::window::Window,
 };
 
-/// Every load and unload of a batch holds one, so that the slot knows when all of them are gone. It counts the loads
-/// that have been called.
-pub(super) type Lease = Arc<AtomicUsize>;
+/// What loads and unloads of a batch share with its slot. Every load holds it as long as it lives.
+pub(super) type Lease = Arc<Use>;
 
-/// A load that does `copy`.
-pub(super) fn load(lease: &Lease, copy: impl FnOnce(&Work<'_>) + Send + 'static) -> Load {
+pub(super) struct Use {
+    /// Loads that have been called.
+    loaded: AtomicUsize,
+    /// Unloads, and bytes that they lent, that are alive.
+    out: AtomicUsize,
+    waker: Waker,
+}
+
+impl Use {
+    pub fn new(waker: Waker) -> Self {
+        Self { loaded: AtomicUsize::new(0), out: AtomicUsize::new(0), waker }
+    }
+
+    /// For the next batch.
+    pub fn again(&self) -> Self {
+        Self::new(Arc::clone(&self.waker))
+    }
+
+    /// How many loads have been called.
+    pub fn loaded(&self) -> usize {
+        self.loaded.load(Relaxed)
+    }
+
+    /// Whether unloads or what they lent are alive. If not, what they held of the slot is gone.
+    pub fn is_out(&self) -> bool {
+        self.out.load(Acquire) > 0
+    }
+}
+
+/// A load that does `copy`, which may return the checksum.
+pub(super) fn load(
+    lease: &Lease,
+    copy: impl FnOnce(&Work<'_>) -> Option<u32> + Send + 'static,
+) -> Load {
     let lease = Arc::clone(lease);
     Box::new(move |work| {
-        copy(work);
+        let crc = copy(work);
         // Whoever starts the batch has been told of the call by other means.
-        lease.fetch_add(1, Relaxed);
+        lease.loaded.fetch_add(1, Relaxed);
+        crc
     })
 }
 
@@ -33,12 +72,66 @@ pub(super) fn unload(
     lease: &Lease,
     copy: impl FnOnce(&mut Work<'_>) -> Result<Outcome, BlockFault> + Send + 'static,
 ) -> Unload {
-    let lease = Arc::clone(lease);
-    Box::new(move |work| {
+    // What `copy` has of the slot goes first, called or not.
+    let pending = (copy, Out::new(lease));
+    Box::new(move |work, _| {
+        let (copy, out) = pending;
         let outcome = copy(work);
-        drop(lease);
+        drop(out);
         outcome
     })
+}
+
+/// An unload that does `copy`, or leaves the bytes of the only part where they are, for its work to hold, if that says so.
+pub(super) fn lend(
+    lease: &Lease,
+    share: Share,
+    copy: impl FnOnce(&mut Work<'_>, &Share, Stay) -> (Outcome, bool) + Send + 'static,
+) -> Unload {
+    let lent = Lent { share, _out: Out::new(lease) };
+    Box::new(move |work, stay| {
+        let (outcome, stays) = copy(work, &lent.share, stay);
+        if let (Work::Encode { payload, .. }, true) = (work, stays) {
+            payload.hold(Box::new(lent));
+        }
+        Ok(outcome)
+    })
+}
+
+/// Keeps a slot from its next batch. The last of them to go wakes the submission thread.
+struct Out(Lease);
+
+impl Out {
+    fn new(lease: &Lease) -> Self {
+        lease.out.fetch_add(1, Relaxed);
+        Self(Arc::clone(lease))
+    }
+}
+
+impl Drop for Out {
+    fn drop(&mut self) {
+        if self.0.out.fetch_sub(1, AcqRel) == 1 {
+            (self.0.waker)();
+        }
+    }
+}
+
+/// A share that an unload has lent. Its fields go in this order.
+struct Lent {
+    share: Share,
+    _out: Out,
+}
+
+impl fmt::Debug for Lent {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("bytes of a slot")
+    }
+}
+
+impl Held for Lent {
+    fn bytes(&self) -> &[u8] {
+        self.share.parts().next().unwrap_or_default()
+    }
 }
 
 /// One job's part of a buffer.
@@ -49,6 +142,11 @@ pub(super) struct Share {
 }
 
 impl Share {
+    /// Whether the host reads it through its caches.
+    pub fn is_cached(&self) -> bool {
+        self.window.is_cached()
+    }
+
     /// The bytes of each part.
     pub fn parts(&self) -> impl Iterator<Item = &[u8]> {
         self.ranges.iter().map(|range| &self.window.bytes()[range.clone()])

@@ -12,7 +12,10 @@ use std::{
 use super::{Gpu, Traffic, VulkanAccelerator, traffic::encode_work};
 use crate::{
     block::BlockParams,
-    engine::accel::{Accelerator, Arrival, Outcome, Planned, Queue, Work},
+    engine::{
+        Bytes,
+        accel::{Accelerator, Arrival, Outcome, Planned, Queue, Stay, Unload, Work},
+    },
     telemetry::clock,
 };
 
@@ -21,6 +24,63 @@ use crate::{
 const LONG: Duration = Duration::from_secs(120);
 
 impl Gpu {
+    /// It says so when it has made memory or pipelines, once.
+    pub fn preparations_are_told_once(&mut self, blocks: &[&[u8]], params: BlockParams) {
+        let accelerator = &mut self.accelerator;
+        let mut works = works(blocks, params);
+        for _ in 0..=accelerator.slots() {
+            round(accelerator, &mut works);
+        }
+        accelerator.has_prepared();
+        round(accelerator, &mut works);
+        assert!(!accelerator.has_prepared(), "everything was there");
+        let one = blocks.concat();
+        let mut larger = self::works(&[&one.repeat((2 << 20) / one.len())], params);
+        round(accelerator, &mut larger);
+        assert!(accelerator.has_prepared(), "a slot had to grow");
+    }
+
+    /// A payload may stay in its slot, which is then not idle before the last of them has gone, but not in all slots at once.
+    /// Its bytes are those of a copy, whatever other slots do meanwhile.
+    ///
+    /// Returns how many slots held payloads: none where the host reads them past its caches.
+    pub fn all_slots_but_one_lend_payloads(
+        &mut self,
+        blocks: &[&[u8]],
+        params: BlockParams,
+    ) -> usize {
+        let accelerator = &mut self.accelerator;
+        let slots = accelerator.slots();
+        let mut held: Vec<Vec<Work<'static>>> = Vec::new();
+        let mut expected = works(blocks, params);
+        let expected = round(accelerator, &mut expected);
+        while accelerator.idle_slots() > 0 && held.len() < slots {
+            let mut works = works(blocks, params);
+            let planned = plan(accelerator, &works);
+            load_and_start(accelerator, planned, &works);
+            let arrived = arrivals(accelerator, 1).remove(0);
+            for (unload, work) in arrived.unloads.into_iter().zip(&mut works) {
+                unload(work, Stay::May).unwrap();
+            }
+            held.push(works);
+        }
+        let lent = slots - accelerator.idle_slots();
+        assert!(lent < slots, "one slot is left");
+        for works in &held {
+            let found = works.iter().map(payload);
+            assert!(found.eq(expected.iter().map(|(_, payload)| payload.clone())));
+        }
+        for (number, mut works) in held.into_iter().enumerate() {
+            let idle = accelerator.idle_slots();
+            let last = works.pop();
+            drop(works);
+            assert_eq!(accelerator.idle_slots(), idle, "one payload is held");
+            drop(last);
+            assert_eq!(accelerator.idle_slots(), idle + usize::from(number < lent));
+        }
+        lent
+    }
+
     /// A slot is idle when the last unload has gone, called or not, and not before.
     pub fn slots_wait_for_unloads(&mut self, blocks: &[&[u8]], params: BlockParams) {
         let accelerator = &mut self.accelerator;
@@ -40,7 +100,7 @@ impl Gpu {
             let last = unloads.pop().expect("one for each block");
             for (index, (unload, work)) in unloads.into_iter().zip(&mut works).enumerate() {
                 if index % 2 == 0 {
-                    assert_eq!(Ok(&expected[index].0), unload(work).as_ref());
+                    assert_eq!(expected[index].0, unloaded(unload, work));
                 }
             }
             assert_eq!(accelerator.idle_slots(), number, "one unload is alive");
@@ -52,8 +112,8 @@ impl Gpu {
                 assert_ne!(again.slot, slot);
             }
             let index = works.len() - 1;
-            let outcome = last(&mut works[index]);
-            assert_eq!(Ok(&expected[index].0), outcome.as_ref());
+            let outcome = unloaded(last, &mut works[index]);
+            assert_eq!(expected[index].0, outcome);
             assert_eq!(payload(&works[index]), expected[index].1);
             assert_eq!(accelerator.idle_slots(), number + 1);
         }
@@ -69,13 +129,17 @@ impl Gpu {
         for called in 0..works.len() {
             let mut planned = plan(accelerator, &works);
             let rest = planned.loads.split_off(called);
-            planned.loads.into_iter().zip(&works).for_each(|(load, work)| load(work));
+            planned.loads.into_iter().zip(&works).for_each(|(load, work)| {
+                load(work);
+            });
             assert_eq!(accelerator.idle_slots(), slots - 1, "loads are alive");
             drop(rest);
             assert_eq!(accelerator.idle_slots(), slots);
         }
         let planned = plan(accelerator, &works);
-        planned.loads.into_iter().zip(&works).for_each(|(load, work)| load(work));
+        planned.loads.into_iter().zip(&works).for_each(|(load, work)| {
+            load(work);
+        });
         assert_eq!(accelerator.idle_slots(), slots - 1, "the batch waits for its start");
         accelerator.start(planned.slot).unwrap();
         unload_all(arrivals(accelerator, 1).remove(0), &mut works);
@@ -170,7 +234,9 @@ impl Gpu {
             (open(), open(), open(), open());
         [&mut working, &mut waiting, &mut unloading, &mut failing].into_iter().for_each(&mut begin);
         let planned = plan(&mut waiting.accelerator, &works);
-        planned.loads.into_iter().zip(&works).for_each(|(load, work)| load(work));
+        planned.loads.into_iter().zip(&works).for_each(|(load, work)| {
+            load(work);
+        });
         let arrived = arrivals(&mut unloading.accelerator, 1);
         let Planned { slot, .. } = plan(&mut failing.accelerator, &works);
         assert!(failing.accelerator.start(slot).is_err(), "it has not been loaded");
@@ -196,7 +262,9 @@ impl Gpu {
         let Planned { slot, loads } = plan(&mut accelerator, &works);
         let loading = works_again(&works);
         let load_all = move || {
-            loads.into_iter().zip(&loading).for_each(|(load, work)| load(work));
+            loads.into_iter().zip(&loading).for_each(|(load, work)| {
+                load(work);
+            });
         };
         if fails {
             assert!(accelerator.start(slot).is_err(), "it has not been loaded");
@@ -230,7 +298,7 @@ fn works_again(works: &[Work<'static>]) -> Vec<Work<'static>> {
             raw: Arc::clone(raw),
             parts: parts.clone(),
             segment_log: *segment_log,
-            payload: Vec::new(),
+            payload: Bytes::default(),
         },
         Work::Decode { .. } => unreachable!("all of them encode"),
     });
@@ -243,7 +311,7 @@ fn refs<'a>(works: &'a [Work<'static>]) -> Vec<&'a Work<'static>> {
 
 fn payload(work: &Work<'_>) -> Vec<u8> {
     match work {
-        Work::Encode { payload, .. } => payload.clone(),
+        Work::Encode { payload, .. } => payload.to_vec(),
         Work::Decode { raw, .. } => raw.to_vec(),
     }
 }
@@ -255,7 +323,9 @@ fn plan(accelerator: &mut VulkanAccelerator, works: &[Work<'static>]) -> Planned
 }
 
 fn load_and_start(accelerator: &mut VulkanAccelerator, planned: Planned, works: &[Work<'_>]) {
-    planned.loads.into_iter().zip(works).for_each(|(load, work)| load(work));
+    planned.loads.into_iter().zip(works).for_each(|(load, work)| {
+        load(work);
+    });
     accelerator.start(planned.slot).unwrap();
 }
 
@@ -277,9 +347,14 @@ fn arrivals_of_all(accelerator: &mut VulkanAccelerator) {
     }
 }
 
+/// Has a block unloaded, to memory of its own.
+fn unloaded(unload: Unload, work: &mut Work<'static>) -> Outcome {
+    unload(work, Stay::No).unwrap()
+}
+
 fn unload_all(arrived: Arrival, works: &mut [Work<'static>]) -> Vec<(Outcome, Vec<u8>)> {
-    let unloaded = arrived.unloads.into_iter().zip(works);
-    unloaded.map(|(unload, work)| (unload(work).unwrap(), payload(work))).collect()
+    let unloads = arrived.unloads.into_iter().zip(works);
+    unloads.map(|(unload, work)| (unloaded(unload, work), payload(work))).collect()
 }
 
 /// One batch there and back.

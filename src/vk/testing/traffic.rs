@@ -15,7 +15,7 @@ use crate::{
     block::{BlockParams, DecodePart, EncodePart, Encoded},
     engine::{
         Bytes,
-        accel::{Accelerator, Arrival, Load, Outcome, Span, Unload, Waker, Work},
+        accel::{Accelerator, Arrival, Load, Outcome, Span, Stay, Unload, Waker, Work},
     },
     error::{BlockFault, DeviceError},
 };
@@ -75,7 +75,7 @@ pub(super) fn encode_work(raw: &[u8], params: BlockParams) -> Work<'static> {
         raw: Arc::new(Bytes::Own(raw.to_vec())),
         parts,
         segment_log,
-        payload: Vec::new(),
+        payload: Bytes::default(),
     }
 }
 
@@ -168,7 +168,7 @@ fn copy_all(queue: &Mutex<Receiver<Task>>, reports: &Sender<Copied>, waker: &Wak
                 load(&work);
                 None
             }
-            Copy::Unload(unload) => Some(unload(&mut work)),
+            Copy::Unload(unload) => Some(unload(&mut work, Stay::No)),
         };
         // The dispatcher has gone after an error.
         let _ = reports.send(Copied { number, slot, work, outcome });

@@ -1,0 +1,92 @@
+//! Blocks that lie in the caller's memory, and results that stay in a device's.
+
+use std::sync::{Arc, atomic::AtomicUsize};
+
+use super::*;
+use crate::engine::{
+    accel::{Job, Stay},
+    desk::Desk,
+    station::Station,
+};
+
+/// Some bytes, and how often such have been let go.
+#[derive(Debug)]
+struct Lent(Vec<u8>, Arc<AtomicUsize>);
+
+impl Held for Lent {
+    fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        self.1.fetch_add(1, Relaxed);
+    }
+}
+
+#[test]
+fn bytes_are_held_until_they_are_let_go_or_kept() {
+    let gone = Arc::new(AtomicUsize::new(0));
+    let hold = || {
+        let mut bytes = Bytes::Own(Vec::with_capacity(100));
+        bytes.hold(Box::new(Lent(raw(7), Arc::clone(&gone))));
+        assert!(bytes[..] == raw(7));
+        assert_eq!(bytes.capacity(), 100, "those of others are not counted");
+        bytes
+    };
+    let mut kept = hold();
+    kept.keep();
+    assert_eq!(gone.load(Relaxed), 1);
+    assert!(matches!(&kept, Bytes::Own(_)) && kept[..] == raw(7));
+    let mut left = hold();
+    left.let_go();
+    assert_eq!((gone.load(Relaxed), left.capacity()), (2, 100));
+    assert_eq!(hold().buffer().capacity(), 100);
+    assert_eq!(gone.load(Relaxed), 3);
+    let again = hold().again();
+    assert!(again[..] == raw(7), "a copy, for somebody else");
+}
+
+/// Payloads for which nobody waits soon would keep the slots from blocks that are due before them.
+#[test]
+fn results_stay_at_a_device_only_where_they_are_taken_soon() {
+    let (fake, _) = Fake::new(Trouble::None, 3, 2);
+    let (desk, station) = (Desk::default(), Station::new(0, &fake));
+    let job = |id| {
+        let buffers = Buffers { raw: Bytes::Own(raw(id)), ..Buffers::default() };
+        let work = Work::Encode { level: 3, table_log: None };
+        Job::whole(id, Block { buffers, pipeline: Pipeline::Rans, segment_log: 12, work }, false)
+    };
+    for due in [0, 100] {
+        desk.set_due(due);
+        let stay = |id| desk.stay(&job(id), &station);
+        assert_eq!([stay(due), stay(due + 5)], [Stay::May; 2], "two batches of three");
+        assert_eq!([stay(due + 6), stay(due + 1000)], [Stay::No; 2]);
+    }
+}
+
+/// Such blocks need no memory of the engine's, so all that devices could take may be in flight from the beginning.
+#[test]
+fn lent_blocks_are_in_flight_as_many_as_the_plan_has() {
+    let content: &'static [u8] = &include_bytes!("../../../tests/data/alice29.txt")[..100_000];
+    let config = Config { block_size: 1 << 20, ..CONFIG };
+    let most = |lent: bool| {
+        // It has 60 blocks at once, and no belief about it makes anybody take a block from it.
+        let (fake, _) = Fake::new(Trouble::Hold, 20, 2);
+        let route = shared(vec![fake.with_batches_of(20 << 20)]);
+        let mut engine = Engine::new(&options(), route, config).unwrap();
+        for _ in 0..2 {
+            let mut buffers = engine.acquire().unwrap();
+            buffers.raw = if lent { Bytes::Lent(content) } else { Bytes::Own(content.to_vec()) };
+            let (pipeline, work) = (config.pipeline, Work::Encode { level: 3, table_log: None });
+            engine.submit(Block { buffers, pipeline, segment_log: 12, work });
+        }
+        let free = std::iter::from_fn(|| engine.acquire()).count();
+        (2 + free, engine.plan.sets)
+    };
+    let (lent, sets) = most(true);
+    assert_eq!(lent, sets);
+    let (own, sets) = most(false);
+    assert!(own < sets / 2, "{own} of {sets}");
+}
