@@ -165,7 +165,7 @@ impl Policy {
         self.devices[device].load(batch, now);
     }
 
-    /// A device has prepared itself for batches like those that it has: how long these take says nothing.
+    /// A device has prepared itself for batches like those that it has: how long these take says little.
     pub fn disturbed(&mut self, device: usize) {
         self.devices[device].disturb();
     }

@@ -14,8 +14,13 @@ const PROBE: u32 = 2;
 /// A batch is late when it has taken longer than expected by this share.
 const OVERDUE: f64 = 0.5;
 
+/// What measurements that tell little weigh in the next run.
+const ROUGH: f64 = 0.2;
+
 pub(super) struct DeviceQueue {
     measured: DevicePrior,
+    /// The same from batches that tell little, for want of better ones.
+    rough: DevicePrior,
     service: Option<Service>,
     pub pressure: Pressure,
     /// Raw bytes in the channel.
@@ -34,7 +39,7 @@ struct Batch {
     started: u64,
     loaded: bool,
     bytes: u64,
-    /// How long it takes says nothing.
+    /// How long it takes says little.
     disturbed: bool,
 }
 
@@ -43,6 +48,7 @@ impl DeviceQueue {
         let measured = prior.aged();
         Self {
             measured,
+            rough: DevicePrior::default(),
             service: measured.service(),
             pressure: Pressure::new(workers),
             waiting: 0,
@@ -83,7 +89,7 @@ impl DeviceQueue {
         });
     }
 
-    /// Nothing is to be learnt from what it has in flight.
+    /// What it has in flight takes longer than such batches will.
     pub fn disturb(&mut self) {
         self.in_flight.iter_mut().for_each(|batch| batch.disturbed = true);
     }
@@ -100,10 +106,10 @@ impl DeviceQueue {
             return;
         };
         let batch = self.in_flight.remove(place).expect("it is there");
+        self.learn(&batch, now);
         if batch.disturbed {
             self.probed = 0; // If it is not known yet, it is probed again.
         } else {
-            self.learn(&batch, now);
             self.service = self.measured.service();
         }
         self.last_arrival = self.last_arrival.max(now);
@@ -114,7 +120,8 @@ impl DeviceQueue {
         let latency = self.service.map_or(0.0, |service| service.latency) as u64;
         let alone = batch.started >= self.last_arrival.saturating_sub(latency);
         let since = if alone { batch.started } else { self.last_arrival };
-        self.measured.learn(alone, batch.bytes, now.saturating_sub(since));
+        let into = if batch.disturbed { &mut self.rough } else { &mut self.measured };
+        into.learn(alone, batch.bytes, now.saturating_sub(since));
     }
 
     /// Whether a batch is in flight.
@@ -205,6 +212,9 @@ impl DeviceQueue {
     pub fn prior(&self, now: u64) -> DevicePrior {
         if self.failed {
             return DevicePrior::default();
+        }
+        if self.service.is_none() {
+            return self.rough.scaled(ROUGH);
         }
         let mut measured = self.measured;
         if let (Some(service), Some(batch)) = (self.service, self.in_flight.front()) {

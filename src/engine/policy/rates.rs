@@ -107,10 +107,12 @@ impl DevicePrior {
 
     /// As the beginning of another run's measurements.
     pub(super) fn aged(self) -> Self {
-        Self {
-            alone: self.alone.scaled(PRIOR_WEIGHT),
-            pipelined: self.pipelined.scaled(PRIOR_WEIGHT),
-        }
+        self.scaled(PRIOR_WEIGHT)
+    }
+
+    /// The same with less weight.
+    pub(super) fn scaled(self, by: f64) -> Self {
+        Self { alone: self.alone.scaled(by), pipelined: self.pipelined.scaled(by) }
     }
 }
 

@@ -35,7 +35,8 @@ impl Gpu {
         round(accelerator, &mut works);
         assert!(!accelerator.has_prepared(), "everything was there");
         let one = blocks.concat();
-        let mut larger = self::works(&[&one.repeat((2 << 20) / one.len())], params);
+        let one = one.repeat((1 << 20) / one.len());
+        let mut larger = self::works(&[&one, &one], params);
         round(accelerator, &mut larger);
         assert!(accelerator.has_prepared(), "a slot had to grow");
     }
