@@ -113,7 +113,8 @@ pub(crate) struct BatchLimit {
 /// on the way. Dropping it without a call leaves the slot unfit to be started.
 pub(crate) type Load = Box<dyn FnOnce(&Work<'_>) -> Option<u32> + Send>;
 
-/// Copies a job's results out of the slot, into the job's buffers. The slot is free when all of its batch are gone.
+/// Copies a job's results out of the slot, into the job's buffers, or lends them. The slot is free when all of its batch are
+/// gone, and all that they lent; the last of them wakes the accelerator.
 pub(crate) type Unload = Box<dyn FnOnce(&mut Work<'_>, Stay) -> Result<Outcome, BlockFault> + Send>;
 
 /// Whether results may stay in the slot, [held](Bytes::Held) by the job, which is then not free before they are let go.
@@ -158,9 +159,9 @@ pub(crate) trait Accelerator: Send {
     /// Batches that may be in flight at once.
     fn slots(&self) -> usize;
 
-    /// Slots without a batch, without unloads that have not been dropped and without bytes that are held. Of all slots but one,
-    /// that is: the last is always [unloaded](Unload) whole, so that blocks in flight never wait for those before them to be
-    /// taken. `plan` is not called at 0.
+    /// Slots without a batch, without unloads that have not been dropped and without bytes that are held. `plan` is not called
+    /// at 0. When unloads or held bytes go and one more is idle, [`wait`](Self::wait) returns, now or the next time. Not all
+    /// slots are held at once: blocks in flight would wait for those before them to be taken, and these for a slot.
     fn idle_slots(&self) -> usize;
 
     /// Host memory in bytes that the staging ring takes, to be counted against the memory limit.

@@ -26,7 +26,8 @@ pub(crate) const ENTROPY: Kind = Kind(2);
 pub(crate) const BEHIND: Kind = Kind(3);
 pub(crate) const LOAD: Kind = Kind(4);
 
-/// Batches within which a block is taken soon. In their order they arrive with so many before them at most.
+/// A block is taken soon if it is within so many batches of the one that is due. Blocks that a device does in their order come
+/// back that close.
 const NEAR: u64 = 2;
 
 /// See the [module](self).
@@ -38,6 +39,10 @@ pub(crate) struct Desk<'a> {
     draining: AtomicBool,
     /// The block that the caller takes next.
     due: AtomicU64,
+    /// The caller will take no more.
+    ends: AtomicBool,
+    /// The most raw bytes of a block.
+    block_size: usize,
 }
 
 /// The devices, and how blocks are shared with them.
@@ -88,6 +93,11 @@ impl Drop for Decisions<'_> {
 }
 
 impl<'a> Desk<'a> {
+    /// For blocks from number `due` on, of `block_size` raw bytes at most.
+    pub fn new(due: u64, block_size: u32) -> Self {
+        Self { due: AtomicU64::new(due), block_size: block_size as usize, ..Self::default() }
+    }
+
     /// Adds the devices, once.
     pub fn set_fleet(&self, stations: Vec<Arc<Station<'a>>>, workers: usize, policy: Policy) {
         let ended = (0..workers).map(|_| AtomicU64::new(0)).collect();
@@ -114,17 +124,18 @@ impl<'a> Desk<'a> {
         self.due.store(block, Relaxed);
     }
 
-    /// Whether a job that the device has done may leave its results there: it will be taken soon, and those before it need no
-    /// slot that it keeps from them.
+    /// From now on no results stay at a device.
+    pub fn stop_lending(&self) {
+        self.ends.store(true, Relaxed);
+    }
+
+    /// Whether a job that the device has done may leave its results there: it will be taken soon, so it does not keep a slot
+    /// for long, and nothing will happen to the device meanwhile as far as is known.
     pub fn stay(&self, job: &Job<'_>, station: &Station<'_>) -> Stay {
-        let batch =
-            (station.limit.raw_bytes / job.work.raw_bytes().max(1)).min(station.limit.parts);
-        let soon = NEAR * batch as u64;
-        if job.class == Class::First && job.id < self.due.load(Relaxed).saturating_add(soon) {
-            Stay::May
-        } else {
-            Stay::No
-        }
+        let batch = (station.limit.raw_bytes / self.block_size.max(1)).min(station.limit.parts);
+        let soon = self.due.load(Relaxed).saturating_add(NEAR * batch as u64);
+        let fit = job.class == Class::First && !station.is_lost() && !self.ends.load(Relaxed);
+        if fit && job.id < soon { Stay::May } else { Stay::No }
     }
 
     /// At the time `now`, hands the entropy stage over, or gives it back to whoever asks: a strict job because every device

@@ -130,8 +130,8 @@ pub(crate) struct Engine<'a> {
     opening: Option<Opening>,
     /// Devices were open that blocks of this pipeline do not need.
     unused_devices: bool,
-    /// Blocks are lent by the caller.
-    lent: bool,
+    /// Blocks go from where the caller has them to where it wants them, and need no memory of the engine's.
+    places: bool,
     /// Bytes of the memory limit that the caller counts on.
     kept: u64,
     began: Instant,
@@ -207,7 +207,7 @@ impl<'a> Engine<'a> {
             waiting: Vec::new(),
             opening: None,
             unused_devices,
-            lent: false,
+            places: false,
             kept: config.reserve,
             began: Instant::now(),
             pool: None,
@@ -275,12 +275,9 @@ impl<'a> Engine<'a> {
     /// touched for the first time costs more than coding a block, and what stays in the caches less.
     fn window(&self) -> usize {
         let fleet = self.pool.as_ref().and_then(|pool| pool.surroundings.desk.fleet());
-        let Some(fleet) = fleet else { return self.plan.sets };
+        let Some(fleet) = fleet.filter(|_| !self.places) else { return self.plan.sets };
         let block_size = u64::from(self.config.block_size);
         let held = fleet.held().div_ceil(block_size) as usize;
-        if self.lent {
-            return self.plan.sets;
-        }
         let usual = (2 * self.plan.workers).max((WINDOW / block_size) as usize);
         self.plan.sets.min(1 + usual + 2 * held)
     }
@@ -433,7 +430,7 @@ impl<'a> Engine<'a> {
         self.recorder.begin();
         self.recorder.submitted();
         self.measure(&mut block.buffers);
-        self.lent = matches!(block.buffers.raw, Bytes::Lent(_) | Bytes::Place(_));
+        self.places = matches!(block.buffers.raw, Bytes::Place(_));
         let id = self.submitted;
         self.submitted += 1;
         if self.in_flight() == 1 && self.pool.is_none() {

@@ -24,8 +24,13 @@ impl<'a> Reorder<'a> {
     }
 
     #[cfg(test)]
-    pub fn is_empty(&self) -> bool {
-        self.waiting.iter().all(Option::is_none)
+    pub fn len(&self) -> usize {
+        self.waiting.iter().flatten().count()
+    }
+
+    /// Takes out all that have finished, for nobody.
+    pub fn clear(&mut self) -> impl Sized + use<'a> {
+        std::mem::take(&mut self.waiting)
     }
 
     /// Adds a block, which must not be one that was taken or added before.

@@ -14,6 +14,7 @@ use crate::{
 
 /// Threads beyond this number are of no use to anybody, and each takes memory before it starts.
 const MAX_THREADS: usize = 1024;
+
 /// Has devices get by with less staging where the memory limit is short.
 pub(super) fn shrink(options: &Options, config: &Config, devices: &mut [Idle]) {
     let Err(Error::MemoryLimit { needed, limit }) = plan(options, config, devices) else { return };

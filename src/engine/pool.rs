@@ -32,6 +32,9 @@ pub(super) struct Pool<'a> {
 impl Drop for Pool<'_> {
     fn drop(&mut self) {
         remember(self.workload, &self.surroundings.desk);
+        // What nobody will take leaves the devices, or they could not be kept for another engine.
+        self.surroundings.desk.stop_lending();
+        self.returns.clear();
     }
 }
 
@@ -47,7 +50,7 @@ impl<'a> Pool<'a> {
         spawner: Spawner<'a>,
     ) -> Self {
         let Purpose { demand, pipeline, level, verifies, simd } = purpose;
-        let desk = Arc::new(Desk::default());
+        let desk = Arc::new(Desk::new(due, demand.block_size));
         let returns = Arc::new(Returns::new(due));
         let own = Arc::clone(&desk);
         let worker = move |_| Worker {

@@ -81,11 +81,25 @@ impl<'a> Returns<'a> {
         std::mem::take(&mut self.lock().buffers)
     }
 
+    /// Drops what has come back, and what it holds.
+    pub fn clear(&self) {
+        let mut state = self.lock();
+        let cleared = (state.order.clear(), std::mem::take(&mut state.buffers));
+        drop(state);
+        drop(cleared);
+    }
+
+    /// How many blocks have come back that were not taken.
+    #[cfg(test)]
+    pub fn waiting(&self) -> usize {
+        self.lock().order.len()
+    }
+
     /// Whether anything has come back that was not taken.
     #[cfg(test)]
     pub fn has_any(&self) -> bool {
         let state = self.lock();
-        state.has(Wait::Buffers) || !state.order.is_empty()
+        state.has(Wait::Buffers) || state.order.len() > 0
     }
 
     /// Sleeps until there is what is `wanted`, no longer than `most`.

@@ -4,7 +4,10 @@ use std::{
     collections::HashMap,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicUsize, Ordering::AcqRel, Ordering::Acquire},
+        atomic::{
+            AtomicBool, AtomicUsize,
+            Ordering::{AcqRel, Acquire, Relaxed},
+        },
     },
 };
 
@@ -25,6 +28,7 @@ pub(crate) struct Station<'a> {
     pub channel: Channel<'a>,
     pub waker: Waker,
     flights: Mutex<Flights<'a>>,
+    lost: AtomicBool,
 }
 
 /// Jobs whose input the device has. Whoever takes one out finishes it.
@@ -66,6 +70,7 @@ impl<'a> Station<'a> {
             channel: Channel::new(limit),
             waker: accelerator.waker(),
             flights: Mutex::new(Flights { jobs: HashMap::new(), grounded: false }),
+            lost: AtomicBool::new(false),
         }
     }
 
@@ -102,8 +107,14 @@ impl<'a> Station<'a> {
         self.flights().jobs.remove(&id).map(|flight| flight.job)
     }
 
+    /// Whether the device has failed.
+    pub fn is_lost(&self) -> bool {
+        self.lost.load(Relaxed)
+    }
+
     /// The device has failed: all jobs, and none will be added.
     pub fn ground(&self) -> Vec<Job<'a>> {
+        self.lost.store(true, Relaxed);
         let mut flights = self.flights();
         flights.grounded = true;
         flights.jobs.drain().map(|(_, flight)| flight.job).collect()

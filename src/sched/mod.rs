@@ -1,8 +1,8 @@
 //! Workers that run tasks: generic over the task, ignorant of blocks.
 //!
 //! New tasks enter the *injector*, or the *urgent* queue if they must not wait behind long ones. A worker looks for its
-//! next task in the urgent queue, in its own deque, in the injector (from which it takes a few at once), then in the
-//! deques of the others. If there is nothing anywhere it *forages*: a hook finds it a task elsewhere, or says how long
+//! next task in the urgent queue, in its own deque, in the injector (from which it takes a few at once), in the queue of
+//! *open* tasks, which others than workers may take as well, then in the deques of the others. If there is nothing anywhere it *forages*: a hook finds it a task elsewhere, or says how long
 //! it may sleep at most (`sleep.rs` says why it cannot miss a task). Workers are started one by one, when a task
 //! arrives that no idle worker awaits: a run of three tasks starts at most three threads.
 //!

@@ -19,7 +19,7 @@ pub struct SchedulerStats {
     /// Workers that ran, of several runs together. Not the caller's thread nor those of devices: 0 where a single
     /// block was coded on the caller's thread.
     pub threads: u64,
-    /// Time in which a CPU did stages of blocks, checksums included.
+    /// Time in which a CPU did stages of blocks, checksums included but for those that are made while copying to or from a device.
     pub stage_compute: Duration,
     /// Time in which workers waited for work, the idle tail apart. What a worker waits for when the caller is slow to
     /// read or write is in it.

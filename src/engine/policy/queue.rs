@@ -107,10 +107,10 @@ impl DeviceQueue {
         };
         let batch = self.in_flight.remove(place).expect("it is there");
         self.learn(&batch, now);
-        if batch.disturbed {
-            self.probed = 0; // If it is not known yet, it is probed again.
-        } else {
+        if !batch.disturbed {
             self.service = self.measured.service();
+        } else if self.in_flight.is_empty() {
+            self.probed = 0; // If it is not known yet, it is probed again.
         }
         self.last_arrival = self.last_arrival.max(now);
     }

@@ -52,7 +52,7 @@ fn bytes_are_held_until_they_are_let_go_or_kept() {
 #[test]
 fn results_stay_at_a_device_only_where_they_are_taken_soon() {
     let (fake, _) = Fake::new(Trouble::None, 3, 2);
-    let (desk, station) = (Desk::default(), Station::new(0, &fake));
+    let (desk, station) = (Desk::new(0, 4096), Station::new(0, &fake));
     let job = |id| {
         let buffers = Buffers { raw: Bytes::Own(raw(id)), ..Buffers::default() };
         let work = Work::Encode { level: 3, table_log: None };
@@ -64,29 +64,75 @@ fn results_stay_at_a_device_only_where_they_are_taken_soon() {
         assert_eq!([stay(due), stay(due + 5)], [Stay::May; 2], "two batches of three");
         assert_eq!([stay(due + 6), stay(due + 1000)], [Stay::No; 2]);
     }
+    station.ground();
+    assert_eq!(desk.stay(&job(100), &station), Stay::No, "the device has failed");
+    let station = Station::new(0, &fake);
+    assert_eq!(desk.stay(&job(100), &station), Stay::May);
+    desk.stop_lending();
+    assert_eq!(desk.stay(&job(100), &station), Stay::No);
 }
 
-/// Such blocks need no memory of the engine's, so all that devices could take may be in flight from the beginning.
+/// The caller takes none of what has come back: the device is there for another engine all the same.
 #[test]
-fn lent_blocks_are_in_flight_as_many_as_the_plan_has() {
-    let content: &'static [u8] = &include_bytes!("../../../tests/data/alice29.txt")[..100_000];
-    let config = Config { block_size: 1 << 20, ..CONFIG };
-    let most = |lent: bool| {
+fn results_that_nobody_takes_leave_the_device() {
+    for blocks in [1, 3, 8] {
+        let (fake, seen) = Fake::new(Trouble::None, 2, 4);
+        let mut engine = Engine::new(&options(), strict(fake), CONFIG).unwrap();
+        (0..blocks).for_each(|number| submit(&mut engine, number));
+        engine.next(Wait::Block).unwrap().expect("a block is in flight");
+        while engine.in_flight() > engine.pool.as_ref().unwrap().returns.waiting() as u64 {
+            thread::yield_now();
+        }
+        drop(engine);
+        assert_eq!(seen.parked.load(Relaxed), 1);
+    }
+}
+
+/// Whoever keeps blocks that he has taken keeps slots from the device, but not all.
+#[test]
+fn blocks_that_are_kept_stop_no_device() {
+    for slots in 1..=4 {
+        let (fake, _) = Fake::new(Trouble::None, 2, slots);
+        let mut engine = Engine::new(&options(), strict(fake), CONFIG).unwrap();
+        let sets = submit_all(&mut engine);
+        let kept: Vec<_> = (0..sets).map(|_| engine.next(Wait::Block).unwrap().unwrap()).collect();
+        let held = |block: &Finished<'_>| matches!(block.buffers.payload, Bytes::Held(..));
+        let lent = kept.iter().filter(|block| held(block)).count();
+        assert_eq!(lent > 0, slots > 1, "{slots} slots");
+        for (number, block) in kept.into_iter().enumerate() {
+            assert!(block.buffers.payload[..] == payload(CONFIG.pipeline, number as u64));
+            engine.release(block.buffers);
+        }
+        assert!(engine.spare.iter().all(|spare| !matches!(spare.payload, Bytes::Held(..))));
+    }
+}
+
+/// Blocks that are decoded to their places need no memory of the engine's, so all that devices could take may be in flight from the
+/// beginning.
+#[test]
+fn placed_blocks_are_in_flight_as_many_as_the_plan_has() {
+    let coded: &'static [u8] = &include_bytes!("../../../tests/data/alice29.txt")[..1000];
+    let config = Config { block_size: 1 << 20, level: None, ..CONFIG };
+    let most = |placed: bool| {
         // It has 60 blocks at once, and no belief about it makes anybody take a block from it.
         let (fake, _) = Fake::new(Trouble::Hold, 20, 2);
         let route = shared(vec![fake.with_batches_of(20 << 20)]);
         let mut engine = Engine::new(&options(), route, config).unwrap();
         for _ in 0..2 {
             let mut buffers = engine.acquire().unwrap();
-            buffers.raw = if lent { Bytes::Lent(content) } else { Bytes::Own(content.to_vec()) };
-            let (pipeline, work) = (config.pipeline, Work::Encode { level: 3, table_log: None });
-            engine.submit(Block { buffers, pipeline, segment_log: 12, work });
+            buffers.payload = Bytes::Lent(coded);
+            if placed {
+                buffers.raw = Bytes::Place(Box::leak(vec![0; 2000].into_boxed_slice()));
+            }
+            let encoded = Encoded { kind: BlockKind::Coded, table_log: 11 };
+            let work = Work::Decode { encoded, raw_size: 2000 };
+            engine.submit(Block { buffers, pipeline: config.pipeline, segment_log: 12, work });
         }
         let free = std::iter::from_fn(|| engine.acquire()).count();
         (2 + free, engine.plan.sets)
     };
-    let (lent, sets) = most(true);
-    assert_eq!(lent, sets);
+    let (placed, sets) = most(true);
+    assert_eq!(placed, sets);
     let (own, sets) = most(false);
     assert!(own < sets / 2, "{own} of {sets}");
 }

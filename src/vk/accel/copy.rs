@@ -1,11 +1,11 @@
-//! Copies out of a device's buffers.
+//! Copies to and from a device's buffers.
 #![allow(unsafe_code)]
 
 /// Bytes that are read twice, for the checksum and for the copy: few enough for a core's first cache.
 const PIECE: usize = 16 << 10;
 
-/// Copies all of `from` to `to`, which is as long, and returns its CRC-32C. Where the processor can, past its caches: nobody will read the
-/// bytes soon, and memory that is written whole need not be read before (docs/DECISIONS.md, "From slice to slice").
+/// Copies all of `from` to `to`, which is as long, and returns its CRC-32C. Where the processor can, past its caches: as a rule this
+/// processor will not read the bytes soon, and memory that is written whole need not be read before (docs/DECISIONS.md, "From slice to slice").
 ///
 /// # Panics
 /// If the lengths differ.

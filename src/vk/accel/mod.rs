@@ -9,7 +9,14 @@ mod encode;
 mod limit;
 mod share;
 
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc,
+        atomic::{Ordering::Acquire, fence},
+    },
+    time::Duration,
+};
 
 use self::{
     decode::DecodeBatch,
@@ -56,7 +63,7 @@ pub(crate) struct VulkanAccelerator {
 
 struct RingSlot {
     slot: Slot,
-    /// Shared with the loads and unloads that have not been dropped.
+    /// Shared with the loads and unloads that have not been dropped, and with what these have lent.
     lease: Lease,
     stage: Stage,
 }
@@ -100,11 +107,14 @@ impl RingSlot {
     }
 
     fn is_idle(&self) -> bool {
-        let loading = Arc::strong_count(&self.lease) > 1;
         match &self.stage {
             Stage::Idle => !self.lease.is_out() && self.slot.is_sole(),
             // Loads that were dropped without a call have left a batch that cannot start.
-            Stage::Planned(_, jobs) => !loading && self.lease.loaded() < *jobs,
+            Stage::Planned(_, jobs) => {
+                let loading = Arc::strong_count(&self.lease) > 1;
+                fence(Acquire); // Who sees that a load has gone sees that it was called.
+                !loading && self.slot.is_sole() && self.lease.loaded() < *jobs
+            }
             Stage::Started(_) => false,
         }
     }
@@ -278,10 +288,10 @@ impl VulkanAccelerator {
         while let Some(&index) = self.in_flight.get(place) {
             if self.ring[index].advance()? {
                 self.in_flight.remove(place);
-                // One slot is always unloaded whole, or blocks might wait for those before them to be taken, and these for a
-                // slot.
+                // Half of the slots are unloaded whole, so that the device has something to do however late blocks are taken;
+                // and one at least, or blocks might wait for those before them to be taken, and these for a slot.
                 let unloading = self.ring.iter().filter(|slot| slot.is_unloading()).count();
-                let lends = unloading + 1 < self.ring.len();
+                let lends = unloading < self.ring.len() / 2;
                 arrivals.push(self.ring[index].take(index, lends)?);
             } else {
                 place += 1;

@@ -21,7 +21,7 @@ use crate::{
     vk::window::Window,
 };
 
-/// What loads and unloads of a batch share with its slot. Every load holds it as long as it lives.
+/// What loads, unloads and what these lend share with the slot of their batch, as long as they live.
 pub(super) type Lease = Arc<Use>;
 
 pub(super) struct Use {
@@ -58,8 +58,10 @@ pub(super) fn load(
     lease: &Lease,
     copy: impl FnOnce(&Work<'_>) -> Option<u32> + Send + 'static,
 ) -> Load {
-    let lease = Arc::clone(lease);
+    // What `copy` has of the slot goes first, called or not.
+    let pending = (copy, Arc::clone(lease));
     Box::new(move |work| {
+        let (copy, lease) = pending;
         let crc = copy(work);
         // Whoever starts the batch has been told of the call by other means.
         lease.loaded.fetch_add(1, Relaxed);
@@ -88,7 +90,7 @@ pub(super) fn lend(
     share: Share,
     copy: impl FnOnce(&mut Work<'_>, &Share, Stay) -> (Outcome, bool) + Send + 'static,
 ) -> Unload {
-    let lent = Lent { share, _out: Out::new(lease) };
+    let lent = HeldShare { share, _out: Out::new(lease) };
     Box::new(move |work, stay| {
         let (outcome, stays) = copy(work, &lent.share, stay);
         if let (Work::Encode { payload, .. }, true) = (work, stays) {
@@ -117,18 +119,18 @@ impl Drop for Out {
 }
 
 /// A share that an unload has lent. Its fields go in this order.
-struct Lent {
+struct HeldShare {
     share: Share,
     _out: Out,
 }
 
-impl fmt::Debug for Lent {
+impl fmt::Debug for HeldShare {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("bytes of a slot")
     }
 }
 
-impl Held for Lent {
+impl Held for HeldShare {
     fn bytes(&self) -> &[u8] {
         self.share.parts().next().unwrap_or_default()
     }
