@@ -62,15 +62,6 @@ impl Bytes<'_> {
         *self = Self::Held(take(self.buffer()), held);
     }
 
-    /// Copies what is held to a buffer.
-    pub fn keep(&mut self) {
-        if let Self::Held(buffer, held) = self {
-            buffer.clear();
-            buffer.extend_from_slice(held.bytes());
-        }
-        self.let_go();
-    }
-
     /// Lets a device go on: the buffer, with whatever it has, instead of bytes that are held.
     pub fn let_go(&mut self) {
         if let Self::Held(buffer, _) = self {

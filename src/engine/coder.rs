@@ -307,7 +307,7 @@ impl Coder {
                 (buffers.raw, buffers.payload) = (raw, unshared(payload));
             }
             (accel::Work::Encode { raw, mut payload, .. }, _) => {
-                payload.keep();
+                debug_assert!(!matches!(payload, Bytes::Held(..)), "only whole blocks may stay");
                 (buffers.streams, buffers.coded) =
                     (take(unshared(raw).buffer()), take(payload.buffer()));
             }
