@@ -1,6 +1,6 @@
 //! What a file holds, without decoding it.
 
-use std::io::{Read, Seek, SeekFrom};
+use std::io::{BufReader, Read, Seek, SeekFrom};
 
 use crate::{
     error::{Error, Result},
@@ -103,7 +103,7 @@ pub fn inspect<R: Read + Seek>(mut source: R) -> Result<Vec<FrameInfo>> {
         return Err(Error::Truncated { offset: 0, inside: "a frame header" });
     }
     let mut frames: Vec<FrameInfo> = Vec::new();
-    walk(&mut source, 0, end, |step| {
+    walk(BufReader::new(source), 0, end, |step| {
         match step {
             Step::Skippable { offset, header } => frames.push(FrameInfo {
                 offset,

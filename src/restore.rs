@@ -48,7 +48,8 @@ impl Location {
 /// Visits frames and blocks. Nothing is kept of them, as hostile input may have very many.
 fn visit_parts(coded: &[u8], mut visit: impl FnMut(Part) -> Result<()>) -> Result<()> {
     let (mut offset, mut number) = (0, 0);
-    walk(&mut Cursor::new(coded), 0, coded.len() as u64, |step| match step {
+    // Without a buffer, which would copy what it does not need.
+    walk(Cursor::new(coded), 0, coded.len() as u64, |step| match step {
         Step::Frame { offset: begin, header } => {
             (offset, number) = (begin as usize + FrameHeader::SIZE, 0);
             visit(Part::Frame(header))

@@ -235,7 +235,7 @@ impl<R: Read + Seek> Opening<'_, R> {
     fn walk(&mut self, end: u64) -> Result<Vec<FrameMap>> {
         let mut frames: Vec<FrameMap> = Vec::new();
         let (limit, mut used) = (self.limit, self.used);
-        walk(self.source, 0, end, |step| {
+        walk(BufReader::new(&mut *self.source), 0, end, |step| {
             match step {
                 Step::Frame { offset, header } => {
                     Pipeline::try_from(header.pipeline)?;

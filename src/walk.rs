@@ -1,6 +1,6 @@
 //! Visits the structures of a file from front to back without its payloads.
 
-use std::io::{BufReader, Read, Seek, SeekFrom};
+use std::io::{Read, Seek, SeekFrom};
 
 use crate::{
     error::{Error, Result},
@@ -30,19 +30,19 @@ pub(crate) enum Step {
     },
 }
 
-/// Walks from `start`, where a frame begins, to `end`, where one has to end.
+/// Walks from `start`, where a frame begins, to `end`, where one has to end. Headers are read one by one: a file wants a buffer, in which small
+/// blocks are passed over.
 ///
 /// # Errors
 /// All that a decompressor would find without payloads and their padding, and what `visit` returns.
 pub(crate) fn walk<R: Read + Seek>(
-    source: &mut R,
+    mut source: R,
     start: u64,
     end: u64,
     mut visit: impl FnMut(Step) -> Result<()>,
 ) -> Result<()> {
     source.seek(SeekFrom::Start(start))?;
-    // Small blocks are passed over within the buffer.
-    let mut input = Input::new(BufReader::new(source), start);
+    let mut input = Input::new(source, start);
     while input.offset < end {
         let offset = input.offset;
         match input.read_start()? {
@@ -74,7 +74,7 @@ pub(crate) fn walk<R: Read + Seek>(
 
 /// Seeks past `length` bytes.
 fn pass<R: Read + Seek>(
-    input: &mut Input<BufReader<&mut R>>,
+    input: &mut Input<R>,
     length: u64,
     end: u64,
     inside: &'static str,
