@@ -35,10 +35,11 @@ pub(super) fn threads(options: &Options, devices: usize) -> usize {
     }
 }
 
-/// As many as there are cores, less one for each device's submission thread, without which everybody waits for it, but less one in
-/// eight at most.
+/// As many as there are cores; with devices less one for each one's submission thread, and one for the caller's, since everybody
+/// waits for these when they wait for a core, but less one in eight at most.
 pub(super) fn workers(cores: usize, devices: usize) -> usize {
-    cores - devices.min(cores / 8)
+    let waited_for = if devices > 0 { devices + 1 } else { 0 };
+    cores - waited_for.min(cores / 8)
 }
 
 pub(super) fn plan_with(

@@ -10,18 +10,23 @@ use super::{
 /// Blocks that a device is given before anything is known of it: the first alone and the second behind it tell its
 /// latency from its rate.
 const PROBE: u32 = 2;
+/// Less than so many measurements of a device of which nothing was known tell little as well: the threads that measure are held up now and
+/// then, and runs would leave a device alone because of a single one.
+const KNOWN: f64 = 1.2;
 
 /// A batch is late when it has taken longer than expected by this share.
 const OVERDUE: f64 = 0.5;
 
-/// What measurements that tell little weigh in the next run.
-const ROUGH: f64 = 0.2;
+/// What measurements that tell little weigh in the next run: not much more than what is believed at all, as a device prepares itself once.
+const ROUGH: f64 = 0.06;
 
 pub(super) struct DeviceQueue {
     measured: DevicePrior,
     /// The same from batches that tell little, for want of better ones.
     rough: DevicePrior,
     service: Option<Service>,
+    /// Nothing was known of it when the run began.
+    cold: bool,
     pub pressure: Pressure,
     /// Raw bytes in the channel.
     waiting: u64,
@@ -50,6 +55,7 @@ impl DeviceQueue {
             measured,
             rough: DevicePrior::default(),
             service: measured.service(),
+            cold: measured.service().is_none(),
             pressure: Pressure::new(workers),
             waiting: 0,
             in_flight: VecDeque::new(),
@@ -217,12 +223,13 @@ impl DeviceQueue {
             return self.rough.scaled(ROUGH);
         }
         let mut measured = self.measured;
-        if let (Some(service), Some(batch)) = (self.service, self.in_flight.front()) {
+        let oldest = self.in_flight.front().filter(|batch| !batch.disturbed);
+        if let (Some(service), Some(batch)) = (self.service, oldest) {
             let spent = now.saturating_sub(batch.started.max(self.last_arrival));
             if spent as f64 > service.time(batch.bytes) + service.latency {
                 measured.learn(true, batch.bytes, spent);
             }
         }
-        measured
+        if self.cold && measured.weight() < KNOWN { measured.scaled(ROUGH) } else { measured }
     }
 }

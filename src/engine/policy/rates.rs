@@ -95,6 +95,11 @@ impl DevicePrior {
         fit.learn(bytes as f64, ns as f64);
     }
 
+    /// How many measurements it stands for, older ones counting less.
+    pub(super) fn weight(&self) -> f64 {
+        self.alone.weight + self.pipelined.weight
+    }
+
     /// `None` if nothing has been measured.
     pub(crate) fn service(&self) -> Option<Service> {
         let (fit, latency) = match (self.pipelined.solve(), self.alone.solve()) {

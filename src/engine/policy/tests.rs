@@ -245,6 +245,27 @@ fn nothing_is_learnt_from_batches_that_waited_for_memory() {
 }
 
 #[test]
+fn a_single_measurement_is_soon_forgotten_and_a_batch_that_waits_for_memory_at_once() {
+    let arrive = |policy: &mut Policy, batch: u64, now: u64| {
+        policy.offered(0, BLOCK);
+        policy.sent(0, now, BLOCK, Sent::Accepted);
+        policy.started(0, batch, now, BLOCK);
+        policy.arrived(0, batch, now + 600);
+    };
+    let mut policy = warm(1, &[DevicePrior::default()]);
+    arrive(&mut policy, 0, NOW);
+    let once = policy.priors().0[0].aged();
+    assert!(once.service().is_some() && once.aged().service().is_none(), "for the next run");
+    arrive(&mut policy, 1, 2 * NOW);
+    let known = policy.priors().0;
+    assert!(known[0].service().is_some());
+    policy.started(0, 2, 3 * NOW, BLOCK);
+    policy.disturbed(0);
+    policy.see(1_000_000 * NOW);
+    assert_eq!(policy.priors().0, known, "it will not take as long again");
+}
+
+#[test]
 fn a_device_whose_probe_had_to_wait_for_memory_is_probed_again() {
     let mut policy = warm(1, &[DevicePrior::default()]);
     policy.began(0, NOW, WHOLE, BLOCK, false);

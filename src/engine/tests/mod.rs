@@ -119,8 +119,10 @@ fn run(engine: &mut Engine<'_>, blocks: u64) -> [u64; 3] {
 }
 
 #[test]
-fn a_device_costs_a_worker_where_there_are_many() {
-    for (cores, devices, expected) in [(1, 1, 1), (7, 1, 7), (8, 1, 7), (16, 2, 14), (16, 3, 14)] {
+fn a_device_costs_workers_where_there_are_many() {
+    for (cores, devices, expected) in
+        [(1, 1, 1), (7, 1, 7), (8, 1, 7), (16, 0, 16), (16, 1, 14), (16, 3, 14), (32, 2, 29)]
+    {
         assert_eq!(planning::workers(cores, devices), expected, "{cores} cores, {devices} devices");
     }
 }
