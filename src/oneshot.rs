@@ -149,7 +149,8 @@ impl Options {
     }
 }
 
-fn pack(options: &Options, route: Route, raw: &[u8], coded: &mut [u8]) -> Result<usize> {
+/// Compresses with the devices of `route`.
+pub(crate) fn pack(options: &Options, route: Route, raw: &[u8], coded: &mut [u8]) -> Result<usize> {
     let options = options.clone().content_size(Some(raw.len() as u64));
     thread::scope(|scope| {
         let (memory, spawner) = (Memory::new(coded), Spawner::scoped(scope));

@@ -9,6 +9,8 @@ mod assignments;
 mod common;
 #[path = "gpu/parking.rs"]
 mod parking;
+#[path = "gpu/pinned.rs"]
+mod pinned;
 #[path = "gpu/telemetry.rs"]
 mod telemetry;
 #[path = "gpu/twins.rs"]
@@ -57,6 +59,8 @@ fn the_device_does_what_the_cpu_does() {
     step("several threads", || several_threads(&mut gpu));
     step("the seam", || seam(&mut gpu));
     step("failure", || ending(gpu, true));
+    step("memory that it reaches", pinned::as_from_anywhere);
+    step("memory and devices", pinned::keeps_no_device_open);
     let mut gpu = Gpu::open(&selector(), BUDGET).unwrap();
     step("the seam, undivided", || seam(&mut gpu));
     step("end", || ending(gpu, false));

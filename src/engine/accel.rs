@@ -28,6 +28,8 @@ pub(crate) struct Job<'a> {
     pub class: Class,
     /// Whether it is for a device and nobody else.
     pub strict: bool,
+    /// Whether a device has it and writes the results where they belong: nobody else does it meanwhile.
+    pub in_place: bool,
     /// The block, and what the engine does with it afterwards: nothing to the accelerator.
     pub rest: Option<Box<Rest<'a>>>,
 }
@@ -132,7 +134,23 @@ pub(crate) type Waker = Arc<dyn Fn() + Send + Sync>;
 pub(crate) struct Planned {
     pub slot: usize,
     /// One for each job, in their order.
-    pub loads: Vec<Load>,
+    pub ways: Vec<Way>,
+}
+
+/// How a job gets to the device and back.
+pub(crate) struct Way {
+    /// Nothing if the device itself reads all that is the job's where it is.
+    pub load: Option<Load>,
+    /// Whether it writes the results to the job's place. From then on until the results have arrived, or the device is
+    /// [quiet](Accelerator::quiet), nobody else is at that.
+    pub in_place: bool,
+}
+
+impl From<Load> for Way {
+    /// There and back by copies.
+    fn from(load: Load) -> Self {
+        Self { load: Some(load), in_place: false }
+    }
 }
 
 /// A batch whose results are there.
@@ -193,6 +211,10 @@ pub(crate) trait Accelerator: Send {
 
     /// Returns when `finished` may have something new, when it has been woken, or after the time.
     fn wait(&mut self, most: Option<Duration>) -> Result<(), DeviceError>;
+
+    /// Returns when it is at nobody's memory any more, whatever becomes of what is in flight. The engine asks for it before somebody else
+    /// does the jobs of a device that has failed.
+    fn quiet(&mut self) {}
 
     /// The engine gives it up: what is in flight is for nobody. It may be kept for another engine that opens the same.
     fn park(self: Box<Self>);

@@ -45,6 +45,22 @@ impl Deref for Bytes<'_> {
 }
 
 impl Bytes<'_> {
+    /// They, if they are a piece of the caller's input.
+    pub fn lent(&self) -> Option<&[u8]> {
+        match self {
+            Self::Lent(bytes) => Some(bytes),
+            _ => None,
+        }
+    }
+
+    /// The same of a place in the caller's output.
+    pub fn place(&self) -> Option<&[u8]> {
+        match self {
+            Self::Place(place) => Some(place),
+            _ => None,
+        }
+    }
+
     /// The buffer; an empty one from now on, if it was none.
     pub fn buffer(&mut self) -> &mut Vec<u8> {
         self.let_go();

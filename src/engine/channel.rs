@@ -129,7 +129,7 @@ mod tests {
         let part = EncodePart { range: 0..bytes, coder: Coder::Rans, table_log: None };
         let (raw, payload) = (Arc::default(), Bytes::default());
         let work = Work::Encode { raw, parts: vec![part], segment_log: 14, payload };
-        Job { id, work, class, strict: false, rest: None }
+        Job { id, work, class, strict: false, in_place: false, rest: None }
     }
 
     fn strict(id: u64, bytes: usize) -> Job<'static> {

@@ -76,7 +76,7 @@ impl<'a> Job<'a> {
             }
         };
         let rest = Some(Box::new(Rest { block, model: Model::None, crc: None }));
-        Self { id, work, class: Class::First, strict, rest }
+        Self { id, work, class: Class::First, strict, in_place: false, rest }
     }
 }
 
@@ -199,7 +199,7 @@ impl Coder {
                 let raw = Arc::new(Bytes::Own(raw));
                 let work = accel::Work::Encode { raw, parts, segment_log, payload };
                 let rest = Some(Box::new(Rest { block, model: Model::Assemble(split), crc: None }));
-                let job = Job { id, work, class: Class::Later, strict, rest };
+                let job = Job { id, work, class: Class::Later, strict, in_place: false, rest };
                 if nothing { Err(Box::new(self.stand_in(job, Side::Cpu))) } else { Ok(job) }
             }
             Work::Decode { raw_size, .. } => {
@@ -224,7 +224,7 @@ impl Coder {
                 let work = accel::Work::Decode { payload, parts, segment_log, raw };
                 let rest =
                     Some(Box::new(Rest { block, model: Model::Rebuild(opened, model), crc: None }));
-                Ok(Job { id, work, class: Class::Fused, strict, rest })
+                Ok(Job { id, work, class: Class::Fused, strict, in_place: false, rest })
             }
         }
     }

@@ -83,6 +83,9 @@ impl<'a> Device<'a> {
                 Ok(()) => thread.submission.park(),
                 Err(panic) => {
                     thread.hands.report(panic_message(panic));
+                    if thread.hands.station.lose() {
+                        thread.submission.accelerator.quiet();
+                    }
                     thread.hands.hand_back();
                 }
             })?;

@@ -31,7 +31,7 @@ pub(crate) struct Station<'a> {
     lost: AtomicBool,
 }
 
-/// Jobs whose input the device has. Whoever takes one out finishes it.
+/// Jobs whose input the device has, or reaches. Whoever takes one out finishes it.
 struct Flights<'a> {
     jobs: HashMap<u64, Flight<'a>>,
     /// The device has failed: what comes now is the CPU's.
@@ -82,19 +82,23 @@ impl<'a> Station<'a> {
     pub fn load(&self, mut job: Job<'a>, load: Load, loading: &Loading) -> Option<Job<'a>> {
         let crc = load(&job.work);
         job.checked(crc);
+        let back = self.take_off(job, loading);
+        if loading.left.fetch_sub(1, AcqRel) == 1 {
+            (self.waker)();
+        }
+        back
+    }
+
+    /// Adds a job to those in flight of which nothing is to be copied. It comes back if the device has failed.
+    pub fn take_off(&self, job: Job<'a>, loading: &Loading) -> Option<Job<'a>> {
         let mut flights = self.flights();
-        let back = if flights.grounded {
+        if flights.grounded {
             Some(job)
         } else {
             let flight = Flight { job, batch: loading.batch, backed_up: false };
             flights.jobs.insert(flight.job.id, flight);
             None
-        };
-        drop(flights);
-        if loading.left.fetch_sub(1, AcqRel) == 1 {
-            (self.waker)();
         }
-        back
     }
 
     /// Whether nobody has taken a job out.
@@ -112,7 +116,13 @@ impl<'a> Station<'a> {
         self.lost.load(Relaxed)
     }
 
-    /// The device has failed: all jobs, and none will be added.
+    /// The device has failed. Whether it may yet write to the places of jobs.
+    pub fn lose(&self) -> bool {
+        self.lost.store(true, Relaxed);
+        self.flights().jobs.values().any(|flight| flight.job.in_place)
+    }
+
+    /// The device has failed and writes to nobody's place: all jobs, and none will be added.
     pub fn ground(&self) -> Vec<Job<'a>> {
         self.lost.store(true, Relaxed);
         let mut flights = self.flights();
@@ -128,8 +138,11 @@ impl<'a> Station<'a> {
         decide: impl FnOnce(u64, usize) -> bool,
     ) -> Option<Backup<'a>> {
         let mut flights = self.flights();
-        let open =
-            flights.jobs.values_mut().filter(|flight| !flight.backed_up && !flight.job.strict);
+        // What a device writes itself, nobody may write as well.
+        let open = flights
+            .jobs
+            .values_mut()
+            .filter(|flight| !flight.backed_up && !flight.job.strict && !flight.job.in_place);
         let age = |flight: &&mut Flight<'_>| (flight.batch, flight.job.id);
         let flight = if late { open.min_by_key(age) } else { open.max_by_key(age) }?;
         let work = &flight.job.work;
@@ -175,8 +188,9 @@ impl<'a> Work<'a> {
 }
 
 impl Loading {
-    pub fn new(batch: u64, jobs: usize) -> Self {
-        Self { batch, left: AtomicUsize::new(jobs) }
+    /// Of a batch with so many loads.
+    pub fn new(batch: u64, loads: usize) -> Self {
+        Self { batch, left: AtomicUsize::new(loads) }
     }
 
     /// Whether all input is there.

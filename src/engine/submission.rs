@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::{
-    accel::{Accelerator, Arrival, Job, Load, Unload},
+    accel::{Accelerator, Arrival, Job, Load, Unload, Way},
     desk::Fleet,
     station::{Loading, Station},
 };
@@ -96,6 +96,29 @@ impl<'a> Submission<'a> {
         for arrival in arrivals {
             self.arrive(arrival, now, fleet, crew);
         }
+        busy |= self.start_loaded(now, fleet, crew)?;
+        while self.accelerator.idle_slots() > 0 {
+            let waiting = self.station.channel.strict_bytes();
+            if waiting > 0 && waiting < self.station.limit.raw_bytes / FILL && self.is_busy() {
+                break; // More may come, and what is in flight wakes us.
+            }
+            let first = self.station.channel.next(|_| true).or_else(|| crew.spare(&|_| true));
+            let Some(first) = first else { break };
+            self.begin(first, now, fleet, crew)?;
+            self.start_loaded(now, fleet, crew)?; // Perhaps there was nothing to load.
+            busy = true;
+        }
+        Ok(busy)
+    }
+
+    /// Starts the batches that are loaded. False if there are none.
+    fn start_loaded(
+        &mut self,
+        now: u64,
+        fleet: &Fleet<'a>,
+        crew: &dyn Crew<'a>,
+    ) -> Result<bool, DeviceError> {
+        let mut busy = false;
         for batch in self.batches.iter_mut().filter(|batch| !batch.started) {
             if batch.loading.is_done() {
                 self.accelerator.start(batch.slot)?;
@@ -111,16 +134,6 @@ impl<'a> Submission<'a> {
                     crew.started();
                 }
             }
-        }
-        while self.accelerator.idle_slots() > 0 {
-            let waiting = self.station.channel.strict_bytes();
-            if waiting > 0 && waiting < self.station.limit.raw_bytes / FILL && self.is_busy() {
-                break; // More may come, and what is in flight wakes us.
-            }
-            let first = self.station.channel.next(|_| true).or_else(|| crew.spare(&|_| true));
-            let Some(first) = first else { break };
-            self.begin(first, now, fleet, crew)?;
-            busy = true;
         }
         Ok(busy)
     }
@@ -162,18 +175,26 @@ impl<'a> Submission<'a> {
             policy.disturbed(self.station.index);
         }
         drop(policy);
-        let loading = Arc::new(Loading::new(number, batch.len()));
+        let loads = planned.ways.iter().filter(|way| way.load.is_some()).count();
+        let loading = Arc::new(Loading::new(number, loads));
         crew.planned(number, batch.len());
         self.batches.push(Batch {
             number,
             slot: planned.slot,
             jobs: batch.iter().map(|job| job.id).collect(),
-            shared: batch.iter().any(|job| !job.strict),
+            shared: batch.iter().zip(&planned.ways).any(|(job, way)| !job.strict && !way.in_place),
             loading: Arc::clone(&loading),
             started: false,
         });
-        for (job, load) in batch.into_iter().zip(planned.loads) {
-            crew.load(job, load, Arc::clone(&loading));
+        for (mut job, Way { load, in_place }) in batch.into_iter().zip(planned.ways) {
+            job.in_place = in_place;
+            match load {
+                Some(load) => crew.load(job, load, Arc::clone(&loading)),
+                None => {
+                    let back = self.station.take_off(job, &loading);
+                    assert!(back.is_none(), "only this thread grounds the device");
+                }
+            }
         }
         Ok(())
     }
@@ -216,6 +237,9 @@ impl<'a> Submission<'a> {
         self.lost = true;
         fleet.policy().failed(self.station.index);
         crew.failed();
+        if self.station.lose() {
+            self.accelerator.quiet();
+        }
         let in_flight = self.station.ground();
         let waiting = self.station.channel.close();
         log::warn!(

@@ -8,7 +8,7 @@ use std::{
 
 use super::{
     Route,
-    accel::{Accelerator, Arrival, BatchLimit, Idle, Load, Planned, Waker, Work},
+    accel::{Accelerator, Arrival, BatchLimit, Idle, Load, Planned, Waker, Way, Work},
     policy::{
         CpuPrior, DevicePrior,
         memory::{self, Workload},
@@ -104,8 +104,8 @@ impl Accelerator for Stalled {
     fn plan(&mut self, works: &[&Work<'_>]) -> Result<Planned, DeviceError> {
         let slot = self.used;
         self.used += 1;
-        let loads = works.iter().map(|_| Box::new(|_: &Work<'_>| None) as Load).collect();
-        Ok(Planned { slot, loads })
+        let ways = works.iter().map(|_| Way::from(Box::new(|_: &Work<'_>| None) as Load)).collect();
+        Ok(Planned { slot, ways })
     }
 
     fn start(&mut self, _slot: usize) -> Result<(), DeviceError> {

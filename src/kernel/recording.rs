@@ -14,6 +14,8 @@ pub enum Role {
     Device,
     /// Read by the host after the recording has run.
     Download,
+    /// The same, of a few words a block that kernels write once and do not read: they write to the host's memory, and nothing has to be copied.
+    Report,
 }
 
 /// A buffer's size and role.

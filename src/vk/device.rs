@@ -1,8 +1,12 @@
 //! An open device: its queues and what the kernels may use on it.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering::Relaxed},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+    thread,
+    time::{Duration, Instant},
 };
 
 use ash::{ext, khr, vk};
@@ -10,6 +14,7 @@ use ash::{ext, khr, vk};
 use super::{
     Named,
     clock::{Calibration, DeviceClock},
+    import::HostMemory,
     instance::{Instance, Messages},
     probe::{Found, Offer},
     quirks::Workarounds,
@@ -19,6 +24,9 @@ use crate::{device::DeviceInfo, error::DeviceError};
 /// How many devices this process has opened, and how many of them it has closed again.
 static OPENED: AtomicUsize = AtomicUsize::new(0);
 static CLOSED: AtomicUsize = AtomicUsize::new(0);
+
+/// How long a driver is asked whether a device has finished.
+const UNSETTLED: Duration = Duration::from_secs(10);
 
 /// How a device is opened.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -79,6 +87,10 @@ pub(crate) struct Device {
     pub executables: Option<khr::pipeline_executable_properties::Device>,
     /// The clock of its timestamps, if the host can read it.
     pub clock: Option<DeviceClock>,
+    /// For importing the host's memory, if it can.
+    pub host_memory: Option<HostMemory>,
+    /// Shared by all imports of it.
+    pub imports: Arc<()>,
     as_discrete: bool,
     pub physical: vk::PhysicalDevice,
     pub instance: Instance,
@@ -149,6 +161,8 @@ impl Device {
         let executables = (options.inspect_pipelines && offer.executable_properties)
             .then(|| khr::pipeline_executable_properties::Device::new(&instance.raw, &raw));
         let clock = DeviceClock::new(&instance, physical, &raw, &offer);
+        let imports = offer.host_imports;
+        let host_memory = imports.map(|alignment| HostMemory::new(&instance.raw, &raw, alignment));
         OPENED.fetch_add(1, Relaxed);
         log::debug!("opened {} with subgroups of {subgroup:?}, transfer {transfer:?}", info.name);
         Ok(Arc::new(Self {
@@ -161,6 +175,8 @@ impl Device {
             subgroup,
             executables,
             clock,
+            host_memory,
+            imports: Arc::new(()),
             as_discrete: options.as_discrete,
             physical,
             instance,
@@ -193,9 +209,47 @@ impl Device {
             && heaps.iter().all(|heap| heap.flags.contains(vk::MemoryHeapFlags::DEVICE_LOCAL))
     }
 
+    /// Whether it copies from and to memory of the host's by itself: where it has memory and queues of its own for that.
+    pub fn reaches_host_memory(&self) -> bool {
+        self.host_memory.is_some() && self.transfer.is_some()
+    }
+
+    /// The best of these memory types for memory of the host's that it reads and writes: coherent, and cached if there is one.
+    pub fn coherent_type(&self, types: u32) -> Option<u32> {
+        use vk::MemoryPropertyFlags as M;
+        let coherent = M::HOST_VISIBLE | M::HOST_COHERENT;
+        let all = (0..).zip(self.memory.memory_types_as_slice());
+        let fit = all.filter(|(index, memory_type)| {
+            types & (1 << index) != 0 && memory_type.property_flags.contains(coherent)
+        });
+        fit.max_by_key(|(_, memory_type)| memory_type.property_flags.contains(M::HOST_CACHED))
+            .map(|(index, _)| index)
+    }
+
     /// The most bytes that a buffer for kernels can have.
     pub fn max_buffer(&self) -> u64 {
         u64::from(self.offer.limits.max_storage_buffer_range).min(self.offer.max_allocation)
+    }
+
+    /// Waits until the device does nothing: until then it may be at memory of the caller's, whom nothing but this keeps from it.
+    /// Where the driver does not say so however often it is asked, the process ends.
+    pub fn settle(&self) {
+        let begin = Instant::now();
+        loop {
+            match self.wait_idle() {
+                // Of a lost device the driver has taken down all that it had to do.
+                Ok(()) | Err(DeviceError::Lost) => return,
+                Err(error) if Arc::strong_count(&self.imports) == 1 => {
+                    log::error!("{}: {error}", self.info.name);
+                    return;
+                }
+                Err(error) if begin.elapsed() > UNSETTLED => {
+                    log::error!("{} may be writing to memory for ever: {error}", self.info.name);
+                    std::process::abort();
+                }
+                Err(_) => thread::sleep(Duration::from_millis(1)),
+            }
+        }
     }
 
     /// Waits until the device does nothing. Not for the hot path.
@@ -350,6 +404,9 @@ fn create(
         Some(Calibration::Khr) => extensions.push(khr::calibrated_timestamps::NAME.as_ptr()),
         Some(Calibration::Ext) => extensions.push(ext::calibrated_timestamps::NAME.as_ptr()),
         None => {}
+    }
+    if offer.host_imports.is_some() {
+        extensions.push(ext::external_memory_host::NAME.as_ptr());
     }
     if offer.khr_ballot {
         extensions.push(ext::shader_subgroup_ballot::NAME.as_ptr());

@@ -4,7 +4,9 @@ use std::ops::Range;
 
 use ash::vk;
 
-use super::{Named, device::Device, memory::Buffer, pipeline::Pipelines, timing::Timestamps};
+use super::{
+    Named, device::Device, import::Stretch, memory::Buffer, pipeline::Pipelines, timing::Timestamps,
+};
 use crate::{
     error::DeviceError,
     kernel::{Binding, BufferId, Command, Recording},
@@ -296,16 +298,60 @@ pub(crate) fn copy(
     to_offset: u64,
     size: u64,
 ) {
-    if size == 0 {
+    assert!(from.holds(from_offset, size) && to.holds(to_offset, size), "{PAST_THE_END}");
+    let region = vk::BufferCopy { src_offset: from_offset, dst_offset: to_offset, size };
+    copy_region(device, commands, from.raw, to.raw, region);
+}
+
+/// Copies from memory of the host's.
+///
+/// # Panics
+/// If it reaches past the buffer.
+pub(crate) fn take_in(
+    device: &Device,
+    commands: vk::CommandBuffer,
+    from: &Stretch,
+    to: &Buffer,
+    to_offset: u64,
+) {
+    let &Stretch { ref import, offset, size, .. } = from;
+    assert!(to.holds(to_offset, size), "{PAST_THE_END}");
+    let region = vk::BufferCopy { src_offset: offset, dst_offset: to_offset, size };
+    copy_region(device, commands, import.buffer, to.raw, region);
+}
+
+/// Copies to memory of the host's.
+///
+/// # Panics
+/// If it reaches past the buffer.
+pub(crate) fn bring_out(
+    device: &Device,
+    commands: vk::CommandBuffer,
+    from: &Buffer,
+    from_offset: u64,
+    to: &Stretch,
+) {
+    let &Stretch { ref import, offset, size, .. } = to;
+    assert!(from.holds(from_offset, size), "{PAST_THE_END}");
+    let region = vk::BufferCopy { src_offset: from_offset, dst_offset: offset, size };
+    copy_region(device, commands, from.raw, import.buffer, region);
+}
+
+const PAST_THE_END: &str = "a copy reaches past its buffer";
+
+fn copy_region(
+    device: &Device,
+    commands: vk::CommandBuffer,
+    from: vk::Buffer,
+    to: vk::Buffer,
+    region: vk::BufferCopy,
+) {
+    if region.size == 0 {
         return;
     }
-    let inside = |buffer: &Buffer, offset: u64| {
-        offset.checked_add(size).is_some_and(|end| end <= buffer.size)
-    };
-    assert!(inside(from, from_offset) && inside(to, to_offset), "a copy reaches past its buffer");
-    let region = vk::BufferCopy { src_offset: from_offset, dst_offset: to_offset, size };
-    // SAFETY: both ranges lie in their buffers, and the command buffer is being recorded.
-    unsafe { device.raw.cmd_copy_buffer(commands, from.raw, to.raw, &[region]) };
+    // SAFETY: both ranges lie in their buffers, as the callers have seen or a stretch does of itself, and the command buffer is being
+    // recorded.
+    unsafe { device.raw.cmd_copy_buffer(commands, from, to, &[region]) };
 }
 
 #[cfg(test)]

@@ -1,9 +1,10 @@
 //! Buffers in device memory and in memory that the host sees.
 
 use std::{
+    ops::Range,
     ptr::NonNull,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering::Relaxed},
     },
 };
@@ -14,8 +15,16 @@ use gpu_allocator::{
     vulkan::{Allocation, AllocationCreateDesc, AllocationScheme, Allocator, AllocatorCreateDesc},
 };
 
-use super::{Named, device::Device};
-use crate::{error::DeviceError, kernel::Role};
+use super::{
+    Named,
+    device::Device,
+    import::{Importer, Stretch},
+};
+use crate::{
+    error::DeviceError,
+    host_buffer::{self, Region},
+    kernel::Role,
+};
 
 /// Allocates buffers. Small ones share blocks of this many bytes, larger ones get memory of their own.
 const BLOCK: u64 = 4 << 20;
@@ -33,6 +42,7 @@ pub(crate) struct Memory {
     direct_upload: bool,
     /// The host reads from where kernels write.
     direct_download: bool,
+    importer: Mutex<Importer>,
     pub device: Arc<Device>,
 }
 
@@ -71,9 +81,24 @@ impl Memory {
             made: AtomicUsize::new(0),
             families: device.families(),
             direct_upload: unified || bar,
+            importer: Mutex::default(),
             direct_download: unified && largest_heap(&device, mapped | M::HOST_CACHED) > 0,
             device,
         }))
+    }
+
+    /// The bytes of a region as the device reaches them, front to back; nothing if it does not reach all, or not yet.
+    pub fn reach(&self, region: &Arc<Region>, bytes: Range<usize>) -> Option<Vec<Stretch>> {
+        self.importer().reach(&self.device, region, bytes)
+    }
+
+    /// Stops importing the caller's memory. Imports that have been made stay.
+    pub fn stop_importing(&self) {
+        self.importer().stop();
+    }
+
+    fn importer(&self) -> MutexGuard<'_, Importer> {
+        self.importer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// How many buffers have been made.
@@ -94,6 +119,7 @@ impl Memory {
             Role::Upload => (Place::Device, Some(Place::StagingUpload)),
             Role::Download if self.direct_download => (Place::Download, None),
             Role::Download => (Place::Device, Some(Place::StagingDownload)),
+            Role::Report => (Place::Download, None),
         };
         self.made.fetch_add(1, Relaxed);
         let buffer = self.allocate(name, size, place)?;
@@ -173,6 +199,14 @@ impl Memory {
     }
 }
 
+impl Drop for Memory {
+    /// The device is done with everything: it lets go of the caller's memory as well.
+    fn drop(&mut self) {
+        self.stop_importing();
+        host_buffer::forget(&self.device);
+    }
+}
+
 /// Bytes of the largest heap with a memory type that has all these properties.
 fn largest_heap(device: &Device, properties: vk::MemoryPropertyFlags) -> u64 {
     let heaps = device.memory.memory_heaps_as_slice();
@@ -203,6 +237,11 @@ impl Buffer {
     /// so that no range needs to be flushed or invalidated.
     pub fn mapped(&self) -> Option<NonNull<u8>> {
         Some(self.allocation.as_ref()?.mapped_ptr()?.cast())
+    }
+
+    /// Whether it has so many bytes from there on.
+    pub fn holds(&self, offset: u64, size: u64) -> bool {
+        offset.checked_add(size).is_some_and(|end| end <= self.size)
     }
 
     /// Whether the host reads it through its caches. Where it does not, reading is slower by an order of magnitude.

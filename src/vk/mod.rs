@@ -12,6 +12,7 @@ mod commands;
 mod device;
 mod doorbell;
 mod encoder;
+mod import;
 mod inspect;
 mod instance;
 mod memory;
@@ -24,6 +25,7 @@ mod span;
 mod submit;
 pub mod testing;
 mod timing;
+mod transfer;
 mod window;
 
 use std::sync::Arc;
@@ -32,10 +34,8 @@ use ash::vk;
 
 pub(crate) use self::accel::VulkanAccelerator;
 pub(crate) use self::parking::release_devices;
-use self::{
-    device::{Device, OpenOptions},
-    instance::Instance,
-};
+pub(crate) use self::{device::Device, import::Imports};
+use self::{device::OpenOptions, instance::Instance};
 use crate::{
     device::{DeviceInfo, DeviceSelector},
     error::DeviceError,

@@ -5,6 +5,7 @@ use ash::{amd, ext, khr, nv, vk};
 use super::{
     Named,
     clock::Calibration,
+    import,
     instance::{API_VERSION, Instance, offers},
     quirks::{Facts, Workarounds, workarounds},
 };
@@ -57,6 +58,8 @@ pub(crate) struct Offer {
     pub host_query_reset: bool,
     /// The host can read the clock of the device's timestamps.
     pub calibrated_timestamps: Option<Calibration>,
+    /// The alignment of host memory that the device can import, if it can.
+    pub host_imports: Option<u64>,
     /// Subgroups that the whole device holds at once, if it tells.
     pub resident_subgroups: Option<u32>,
     pub workarounds: Workarounds,
@@ -148,6 +151,7 @@ fn probe_properties(
     let mut dots = vk::PhysicalDeviceShaderIntegerDotProductProperties::default();
     let mut multiprocessors = vk::PhysicalDeviceShaderSMBuiltinsPropertiesNV::default();
     let mut amd = vk::PhysicalDeviceShaderCorePropertiesAMD::default();
+    let mut host = vk::PhysicalDeviceExternalMemoryHostPropertiesEXT::default();
     let mut properties =
         vk::PhysicalDeviceProperties2::default().push_next(&mut vulkan11).push_next(&mut driver);
     if has(ext::pci_bus_info::NAME) {
@@ -164,6 +168,9 @@ fn probe_properties(
     }
     if has(amd::shader_core_properties::NAME) {
         properties = properties.push_next(&mut amd);
+    }
+    if has(ext::external_memory_host::NAME) {
+        properties = properties.push_next(&mut host);
     }
     // SAFETY: the device has Vulkan 1.2, and each structure of the chain is of 1.2 or of an extension it offers.
     unsafe { instance.raw.get_physical_device_properties2(physical, &mut properties) };
@@ -262,6 +269,9 @@ fn probe_properties(
         ]
         .into_iter()
         .find_map(|(name, calibration)| has(name).then_some(calibration)),
+        host_imports: has(ext::external_memory_host::NAME)
+            .then(|| import::alignment(&instance.raw, physical, &host))
+            .flatten(),
         resident_subgroups: resident_subgroups(&multiprocessors, &amd),
         workarounds,
         reasons,

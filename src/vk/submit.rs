@@ -21,6 +21,7 @@ use super::{
     pipeline::Pipelines,
     span::{Piece, Stopwatch},
     timing::Timestamps,
+    transfer::{self, Transfer, Transfers},
     window::{self, Window},
 };
 use crate::{
@@ -84,7 +85,11 @@ impl Slot {
         Ok(slot)
     }
 
-    fn device(&self) -> &Arc<Device> {
+    pub fn memory(&self) -> &Memory {
+        &self.memory
+    }
+
+    pub fn device(&self) -> &Arc<Device> {
         &self.memory.device
     }
 
@@ -148,18 +153,19 @@ impl Slot {
 
     /// An Upload buffer, to be filled before a run. The slot is idle.
     pub fn upload(&mut self, buffer: BufferId) -> Window {
-        self.window(buffer, Role::Upload)
+        self.window(buffer, &[Role::Upload])
     }
 
-    /// A Download buffer, to be read after a run has finished.
+    /// A Download or Report buffer, to be read after a run has finished.
     pub fn download(&mut self, buffer: BufferId) -> Window {
-        self.window(buffer, Role::Download)
+        self.window(buffer, &[Role::Download, Role::Report])
     }
 
-    fn window(&mut self, buffer: BufferId, role: Role) -> Window {
+    fn window(&mut self, buffer: BufferId, roles: &[Role]) -> Window {
         self.assert_settled();
         let slot = &mut self.buffers[buffer.0 as usize];
-        assert_eq!(slot.role, role, "the host fills Upload buffers and reads Download buffers");
+        let fits = roles.contains(&slot.role);
+        assert!(fits, "the host fills Upload buffers, and reads Download and Report buffers");
         // SAFETY: nothing that the slot has submitted is unfinished, and no other slot uses its buffers; `submit` refuses
         // to start anything while a window is alive.
         unsafe { Window::whole(slot.staging.as_mut().unwrap_or(&mut slot.device)) }
@@ -175,12 +181,14 @@ impl Slot {
     }
 
     /// Starts a recording: its Upload buffers go up, its commands run, and those Download buffers come down that
-    /// `eager` names. The slot is idle and its buffers have been [reserved](Self::reserve).
+    /// `eager` names, as `transfers` say where they name a buffer, which stay until it has finished. The slot is idle and its
+    /// buffers have been [reserved](Self::reserve).
     pub fn run(
         &mut self,
         pipelines: &mut Pipelines,
         recording: &Recording,
         eager: &[BufferId],
+        transfers: &[&Transfers],
     ) -> Result<(), DeviceError> {
         self.assert_settled();
         let device = Arc::clone(self.device());
@@ -203,24 +211,24 @@ impl Slot {
 
         if let (Some(transfer), true) = (device.transfer, stages_up) {
             begin(&device, upload)?;
-            self.record_upload(upload, recording);
+            self.record_upload(upload, recording, transfers);
             self.submit(transfer.upload, upload)?;
         }
         begin(&device, compute)?;
         if device.transfer.is_none() && stages_up {
-            self.record_upload(compute, recording);
+            self.record_upload(compute, recording, transfers);
             encoder::barrier(&device, compute);
         }
         self.record_kernels(compute, pipelines, recording)?;
         if device.transfer.is_none() && stages_down {
             encoder::barrier(&device, compute);
-            self.record_download(compute, &parts, Piece::Download);
+            self.record_download(compute, &parts, transfers, Piece::Download);
         }
         encoder::host_barrier(&device, compute, true);
         self.submit(device.compute.raw, compute)?;
         if let (Some(transfer), true) = (device.transfer, stages_down) {
             begin(&device, download)?;
-            self.record_download(download, &parts, Piece::Download);
+            self.record_download(download, &parts, transfers, Piece::Download);
             encoder::host_barrier(&device, download, false);
             self.submit(transfer.download, download)?;
         }
@@ -252,7 +260,7 @@ impl Slot {
         let device = Arc::clone(self.device());
         let commands = self.commands.fetch;
         begin(&device, commands)?;
-        self.record_download(commands, parts, Piece::Fetch);
+        self.record_download(commands, parts, &[], Piece::Fetch);
         encoder::host_barrier(&device, commands, false);
         let queue = device.transfer.map_or(device.compute.raw, |transfer| transfer.download);
         self.submit(queue, commands)
@@ -307,11 +315,25 @@ impl Slot {
         }
     }
 
-    fn record_upload(&mut self, commands: vk::CommandBuffer, recording: &Recording) {
+    fn record_upload(
+        &mut self,
+        commands: vk::CommandBuffer,
+        recording: &Recording,
+        transfers: &[&Transfers],
+    ) {
         self.begin_piece(commands, Piece::Upload);
-        for (slot, desc) in self.buffers.iter().zip(&recording.buffers) {
-            if let (Role::Upload, Some(staging)) = (slot.role, &slot.staging) {
+        for ((slot, desc), number) in self.buffers.iter().zip(&recording.buffers).zip(0..) {
+            let (Role::Upload, Some(staging)) = (slot.role, &slot.staging) else { continue };
+            let Some(transfers) = transfer::of(transfers, BufferId(number)) else {
                 encoder::copy(self.device(), commands, staging, 0, &slot.device, 0, desc.size);
+                continue;
+            };
+            for &Transfer { offset, size, ref stretch } in transfers.copies() {
+                let (device, to) = (self.device(), &slot.device);
+                match stretch {
+                    Some(stretch) => encoder::take_in(device, commands, stretch, to, offset),
+                    None => encoder::copy(device, commands, staging, offset, to, offset, size),
+                }
             }
         }
         self.end_piece(commands, Piece::Upload);
@@ -338,13 +360,28 @@ impl Slot {
         Ok(())
     }
 
-    fn record_download(&mut self, commands: vk::CommandBuffer, parts: &[Part], piece: Piece) {
+    fn record_download(
+        &mut self,
+        commands: vk::CommandBuffer,
+        parts: &[Part],
+        transfers: &[&Transfers],
+        piece: Piece,
+    ) {
         self.begin_piece(commands, piece);
         for part in parts {
             let slot = &self.buffers[part.buffer.0 as usize];
-            if let (Role::Download, Some(staging)) = (slot.role, &slot.staging) {
+            let (Role::Download, Some(staging)) = (slot.role, &slot.staging) else { continue };
+            let (device, from) = (self.device(), &slot.device);
+            let Some(transfers) = transfer::of(transfers, part.buffer) else {
                 let &Part { offset, size, .. } = part;
-                encoder::copy(self.device(), commands, &slot.device, offset, staging, offset, size);
+                encoder::copy(device, commands, from, offset, staging, offset, size);
+                continue;
+            };
+            for &Transfer { offset, size, ref stretch } in transfers.copies() {
+                match stretch {
+                    Some(stretch) => encoder::bring_out(device, commands, from, offset, stretch),
+                    None => encoder::copy(device, commands, from, offset, staging, offset, size),
+                }
             }
         }
         self.end_piece(commands, piece);
@@ -397,7 +434,7 @@ impl Drop for Slot {
         let device = Arc::clone(self.device());
         // After a failure work may still be in flight; waiting for none costs nothing.
         if !matches!(self.finished(), Ok(true)) {
-            let _ = device.wait_idle(); // A lost one is idle as well.
+            device.settle();
         }
         self.stopwatch = None;
         self.descriptors.destroy(&device);

@@ -115,7 +115,7 @@ fn encode(
     segment_log: u8,
 ) -> Vec<(Vec<u8>, CodedBlock)> {
     let headers: Vec<RawBlock> = blocks.iter().map(|(_, header)| *header).collect();
-    let plan = EncodePlan::new(&headers, segment_log);
+    let plan = EncodePlan::gathered(&headers, segment_log);
     let mut buffers = junk(&plan.recording);
     upload(&mut buffers[EncodePlan::BLOCKS.0 as usize], 0, bytemuck::cast_slice(&plan.blocks));
     upload(&mut buffers[EncodePlan::PIECES.0 as usize], 0, bytemuck::cast_slice(&plan.pieces));
@@ -123,8 +123,8 @@ fn encode(
         upload(&mut buffers[EncodePlan::RAW.0 as usize], plan.raw_range(number).start, raw);
     }
     compare(gpu, &plan.recording, &mut buffers);
-    let payload: &[u8] = bytemuck::cast_slice(&buffers[EncodePlan::PAYLOAD.0 as usize]);
-    let results: &[EncodeResult] = bytemuck::cast_slice(&buffers[EncodePlan::RESULTS.0 as usize]);
+    let payload: &[u8] = bytemuck::cast_slice(&buffers[EncodePlan::GATHERED.0 as usize]);
+    let results: &[EncodeResult] = bytemuck::cast_slice(&buffers[EncodePlan::REPORTS.0 as usize]);
     let coded = results.iter().zip(headers).filter(|(result, _)| result.kind == 2);
     coded
         .map(|(result, RawBlock { raw_size, coder, .. })| {

@@ -9,7 +9,9 @@ use std::{
 };
 
 use crate::{
-    engine::accel::{Accelerator, Arrival, BatchLimit, Outcome, Planned, Stay, Waker, Work},
+    engine::accel::{
+        Accelerator, Arrival, BatchLimit, Load, Outcome, Planned, Stay, Waker, Way, Work,
+    },
     error::DeviceError,
 };
 
@@ -155,8 +157,8 @@ impl Accelerator for SimDevice {
         slot.bytes = works.iter().map(|work| work.raw_bytes() as u64).sum();
         slot.jobs = works.len();
         slot.planned = true;
-        let loads = works.iter().map(|_| Box::new(|_: &Work<'_>| None) as _).collect();
-        Ok(Planned { slot: number, loads })
+        let load = |_| Way::from(Box::new(|_: &Work<'_>| None) as Load);
+        Ok(Planned { slot: number, ways: works.iter().map(load).collect() })
     }
 
     fn start(&mut self, slot: usize) -> Result<(), DeviceError> {

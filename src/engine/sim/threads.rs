@@ -247,7 +247,14 @@ impl<'a> World<'a> {
             segment_log: 14,
             payload: Bytes::default(),
         };
-        Job { id, work, class: Class::First, strict: self.setup.split.is_some(), rest: None }
+        Job {
+            id,
+            work,
+            class: Class::First,
+            strict: self.setup.split.is_some(),
+            in_place: false,
+            rest: None,
+        }
     }
 
     fn hand_over(&mut self, job: Job<'static>, asker: Asker) -> Option<Job<'static>> {

@@ -14,7 +14,7 @@ use crate::{
     BlockFault, DeviceError, Simd,
     engine::{
         Bytes, Coder, Held,
-        accel::{Accelerator, Arrival, BatchLimit, Load, Planned, Stay, Unload, Waker, Work},
+        accel::{Accelerator, Arrival, BatchLimit, Load, Planned, Stay, Unload, Waker, Way, Work},
     },
     format::BlockKind,
 };
@@ -53,6 +53,8 @@ pub(crate) struct Seen {
     pub jobs: AtomicUsize,
     pub most_in_flight: AtomicUsize,
     pub released: AtomicBool,
+    /// How often it was to be quiet.
+    pub quiet: AtomicUsize,
     /// How often an engine gave it up for another to use.
     pub parked: AtomicUsize,
 }
@@ -71,6 +73,8 @@ pub(crate) struct Fake {
     started: usize,
     finished: usize,
     seen: Arc<Seen>,
+    /// Says that it reads and writes blocks where they are.
+    in_place: bool,
 }
 
 struct Batch {
@@ -96,6 +100,7 @@ impl Fake {
             started: 0,
             finished: 0,
             seen: Arc::clone(&seen),
+            in_place: false,
         };
         (fake, seen)
     }
@@ -103,6 +108,12 @@ impl Fake {
     /// The same, with no more raw bytes in a batch.
     pub fn with_batches_of(mut self, raw_bytes: usize) -> Self {
         self.batch.raw_bytes = raw_bytes;
+        self
+    }
+
+    /// The same, which says of blocks that it needs no copies of the engine's: it makes them at once.
+    pub fn in_place(mut self) -> Self {
+        self.in_place = true;
         self
     }
 
@@ -247,21 +258,29 @@ impl Accelerator for Fake {
         let idle =
             |slot: &usize| !in_use.contains(slot) && Arc::strong_count(&self.slots[*slot]) == 1;
         let slot = (0..self.slots.len()).find(idle).expect("there is an idle slot");
-        let (loads, jobs): (Vec<Load>, _) = works
+        let (ways, jobs): (Vec<Way>, _) = works
             .iter()
-            .map(|_| {
+            .map(|work| {
                 let (sender, loaded) = mpsc::channel();
+                if self.in_place {
+                    sender.send(work.copy()).expect("the receiver is here");
+                    return (Way { load: None, in_place: true }, loaded);
+                }
                 let trouble = self.trouble;
                 let load: Load = Box::new(move |work| {
                     assert!(trouble != Trouble::PanicInLoad, "no copy of this");
                     let _ = sender.send(work.copy()); // The device may be gone.
                     None
                 });
-                (load, loaded)
+                (Way::from(load), loaded)
             })
             .unzip();
         self.planned.push(Batch { slot, jobs, due: Instant::now() });
-        Ok(Planned { slot, loads })
+        Ok(Planned { slot, ways })
+    }
+
+    fn quiet(&mut self) {
+        self.seen.quiet.fetch_add(1, Relaxed);
     }
 
     fn start(&mut self, slot: usize) -> Result<(), DeviceError> {

@@ -6,7 +6,7 @@ use super::*;
 use crate::engine::{
     accel::{Job, Stay},
     desk::Desk,
-    station::Station,
+    station::{Loading, Station},
 };
 
 /// Some bytes, and how often such have been let go.
@@ -66,6 +66,67 @@ fn results_stay_at_a_device_only_where_they_are_taken_soon() {
     assert_eq!(desk.stay(&job(100), &station), Stay::May);
     desk.stop_lending();
     assert_eq!(desk.stay(&job(100), &station), Stay::No);
+}
+
+/// Two would write the same bytes.
+#[test]
+fn what_a_device_writes_to_its_place_nobody_does_as_well() {
+    let (fake, _) = Fake::new(Trouble::None, 3, 2);
+    let station = Station::new(0, &fake);
+    let loading = Loading::new(0, 0);
+    assert!(loading.is_done(), "there is nothing to load");
+    let job = |id, in_place| {
+        let buffers = Buffers { raw: Bytes::Own(raw(id)), ..Buffers::default() };
+        let work = Work::Encode { level: 3, table_log: None };
+        let block = Block { buffers, pipeline: Pipeline::Rans, segment_log: 12, work };
+        Job { in_place, ..Job::whole(id, block, false) }
+    };
+    assert!(station.take_off(job(0, true), &loading).is_none());
+    for late in [false, true] {
+        assert!(station.back_up(late, |_, _| true).is_none());
+    }
+    assert!(station.take_off(job(1, false), &loading).is_none());
+    assert_eq!(station.back_up(false, |_, _| true).map(|backup| backup.id), Some(1));
+    assert!(station.holds(0));
+    let mut left: Vec<_> = station.ground().into_iter().map(|job| job.id).collect();
+    left.sort_unstable();
+    assert_eq!(left, [0, 1], "after a failure they are somebody else's");
+    assert_eq!(station.take_off(job(2, true), &loading).map(|job| job.id), Some(2));
+}
+
+/// What it may still write to is somebody else's from then on.
+#[test]
+fn a_device_that_fails_is_quiet_before_others_do_its_blocks() {
+    use Trouble::{LoseAt, None, Panic, RefuseStart};
+    for (trouble, expected, in_place) in [
+        (None, 0, true),
+        (LoseAt(1), 1, true),
+        (RefuseStart(1), 1, true),
+        (Panic, 1, true),
+        // Nobody waits where it writes to nobody's memory.
+        (LoseAt(1), 0, false),
+        (Panic, 0, false),
+    ] {
+        let (fake, seen) = Fake::new(trouble, 2, 2);
+        let fake = if in_place { fake.in_place() } else { fake };
+        let mut engine = Engine::new(&options(), strict(fake), CONFIG).unwrap();
+        let sets = submit_all(&mut engine);
+        for _ in 0..sets {
+            match engine.next(Wait::Block) {
+                Ok(block) => {
+                    let block = block.expect("it is in flight");
+                    assert!(block.buffers.payload[..] == payload(CONFIG.pipeline, block.id));
+                    engine.release(block.buffers);
+                }
+                Err(error) => {
+                    assert_eq!(trouble, Panic, "{error}");
+                    break;
+                }
+            }
+        }
+        drop(engine);
+        assert_eq!(seen.quiet.load(Relaxed), expected, "{trouble:?}");
+    }
 }
 
 /// The caller takes none of what has come back: the device is there for another engine all the same.

@@ -53,17 +53,33 @@ impl DecodePlan {
     /// Download: the raw bytes, each block from a multiple of 4 bytes, zeros between blocks.
     pub const RAW: BufferId = BufferId(5);
 
+    /// The most words of a [gap](Self::with_gaps): a record's header fits, and what aligns both sides of a copy.
+    pub(crate) const MOST_GAP: u32 = 15;
+
     /// Plans a batch of blocks with segments of `2^segment_log` bytes.
     ///
     /// # Panics
     /// If the batch is empty, exceeds [`MAX_BLOCKS`] or 1 GiB, or if a block's header fields are not what
     /// [`CodedBlock`] says.
     pub fn new(coded: &[CodedBlock], segment_log: u8) -> Self {
+        Self::with_gaps(coded, &[], segment_log)
+    }
+
+    /// The same with gaps before payloads, so many words each, at most [`MOST_GAP`](Self::MOST_GAP): a copy may then bring several payloads
+    /// as they lie elsewhere. None is left before those that are not named.
+    ///
+    /// # Panics
+    /// As [`new`](Self::new) does, or if a gap is larger.
+    pub(crate) fn with_gaps(coded: &[CodedBlock], gaps: &[u32], segment_log: u8) -> Self {
         let raw_bytes: usize = coded.iter().map(|block| block.raw_size as usize).sum();
         check_limits(coded.len(), raw_bytes, segment_log);
         let mut next = DecodeBlock::default();
         let mut blocks = Vec::with_capacity(coded.len());
-        for &CodedBlock { coder, coded_size, raw_size, table_log } in coded {
+        let gaps = gaps.iter().copied().chain(std::iter::repeat(0));
+        for (&CodedBlock { coder, coded_size, raw_size, table_log }, gap) in coded.iter().zip(gaps)
+        {
+            assert!(gap <= Self::MOST_GAP, "a gap of {gap} words");
+            next.payload += gap;
             assert!(
                 coded_size < raw_size && raw_size <= 1 << 20,
                 "{coded_size} of {raw_size} bytes"
@@ -141,7 +157,8 @@ impl DecodePlan {
     pub fn capacity(blocks: usize, raw_bytes: usize) -> Vec<BufferDesc> {
         let (blocks, raw_bytes) = (blocks.min(MAX_BLOCKS), raw_bytes.min(MAX_RAW_BYTES));
         let bytes = (raw_bytes / 4 + blocks) as u64;
-        let payload = bytes + slack(MAX_SEGMENT_LOG);
+        let gaps = u64::from(Self::MOST_GAP) * blocks as u64;
+        let payload = bytes + gaps + slack(MAX_SEGMENT_LOG);
         buffers(blocks, payload, (raw_bytes / 4096 + 2 * blocks) as u64, bytes)
     }
 
@@ -249,7 +266,9 @@ mod tests {
             let (coder, table_log) = (Coder::Rans, 11);
             let block =
                 |&raw_size| CodedBlock { coder, coded_size: raw_size - 1, raw_size, table_log };
-            let plan = DecodePlan::new(&sizes.iter().map(block).collect::<Vec<_>>(), segment_log);
+            let blocks = sizes.iter().map(block).collect::<Vec<_>>();
+            let gaps = vec![DecodePlan::MOST_GAP; blocks.len()];
+            let plan = DecodePlan::with_gaps(&blocks, &gaps, segment_log);
             for (limit, used) in capacity.iter().zip(&plan.recording.buffers) {
                 assert_eq!((limit.name, limit.role), (used.name, used.role));
                 assert!(used.size <= limit.size, "{used:?} is more than {limit:?}");

@@ -6,7 +6,7 @@ use super::{MAX_BLOCKS, MAX_RAW_BYTES, NO_PUSH, check_limits, dispatch, words};
 use crate::{
     block::Coder,
     kernel::{
-        generated::{EncodeBlock, EncodeInfo, EncodePush, EncodeResult, HistogramPush},
+        generated::{EncodeBlock, EncodeInfo, EncodePush, EncodeResult, GatherPush, HistogramPush},
         recording::{BufferDesc, BufferId, Recording, Role},
     },
 };
@@ -34,6 +34,8 @@ pub struct RawBlock {
 /// and finds an [`EncodeResult`] a block in [`RESULTS`](Self::RESULTS). A coded block's payload lies in
 /// [`PAYLOAD`](Self::PAYLOAD) from word `payload` on, which is the block's own `payload`. A
 /// single value's payload is its first raw byte, a stored block's is the block.
+///
+/// A [gathered](Self::gathered) plan brings the payloads together behind that, for a host that is to get them over a link.
 #[derive(Clone, PartialEq, Debug)]
 pub struct EncodePlan {
     /// What to run.
@@ -42,6 +44,8 @@ pub struct EncodePlan {
     pub blocks: Vec<EncodeBlock>,
     /// The content of `PIECES`.
     pub pieces: Vec<u32>,
+    /// The payloads are brought together.
+    pub gathers: bool,
 }
 
 impl EncodePlan {
@@ -61,10 +65,15 @@ impl EncodePlan {
     pub const ENTRIES: BufferId = BufferId(6);
     /// Device: how often each byte value occurs in each segment.
     pub const COUNTS: BufferId = BufferId(7);
-    /// Download: an [`EncodeResult`] a block.
+    /// Download, or Device if the plan gathers: an [`EncodeResult`] a block.
     pub const RESULTS: BufferId = BufferId(8);
-    /// Download: the payloads of coded blocks.
+    /// Download, or Device if the plan gathers: the payloads of coded blocks.
     pub const PAYLOAD: BufferId = BufferId(9);
+    /// Report: of a plan that gathers the results, with the words of `GATHERED` from which on the payloads lie.
+    pub const REPORTS: BufferId = BufferId(10);
+    /// Download: of a plan that gathers the payloads of coded blocks in the order of the blocks, each from the first multiple of 4 bytes
+    /// behind the one before.
+    pub const GATHERED: BufferId = BufferId(11);
 
     /// Plans a batch of blocks with segments of `2^segment_log` bytes.
     ///
@@ -97,9 +106,38 @@ impl EncodePlan {
         }
         let recording =
             Recording { buffers: buffers(raw.len() as u64, &next), commands: Vec::new() };
-        let mut plan = Self { recording, blocks, pieces };
+        let mut plan = Self { recording, blocks, pieces, gathers: false };
         plan.record(&next, segment_log);
         plan
+    }
+
+    /// The same, with the payloads brought together: [`REPORTS`](Self::REPORTS) and [`GATHERED`](Self::GATHERED) have what the host wants.
+    ///
+    /// # Panics
+    /// As [`new`](Self::new).
+    pub fn gathered(raw: &[RawBlock], segment_log: u8) -> Self {
+        let mut plan = Self::new(raw, segment_log);
+        let payload = plan.blocks.iter().map(|block| u64::from(block.raw_size.div_ceil(4))).sum();
+        let blocks = plan.blocks.len() as u32;
+        plan.gathers = true;
+        gather(&mut plan.recording.buffers, blocks.into(), payload);
+        dispatch(
+            &mut plan.recording,
+            "gather",
+            GATHER_SHARES * blocks,
+            &GatherPush { blocks },
+            (&[], None),
+            &[Self::RESULTS, Self::PAYLOAD, Self::REPORTS, Self::GATHERED],
+        );
+        plan
+    }
+
+    /// What the host reads the results from, and the payloads.
+    pub(crate) fn outputs(&self) -> (BufferId, BufferId) {
+        match self.gathers {
+            true => (Self::REPORTS, Self::GATHERED),
+            false => (Self::RESULTS, Self::PAYLOAD),
+        }
     }
 
     /// Records the kernels; `total` holds what all blocks together take.
@@ -175,6 +213,14 @@ impl EncodePlan {
         buffers(blocks.into(), &total)
     }
 
+    /// The same for plans that gather.
+    pub fn gathered_capacity(blocks: usize, raw_bytes: usize) -> Vec<BufferDesc> {
+        let mut buffers = Self::capacity(blocks, raw_bytes);
+        let (blocks, raw_bytes) = (blocks.min(MAX_BLOCKS), raw_bytes.min(MAX_RAW_BYTES));
+        gather(&mut buffers, blocks as u64, (raw_bytes / 4 + blocks) as u64);
+        buffers
+    }
+
     /// Where block `number`'s raw bytes go in `RAW`, in bytes.
     pub fn raw_range(&self, number: usize) -> Range<usize> {
         let block = &self.blocks[number];
@@ -191,6 +237,19 @@ pub(crate) const COUNT_WORDS: u32 = 256;
 /// precedes the words is not written then.
 fn room_before(raw_size: u32, segment_log: u8) -> u32 {
     raw_size.min(1 << segment_log) / 32 + 64
+}
+
+/// `SHARES` of `kernels/gather.comp`.
+const GATHER_SHARES: u32 = 4;
+
+/// Makes the buffers of a plan those of one that gathers so many words of payload.
+fn gather(buffers: &mut Vec<BufferDesc>, blocks: u64, payload: u64) {
+    for buffer in [EncodePlan::RESULTS, EncodePlan::PAYLOAD] {
+        buffers[buffer.0 as usize].role = Role::Device;
+    }
+    let results = blocks * size_of::<EncodeResult>() as u64 / 4;
+    buffers.push(words("reports", results, Role::Report));
+    buffers.push(words("gathered", payload, Role::Download));
 }
 
 fn buffers(blocks: u64, total: &EncodeBlock) -> Vec<BufferDesc> {
@@ -226,12 +285,19 @@ mod tests {
             (vec![1 << 20, 5, 1 << 20], 16),
         ] {
             let raw_bytes = sizes.iter().map(|&size| size as usize).sum();
-            let capacity = EncodePlan::capacity(sizes.len(), raw_bytes);
             let block = |&raw_size| RawBlock { raw_size, coder: Coder::Rans, table_log: None };
-            let plan = EncodePlan::new(&sizes.iter().map(block).collect::<Vec<_>>(), segment_log);
-            for (limit, used) in capacity.iter().zip(&plan.recording.buffers) {
-                assert_eq!((limit.name, limit.role), (used.name, used.role));
-                assert!(used.size <= limit.size, "{used:?} is more than {limit:?}");
+            let blocks: Vec<_> = sizes.iter().map(block).collect();
+            for (capacity, plan) in [
+                (EncodePlan::capacity as fn(_, _) -> _, EncodePlan::new as fn(_, _) -> _),
+                (EncodePlan::gathered_capacity, EncodePlan::gathered),
+            ] {
+                let (capacity, plan): (Vec<BufferDesc>, EncodePlan) =
+                    (capacity(sizes.len(), raw_bytes), plan(&blocks, segment_log));
+                assert_eq!(capacity.len(), plan.recording.buffers.len());
+                for (limit, used) in capacity.iter().zip(&plan.recording.buffers) {
+                    assert_eq!((limit.name, limit.role), (used.name, used.role));
+                    assert!(used.size <= limit.size, "{used:?} is more than {limit:?}");
+                }
             }
         }
         assert!(max_raw_bytes(128 << 20) >= 64 << 20);

@@ -3,6 +3,7 @@
 
 mod decode;
 mod encode;
+mod gather;
 mod histogram;
 mod lengths;
 mod normalise;
@@ -16,13 +17,14 @@ use crate::coder::{Coder, fse::Fse, huffman::Huffman, rans::Rans, table::Table};
 /// A kernel's twin. Takes the push constants and the bound ranges, in binding order.
 type Twin = fn(&[u8], &mut [&mut [u32]]);
 
-const TWINS: [(&str, Twin); 10] = [
+const TWINS: [(&str, Twin); 11] = [
     ("decode_fse", decode::run::<Fse>),
     ("decode_huff", decode::run::<Huffman>),
     ("decode_rans", decode::run::<Rans>),
     ("encode_fse", encode::run::<Fse>),
     ("encode_huff", encode::run::<Huffman>),
     ("encode_rans", encode::run::<Rans>),
+    ("gather", gather::run),
     ("histogram", histogram::run),
     ("lengths", lengths::run),
     ("normalise", normalise::run),

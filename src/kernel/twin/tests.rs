@@ -23,7 +23,7 @@ fn upload(buffer: &mut [u32], at: usize, bytes: &[u8]) {
 /// Encodes on twins: kind, table log and payload of each block.
 fn encode(blocks: &[(&[u8], RawBlock)], segment_log: u8) -> Vec<(u32, u32, Vec<u8>)> {
     let headers: Vec<RawBlock> = blocks.iter().map(|&(_, header)| header).collect();
-    let plan = EncodePlan::new(&headers, segment_log);
+    let plan = EncodePlan::gathered(&headers, segment_log);
     let mut buffers = buffers(&plan.recording);
     upload(&mut buffers[EncodePlan::BLOCKS.0 as usize], 0, bytemuck::cast_slice(&plan.blocks));
     upload(&mut buffers[EncodePlan::PIECES.0 as usize], 0, bytemuck::cast_slice(&plan.pieces));
@@ -31,8 +31,8 @@ fn encode(blocks: &[(&[u8], RawBlock)], segment_log: u8) -> Vec<(u32, u32, Vec<u
         upload(&mut buffers[EncodePlan::RAW.0 as usize], plan.raw_range(number).start, raw);
     }
     replay(&plan.recording, &mut buffers);
-    let payload: &[u8] = bytemuck::cast_slice(&buffers[EncodePlan::PAYLOAD.0 as usize]);
-    let results: &[EncodeResult] = bytemuck::cast_slice(&buffers[EncodePlan::RESULTS.0 as usize]);
+    let payload: &[u8] = bytemuck::cast_slice(&buffers[EncodePlan::GATHERED.0 as usize]);
+    let results: &[EncodeResult] = bytemuck::cast_slice(&buffers[EncodePlan::REPORTS.0 as usize]);
     let take = |(result, (raw, _)): (&EncodeResult, &(&[u8], RawBlock))| {
         let payload = match result.kind {
             kind if kind == BlockKind::Coded as u32 => &payload[4 * result.payload as usize..],

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     block::{Coder, EncodePart, Encoded, EncodedPart},
-    engine::accel::{BatchLimit, Load, Outcome, Stay, Unload, Work},
+    engine::accel::{BatchLimit, Outcome, Stay, Unload, Way, Work},
     error::DeviceError,
     format::BlockKind,
     kernel::{
@@ -19,6 +19,7 @@ use crate::{
     vk::{
         pipeline::Pipelines,
         submit::{Part, Slot},
+        transfer::Transfers,
     },
 };
 
@@ -27,6 +28,8 @@ pub(super) struct EncodeBatch {
     plan: Option<EncodePlan>,
     /// The numbers of each job's parts in the plan.
     jobs: Vec<Range<usize>>,
+    /// Where the raw bytes come from.
+    raw: Transfers,
     /// How each part was encoded, and where its payload is in bytes; `None` while the device works.
     results: Option<Vec<PartResult>>,
 }
@@ -39,7 +42,7 @@ impl EncodeBatch {
         limit: BatchLimit,
         works: &[&Work<'_>],
         lease: &Lease,
-    ) -> Result<(Self, Vec<Load>), DeviceError> {
+    ) -> Result<(Self, Vec<Way>), DeviceError> {
         let mut blocks: Vec<RawBlock> = Vec::new();
         let mut segments = 0;
         let jobs: Vec<Range<usize>> = works
@@ -57,30 +60,52 @@ impl EncodeBatch {
             })
             .collect();
         if blocks.is_empty() {
-            let loads = jobs.iter().map(|_| load(lease, |_| None)).collect();
-            return Ok((Self { plan: None, jobs, results: None }, loads));
+            let ways = jobs.iter().map(|_| load(lease, |_| None).into()).collect();
+            return Ok((
+                Self { plan: None, jobs, raw: Transfers::new(EncodePlan::RAW), results: None },
+                ways,
+            ));
         }
-        let plan = EncodePlan::new(&blocks, segments);
+        // Over a link the payloads go as one piece.
+        let (plan, capacity) = match slot.device().transfer.is_some() {
+            true => {
+                let plan = EncodePlan::gathered(&blocks, segments);
+                (plan, EncodePlan::gathered_capacity as fn(_, _) -> _)
+            }
+            false => (EncodePlan::new(&blocks, segments), EncodePlan::capacity as fn(_, _) -> _),
+        };
         let raw_bytes = blocks.iter().map(|block| block.raw_size as usize).sum();
-        reserve(slot, limit, blocks.len(), raw_bytes, EncodePlan::capacity)?;
+        reserve(slot, limit, blocks.len(), raw_bytes, capacity)?;
         let descriptions: &[u8] = bytemuck::cast_slice(&plan.blocks);
         slot.upload(EncodePlan::BLOCKS).bytes_mut()[..descriptions.len()]
             .copy_from_slice(descriptions);
         let pieces: &[u8] = bytemuck::cast_slice(&plan.pieces);
         slot.upload(EncodePlan::PIECES).bytes_mut()[..pieces.len()].copy_from_slice(pieces);
         let mut deal = Deal::new(slot.upload(EncodePlan::RAW));
-        let loads = jobs.iter().map(|numbers| {
-            let share = deal.share(numbers.clone().map(|n| plan.raw_range(n)).collect());
-            load(lease, move |work| fill(share, work))
+        let mut transfers = Transfers::new(EncodePlan::RAW);
+        let ways = works.iter().zip(&jobs).map(|(work, numbers)| {
+            let ranges: Vec<_> = numbers.clone().map(|n| plan.raw_range(n)).collect();
+            let Work::Encode { raw, parts, .. } = work else { wrong_way() };
+            let callers = match &parts[..] {
+                [part] => raw.lent().map(|raw| &raw[part.range.clone()]),
+                _ => None,
+            };
+            // SAFETY: input that is lent is only read until the engine has ended, whose submission thread waits for its device.
+            if unsafe { transfers.add(slot.memory(), &ranges, callers) } {
+                return Way { load: None, in_place: false };
+            }
+            let share = deal.share(ranges);
+            load(lease, move |work| fill(share, work)).into()
         });
-        let loads = loads.collect();
-        Ok((Self { plan: Some(plan), jobs, results: None }, loads))
+        let ways = ways.collect();
+        Ok((Self { plan: Some(plan), jobs, raw: transfers, results: None }, ways))
     }
 
     /// All loads have been called.
     pub fn start(&self, slot: &mut Slot, pipelines: &mut Pipelines) -> Result<(), DeviceError> {
         let Some(plan) = &self.plan else { return Ok(()) };
-        slot.run(pipelines, &plan.recording, &[EncodePlan::RESULTS])
+        let eager: &[_] = if plan.gathers { &[] } else { &[EncodePlan::RESULTS] };
+        slot.run(pipelines, &plan.recording, eager, &[&self.raw])
     }
 
     pub fn has_device_work(&self) -> bool {
@@ -93,16 +118,16 @@ impl EncodeBatch {
         if self.results.is_some() || !slot.finished()? {
             return Ok(self.results.is_some() && slot.finished()?);
         }
-        let results = read_results(plan, slot.download(EncodePlan::RESULTS).bytes())?;
-        let parts: Vec<Part> = results
-            .iter()
-            .filter(|(_, payload)| !payload.is_empty())
-            .map(|(_, payload)| Part {
-                buffer: EncodePlan::PAYLOAD,
-                offset: payload.start as u64,
-                size: payload.len().next_multiple_of(4) as u64,
-            })
-            .collect();
+        let (report, buffer) = plan.outputs();
+        let results = read_results(plan, slot.download(report).bytes())?;
+        let mut parts: Vec<Part> = Vec::new();
+        for (_, payload) in results.iter().filter(|(_, payload)| !payload.is_empty()) {
+            let (offset, size) = (payload.start as u64, payload.len().next_multiple_of(4) as u64);
+            match parts.last_mut() {
+                Some(last) if last.offset + last.size == offset => last.size += size,
+                _ => parts.push(Part { buffer, offset, size }),
+            }
+        }
         if !parts.is_empty() {
             slot.fetch(&parts)?;
         }
@@ -112,11 +137,11 @@ impl EncodeBatch {
 
     /// The payloads are there.
     pub fn unloads(self, slot: &mut Slot, lease: &Lease, lends: bool) -> Vec<Unload> {
-        let (Some(_), Some(results)) = (self.plan, self.results) else {
+        let (Some(plan), Some(results)) = (self.plan, self.results) else {
             let store = |_| unload(lease, |work| Ok(read(&[], None, work, Stay::No).0));
             return self.jobs.into_iter().map(store).collect();
         };
-        let mut deal = Deal::new(slot.download(EncodePlan::PAYLOAD));
+        let mut deal = Deal::new(slot.download(plan.outputs().1));
         let unloads = self.jobs.into_iter().map(|numbers| {
             let results = results[numbers].to_vec();
             let coded = results.iter().filter(|(encoded, _)| encoded.kind == BlockKind::Coded);
@@ -199,17 +224,21 @@ fn read(
 /// What the device says of each part.
 fn read_results(plan: &EncodePlan, bytes: &[u8]) -> Result<Vec<PartResult>, DeviceError> {
     let results = bytes.chunks_exact(size_of::<EncodeResult>()).map(bytemuck::pod_read_unaligned);
+    let mut gathered = 0;
     let read = |(block, result): (&EncodeBlock, EncodeResult)| {
-        read_result(result, block).ok_or_else(|| DeviceError::Vulkan {
+        let payload = if plan.gathers { gathered } else { block.payload };
+        let read = read_result(result, block, payload).ok_or_else(|| DeviceError::Vulkan {
             call: "encoding a batch",
             result: format!("the device returned {result:?}"),
-        })
+        })?;
+        gathered += read.1.len().div_ceil(4) as u32;
+        Ok(read)
     };
     plan.blocks.iter().zip(results).map(read).collect()
 }
 
-/// What a result says; `None` if no kernel that works can have written it.
-fn read_result(result: EncodeResult, block: &EncodeBlock) -> Option<PartResult> {
+/// What a result says of a block whose payload begins at that word if it is coded; `None` if no kernel that works can have written it.
+fn read_result(result: EncodeResult, block: &EncodeBlock, begin: u32) -> Option<PartResult> {
     let EncodeResult { kind, table_log, coded_size, payload } = result;
     let trivial = |kind| Some((Encoded { kind, table_log: 0 }, 0..0));
     const STORED: u32 = BlockKind::Stored as u32;
@@ -218,7 +247,7 @@ fn read_result(result: EncodeResult, block: &EncodeBlock) -> Option<PartResult> 
     match kind {
         STORED => trivial(BlockKind::Stored),
         SINGLE => trivial(BlockKind::Single),
-        CODED if coded_size < block.raw_size && payload == block.payload => {
+        CODED if coded_size < block.raw_size && payload == begin => {
             let table_log = u8::try_from(table_log).ok()?;
             let start = 4 * payload as usize;
             let coder = Coder::ALL.get(block.coder as usize)?;

@@ -34,7 +34,7 @@ use super::{
     submit::Slot,
 };
 use crate::{
-    engine::accel::{Accelerator, Arrival, BatchLimit, Load, Planned, Waker, Work},
+    engine::accel::{Accelerator, Arrival, BatchLimit, Planned, Waker, Way, Work},
     error::DeviceError,
 };
 
@@ -72,7 +72,7 @@ struct RingSlot {
 enum Stage {
     /// Without a batch, or with one of which only unloads are left.
     Idle,
-    /// A batch of so many jobs is being loaded.
+    /// A batch with so many loads is being loaded.
     Planned(Batch, usize),
     Started(Batch),
 }
@@ -110,10 +110,10 @@ impl RingSlot {
         match &self.stage {
             Stage::Idle => !self.lease.is_out() && self.slot.is_sole(),
             // Loads that were dropped without a call have left a batch that cannot start.
-            Stage::Planned(_, jobs) => {
+            Stage::Planned(_, loads) => {
                 let loading = Arc::strong_count(&self.lease) > 1;
                 fence(Acquire); // Who sees that a load has gone sees that it was called.
-                !loading && self.slot.is_sole() && self.lease.loaded() < *jobs
+                !loading && self.slot.is_sole() && self.lease.loaded() < *loads
             }
             Stage::Started(_) => false,
         }
@@ -125,28 +125,29 @@ impl RingSlot {
     }
 
     /// Plans a batch in this slot, which is idle.
-    fn plan(&mut self, limit: BatchLimit, works: &[&Work<'_>]) -> Result<Vec<Load>, DeviceError> {
+    fn plan(&mut self, limit: BatchLimit, works: &[&Work<'_>]) -> Result<Vec<Way>, DeviceError> {
         self.stage = Stage::Idle;
         self.lease = Arc::new(self.lease.again());
         let Self { slot, lease, .. } = self;
-        let (batch, loads) = match works.first() {
+        let (batch, ways) = match works.first() {
             Some(Work::Encode { .. }) => {
-                let (batch, loads) = EncodeBatch::plan(slot, limit, works, lease)?;
-                (Batch::Encode(batch), loads)
+                let (batch, ways) = EncodeBatch::plan(slot, limit, works, lease)?;
+                (Batch::Encode(batch), ways)
             }
             _ => {
-                let (batch, loads) = DecodeBatch::plan(slot, limit, works, lease)?;
-                (Batch::Decode(batch), loads)
+                let (batch, ways) = DecodeBatch::plan(slot, limit, works, lease)?;
+                (Batch::Decode(batch), ways)
             }
         };
-        self.stage = Stage::Planned(batch, works.len());
-        Ok(loads)
+        let loads = ways.iter().filter(|way| way.load.is_some()).count();
+        self.stage = Stage::Planned(batch, loads);
+        Ok(ways)
     }
 
     fn start(&mut self, pipelines: &mut Pipelines, measured: bool) -> Result<(), DeviceError> {
         let loaded = self.lease.loaded();
         let batch = match std::mem::replace(&mut self.stage, Stage::Idle) {
-            Stage::Planned(batch, jobs) if loaded == jobs => batch,
+            Stage::Planned(batch, loads) if loaded == loads => batch,
             _ => {
                 return Err(DeviceError::Vulkan {
                     call: "starting a batch",
@@ -155,12 +156,13 @@ impl RingSlot {
             }
         };
         self.slot.measure(measured)?;
-        match &batch {
-            Batch::Decode(batch) => batch.start(&mut self.slot, pipelines),
-            Batch::Encode(batch) => batch.start(&mut self.slot, pipelines),
-        }?;
+        // The slot has it before the device may be at what it has of the caller's memory, and after an error as well.
         self.stage = Stage::Started(batch);
-        Ok(())
+        match &self.stage {
+            Stage::Started(Batch::Decode(batch)) => batch.start(&mut self.slot, pipelines),
+            Stage::Started(Batch::Encode(batch)) => batch.start(&mut self.slot, pipelines),
+            _ => unreachable!("it was started"),
+        }
     }
 
     /// Moves the batch on as far as it goes without waiting. Whether it has arrived.
@@ -350,8 +352,8 @@ impl Accelerator for VulkanAccelerator {
         self.attempt(|this| {
             let index = this.ring.iter().position(RingSlot::is_idle);
             let index = index.expect("called where there is an idle slot");
-            let loads = this.ring[index].plan(this.limit, works)?;
-            Ok(Planned { slot: index, loads })
+            let ways = this.ring[index].plan(this.limit, works)?;
+            Ok(Planned { slot: index, ways })
         })
     }
 
@@ -391,8 +393,13 @@ impl Accelerator for VulkanAccelerator {
         })
     }
 
+    fn quiet(&mut self) {
+        self.device().settle();
+    }
+
     /// Waits for what is in flight, as dropping it does.
     fn park(mut self: Box<Self>) {
+        self.memory.stop_importing();
         if self.device().messages().is_some() {
             return; // With validation on, everything is destroyed, so that nothing can be forgotten.
         }

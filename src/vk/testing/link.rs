@@ -67,7 +67,7 @@ impl Gpu {
             for (lane, copies) in lanes.iter_mut().zip(&mut copies) {
                 for slot in &mut lane.slots {
                     if slot.finished()? {
-                        slot.run(self.accelerator.pipelines(), &lane.recording, &lane.eager)?;
+                        slot.run(self.accelerator.pipelines(), &lane.recording, &lane.eager, &[])?;
                         *copies += 1;
                     }
                 }

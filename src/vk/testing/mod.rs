@@ -1,12 +1,14 @@
 //! What integration tests and benchmarks need of the device layer. Not part of the public API.
 
 mod link;
+mod pinned;
 mod resident;
 mod seam;
 mod traffic;
 
 pub use self::{
     link::LinkRates,
+    pinned::{direct_jobs, host_buffer_in_chunks},
     resident::{Resident, Stamps},
     traffic::{Traffic, Trip},
 };
@@ -124,7 +126,7 @@ impl Gpu {
                 .copy_from_slice(bytes);
         }
         let all: Vec<BufferId> = (0..count as u32).map(BufferId).collect();
-        self.slot.run(self.accelerator.pipelines(), &whole, &all)?;
+        self.slot.run(self.accelerator.pipelines(), &whole, &all, &[])?;
         self.slot.wait()?;
         for (id, words) in all.into_iter().zip(buffers) {
             let bytes: &mut [u8] = bytemuck::cast_slice_mut(words);
@@ -194,7 +196,7 @@ impl Bench {
     /// Runs all repetitions; how long each command took.
     pub fn run(&mut self) -> Result<Vec<CommandTime>, DeviceError> {
         let Gpu { slot, accelerator } = &mut self.gpu;
-        slot.run(accelerator.pipelines(), &self.recording, &[])?;
+        slot.run(accelerator.pipelines(), &self.recording, &[], &[])?;
         slot.wait()?;
         slot.timestamps.as_ref().map_or(Ok(Vec::new()), Timestamps::read)
     }

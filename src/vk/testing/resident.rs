@@ -103,7 +103,7 @@ impl Gpu {
             slot.upload(*buffer).bytes_mut()[..bytes.len()].copy_from_slice(bytes);
         }
         let nothing = Recording { buffers: recording.buffers.clone(), commands: Vec::new() };
-        slot.run(self.accelerator.pipelines(), &nothing, &[])?;
+        slot.run(self.accelerator.pipelines(), &nothing, &[], &[])?;
         slot.wait()?;
         Ok(Resident { slot, recording: recording.clone(), repeated: recording.clone() })
     }

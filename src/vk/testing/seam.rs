@@ -14,7 +14,7 @@ use crate::{
     block::BlockParams,
     engine::{
         Bytes,
-        accel::{Accelerator, Arrival, Outcome, Planned, Queue, Stay, Unload, Work},
+        accel::{Accelerator, Arrival, Load, Outcome, Planned, Queue, Stay, Unload, Way, Work},
     },
     telemetry::clock,
 };
@@ -135,8 +135,8 @@ impl Gpu {
         let slots = accelerator.slots();
         for called in 0..works.len() {
             let mut planned = plan(accelerator, &works);
-            let rest = planned.loads.split_off(called);
-            planned.loads.into_iter().zip(&works).for_each(|(load, work)| {
+            let rest = planned.ways.split_off(called);
+            loads(planned.ways).zip(&works).for_each(|(load, work)| {
                 load(work);
             });
             assert_eq!(accelerator.idle_slots(), slots - 1, "loads are alive");
@@ -144,7 +144,7 @@ impl Gpu {
             assert_eq!(accelerator.idle_slots(), slots);
         }
         let planned = plan(accelerator, &works);
-        planned.loads.into_iter().zip(&works).for_each(|(load, work)| {
+        loads(planned.ways).zip(&works).for_each(|(load, work)| {
             load(work);
         });
         assert_eq!(accelerator.idle_slots(), slots - 1, "the batch waits for its start");
@@ -241,7 +241,7 @@ impl Gpu {
             (open(), open(), open(), open());
         [&mut working, &mut waiting, &mut unloading, &mut failing].into_iter().for_each(&mut begin);
         let planned = plan(&mut waiting.accelerator, &works);
-        planned.loads.into_iter().zip(&works).for_each(|(load, work)| {
+        loads(planned.ways).zip(&works).for_each(|(load, work)| {
             load(work);
         });
         let arrived = arrivals(&mut unloading.accelerator, 1);
@@ -266,10 +266,10 @@ impl Gpu {
         // A second batch is in flight and a third is being loaded.
         let planned = plan(&mut accelerator, &works);
         load_and_start(&mut accelerator, planned, &works);
-        let Planned { slot, loads } = plan(&mut accelerator, &works);
+        let Planned { slot, ways } = plan(&mut accelerator, &works);
         let loading = works_again(&works);
         let load_all = move || {
-            loads.into_iter().zip(&loading).for_each(|(load, work)| {
+            loads(ways).zip(&loading).for_each(|(load, work)| {
                 load(work);
             });
         };
@@ -325,12 +325,17 @@ fn payload(work: &Work<'_>) -> Vec<u8> {
 
 fn plan(accelerator: &mut VulkanAccelerator, works: &[Work<'static>]) -> Planned {
     let planned = accelerator.plan(&refs(works)).unwrap();
-    assert_eq!(planned.loads.len(), works.len(), "a load for each block");
+    assert_eq!(planned.ways.len(), works.len(), "a way for each block");
     planned
 }
 
+/// The loads of jobs that are copied.
+fn loads(ways: Vec<Way>) -> impl Iterator<Item = Load> {
+    ways.into_iter().map(|way| way.load.expect("no block is in the caller's memory"))
+}
+
 fn load_and_start(accelerator: &mut VulkanAccelerator, planned: Planned, works: &[Work<'_>]) {
-    planned.loads.into_iter().zip(works).for_each(|(load, work)| {
+    loads(planned.ways).zip(works).for_each(|(load, work)| {
         load(work);
     });
     accelerator.start(planned.slot).unwrap();

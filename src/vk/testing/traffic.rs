@@ -238,7 +238,8 @@ impl Dispatch<'_> {
         self.batch_of.insert(planned.slot, self.batches.len());
         let works = numbers.clone().map(|_| None).collect();
         self.batches.push(Batch { numbers: numbers.clone(), loading: numbers.len(), works });
-        for (number, load) in numbers.zip(planned.loads) {
+        let loads = planned.ways.into_iter().filter_map(|way| way.load);
+        for (number, load) in numbers.zip(loads) {
             let work = std::mem::replace(&mut self.traffic.works[number], nothing());
             self.give(Task { number, slot: planned.slot, work, copy: Copy::Load(load) });
         }

@@ -51,6 +51,10 @@ pub struct BenchArgs {
     #[arg(long, conflicts_with = "stage", help_heading = "Measurement")]
     pub slices: bool,
 
+    /// From slice to slice, in memory that devices read and write without a copy in between
+    #[arg(long, conflicts_with_all = ["stage", "slices"], help_heading = "Measurement")]
+    pub pinned: bool,
+
     #[command(flatten)]
     pub format: Format,
 

@@ -107,7 +107,7 @@ fn files_can_be_worked_on_under_watch() {
 fn too_little_memory_for_the_data_is_an_error() {
     let sandbox = Sandbox::new();
     for kilobytes in [100_000, 140_000, 190_000] {
-        for slices in ["", "--slices"] {
+        for slices in ["", "--slices", "--pinned"] {
             let bench = "$RANVIL bench -i1 -T1 --size 64M --pipeline stored";
             let done = sandbox.shell(&format!("ulimit -v {kilobytes}; {bench} {slices}"));
             done.expect(1, &["ranvil: bench: no memory for "]);
