@@ -70,6 +70,11 @@ impl Crew {
         }
     }
 
+    /// So many bytes did not have to be copied to a device.
+    pub fn spare_load(&mut self, bytes: u64) {
+        self.rates[LOAD.index()].learn(bytes, 0);
+    }
+
     /// The task ends as if it had not been: nothing is learnt from it.
     pub fn abandon(&mut self, worker: usize) {
         if self.running.get_mut(worker).and_then(Option::take).is_some() {

@@ -158,6 +158,11 @@ impl Policy {
         self.devices[device].start(batch, now, bytes);
     }
 
+    /// A device reads so much input where it is: no worker has anything to do for that.
+    pub fn reached(&mut self, bytes: u64) {
+        self.crew.spare_load(bytes);
+    }
+
     /// The input of a batch is there: its service begins. Without this call the time that it took to get there counts as
     /// the device's latency.
     pub fn loaded(&mut self, device: usize, batch: u64, now: u64) {

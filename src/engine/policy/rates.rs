@@ -12,6 +12,8 @@ const PRIOR_WEIGHT: f64 = 0.25;
 /// Below this weight a device's measurements are forgotten: one that several runs left alone, because it was slow once, is
 /// probed again.
 const FORGOTTEN: f64 = 0.01;
+/// The same for what workers do for devices, in bytes: two runs without, of blocks of 256 KiB.
+const REMEMBERED: f64 = 512e3;
 /// Weight of the assumption that half of what a batch costs is not for its bytes, until batches of several sizes say
 /// otherwise.
 const RIDGE: f64 = 0.01;
@@ -57,9 +59,17 @@ impl CpuPrior {
         prior
     }
 
-    /// As the beginning of another run's measurements.
+    /// As the beginning of another run's measurements. What is only measured where a device works is forgotten when it has not for some
+    /// runs: else a device might never work again, because copies were slow once.
     pub(super) fn aged(self) -> Self {
-        Self { rates: self.rates.map(Rate::aged) }
+        let mut rates = self.rates.map(Rate::aged);
+        for kind in [super::BEHIND, super::LOAD] {
+            let rate = &mut rates[kind.index()];
+            if rate.bytes < REMEMBERED {
+                *rate = Rate::default();
+            }
+        }
+        Self { rates }
     }
 }
 
@@ -203,6 +213,21 @@ mod tests {
         {
             assert!((found / real - 1.0).abs() < 0.05, "{service:?}");
         }
+    }
+
+    #[test]
+    fn what_workers_did_for_devices_is_forgotten_when_these_do_nothing() {
+        let mut prior = CpuPrior::default();
+        for rate in &mut prior.rates {
+            (0..100).for_each(|_| rate.learn(1 << 18, 50_000));
+        }
+        let runs = std::iter::successors(Some(prior), |prior| Some(prior.aged()));
+        let known = |kind: super::super::Kind| {
+            let known = |prior: &CpuPrior| prior.rates[kind.index()].ns(1).is_some();
+            runs.clone().take(10).filter(known).count()
+        };
+        assert_eq!([known(super::super::BEHIND), known(super::super::LOAD)], [2; 2]);
+        assert_eq!(known(super::super::WHOLE), 10);
     }
 
     #[test]

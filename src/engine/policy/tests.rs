@@ -245,6 +245,22 @@ fn nothing_is_learnt_from_batches_that_waited_for_memory() {
 }
 
 #[test]
+fn a_device_that_reads_input_where_it_is_costs_no_copies() {
+    let mut policy = warm(1, &[device(600)]);
+    for kind in [LOAD, WHOLE] {
+        policy.began(0, NOW, kind, BLOCK, false);
+        policy.ended(0, NOW + COST);
+    }
+    let wants = |policy: &mut Policy| {
+        policy.queued(WHOLE, 100 * BLOCK);
+        policy.wants(0, NOW + COST, WHOLE, BLOCK)
+    };
+    assert!(!wants(&mut policy), "a worker would have as much to do");
+    policy.reached(64 * BLOCK);
+    assert!(wants(&mut policy));
+}
+
+#[test]
 fn a_single_measurement_is_soon_forgotten_and_a_batch_that_waits_for_memory_at_once() {
     let arrive = |policy: &mut Policy, batch: u64, now: u64| {
         policy.offered(0, BLOCK);
