@@ -172,10 +172,7 @@ impl<'a> Submission<'a> {
         let mut policy = fleet.policy();
         policy.started(self.station.index, number, now, raw_bytes as u64);
         let reached = batch.iter().zip(&planned.ways).filter(|(_, way)| way.load.is_none());
-        let reached: usize = reached.map(|(job, _)| job.work.raw_bytes()).sum();
-        if reached > 0 {
-            policy.reached(reached as u64);
-        }
+        reached.for_each(|(job, _)| policy.reached(job.work.raw_bytes() as u64));
         if self.accelerator.has_prepared() {
             policy.disturbed(self.station.index);
         }

@@ -91,6 +91,8 @@ pub(crate) struct Device {
     pub host_memory: Option<HostMemory>,
     /// Shared by all imports of it.
     pub imports: Arc<()>,
+    /// Shared by all batches that have it reach the host's memory.
+    pub reaching: Arc<()>,
     as_discrete: bool,
     pub physical: vk::PhysicalDevice,
     pub instance: Instance,
@@ -177,6 +179,7 @@ impl Device {
             clock,
             host_memory,
             imports: Arc::new(()),
+            reaching: Arc::new(()),
             as_discrete: options.as_discrete,
             physical,
             instance,
@@ -209,9 +212,14 @@ impl Device {
             && heaps.iter().all(|heap| heap.flags.contains(vk::MemoryHeapFlags::DEVICE_LOCAL))
     }
 
-    /// Whether it copies from and to memory of the host's by itself: where it has memory and queues of its own for that.
+    /// Whether it has memory and queues of its own, so that what comes from the host or goes there is copied over a link.
+    pub fn has_link(&self) -> bool {
+        self.transfer.is_some() && !self.unified_memory()
+    }
+
+    /// Whether it copies from and to memory of the host's by itself.
     pub fn reaches_host_memory(&self) -> bool {
-        self.host_memory.is_some() && self.transfer.is_some()
+        self.host_memory.is_some() && self.has_link()
     }
 
     /// The best of these memory types for memory of the host's that it reads and writes: coherent, and cached if there is one.
@@ -239,7 +247,7 @@ impl Device {
             match self.wait_idle() {
                 // Of a lost device the driver has taken down all that it had to do.
                 Ok(()) | Err(DeviceError::Lost) => return,
-                Err(error) if Arc::strong_count(&self.imports) == 1 => {
+                Err(error) if Arc::strong_count(&self.reaching) == 1 => {
                     log::error!("{}: {error}", self.info.name);
                     return;
                 }

@@ -43,6 +43,7 @@ pub(crate) struct Stretch {
     pub size: u64,
     /// Keeps the memory.
     _region: Arc<Region>,
+    _reaching: Arc<()>,
 }
 
 impl Stretch {
@@ -106,6 +107,7 @@ fn look(
             offset: (range.start - chunk.start) as u64,
             size: range.len() as u64,
             _region: Arc::clone(region),
+            _reaching: Arc::clone(&device.reaching),
         });
     }
     Ok(stretches)
@@ -119,7 +121,8 @@ impl Region {
 }
 
 /// Imports the chunks of a region that nobody has tried, one after the other, until there are none or it is to stop.
-pub(super) fn import_all(device: &Arc<Device>, region: &Region, stop: &AtomicBool) {
+/// Or until nobody else has the region.
+pub(super) fn import_all(device: &Arc<Device>, region: &Arc<Region>, stop: &AtomicBool) {
     for number in 0..region.size().div_ceil(region.chunk) {
         let mut all = region.imports().lock();
         let known = all.iter().position(|reach| Arc::ptr_eq(&reach.device, device));
@@ -130,7 +133,7 @@ pub(super) fn import_all(device: &Arc<Device>, region: &Region, stop: &AtomicBoo
         });
         let untried = matches!(all[known].chunks[number], Chunk::Untried);
         drop(all); // Whoever looks does not wait for the driver.
-        if stop.load(Relaxed) {
+        if stop.load(Relaxed) || Arc::strong_count(region) == 1 {
             return;
         }
         if !untried {
@@ -162,7 +165,7 @@ pub(super) fn import_all(device: &Arc<Device>, region: &Region, stop: &AtomicBoo
 #[derive(Default)]
 pub(crate) struct Importer {
     /// The thread, and the regions that it has been given and will be.
-    thread: Option<(JoinHandle<()>, mpsc::Sender<Arc<Region>>)>,
+    thread: Option<(JoinHandle<()>, mpsc::Sender<Weak<Region>>)>,
     wanted: Vec<Weak<Region>>,
     stop: Arc<AtomicBool>,
 }
@@ -191,15 +194,17 @@ impl Importer {
             return;
         }
         if self.thread.is_none() {
-            let (sender, regions) = mpsc::channel::<Arc<Region>>();
+            let (sender, regions) = mpsc::channel::<Weak<Region>>();
             let (device, stop) = (Arc::clone(device), Arc::clone(&self.stop));
-            let import =
-                move || regions.iter().for_each(|region| import_all(&device, &region, &stop));
+            let import = move || {
+                let there = regions.iter().filter_map(|region| region.upgrade());
+                there.for_each(|region| import_all(&device, &region, &stop));
+            };
             let thread = thread::Builder::new().name("ranvil-import".to_owned()).spawn(import);
             self.thread = thread.ok().map(|thread| (thread, sender));
         }
         if let Some((_, sender)) = &self.thread
-            && sender.send(Arc::clone(region)).is_ok()
+            && sender.send(Arc::downgrade(region)).is_ok()
         {
             self.wanted.push(Arc::downgrade(region));
         }
@@ -264,7 +269,8 @@ impl Import {
         let limit = device.offer.limits.max_memory_allocation_count / MOST_OF_ALLOCATIONS;
         let count = Arc::clone(&device.imports);
         if Arc::strong_count(&count) > limit as usize {
-            return Err(unsupported("more allocations than a few thousand"));
+            let result = "too many buffers are imported".to_owned();
+            return Err(DeviceError::Vulkan { call: "vkAllocateMemory", result });
         }
         let raw = &device.raw;
         let mut external =

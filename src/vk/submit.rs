@@ -43,6 +43,9 @@ impl SlotBuffer {
     }
 }
 
+/// Else a copy would be left out.
+const NOT_STAGED: &str = "only what is staged is copied elsewhere instead";
+
 /// A part of a Download buffer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Part {
@@ -323,8 +326,10 @@ impl Slot {
     ) {
         self.begin_piece(commands, Piece::Upload);
         for ((slot, desc), number) in self.buffers.iter().zip(&recording.buffers).zip(0..) {
+            let transfers = transfer::of(transfers, BufferId(number));
+            assert!(transfers.is_none() || slot.staging.is_some(), "{NOT_STAGED}");
             let (Role::Upload, Some(staging)) = (slot.role, &slot.staging) else { continue };
-            let Some(transfers) = transfer::of(transfers, BufferId(number)) else {
+            let Some(transfers) = transfers else {
                 encoder::copy(self.device(), commands, staging, 0, &slot.device, 0, desc.size);
                 continue;
             };
@@ -370,9 +375,11 @@ impl Slot {
         self.begin_piece(commands, piece);
         for part in parts {
             let slot = &self.buffers[part.buffer.0 as usize];
+            let transfers = transfer::of(transfers, part.buffer);
+            assert!(transfers.is_none() || slot.staging.is_some(), "{NOT_STAGED}");
             let (Role::Download, Some(staging)) = (slot.role, &slot.staging) else { continue };
             let (device, from) = (self.device(), &slot.device);
-            let Some(transfers) = transfer::of(transfers, part.buffer) else {
+            let Some(transfers) = transfers else {
                 let &Part { offset, size, .. } = part;
                 encoder::copy(device, commands, from, offset, staging, offset, size);
                 continue;

@@ -158,7 +158,7 @@ impl Policy {
         self.devices[device].start(batch, now, bytes);
     }
 
-    /// A device reads so much input where it is: no worker has anything to do for that.
+    /// A device reads a block's input where it is: no worker has anything to do for that.
     pub fn reached(&mut self, bytes: u64) {
         self.crew.spare_load(bytes);
     }

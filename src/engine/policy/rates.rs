@@ -12,8 +12,8 @@ const PRIOR_WEIGHT: f64 = 0.25;
 /// Below this weight a device's measurements are forgotten: one that several runs left alone, because it was slow once, is
 /// probed again.
 const FORGOTTEN: f64 = 0.01;
-/// The same for what workers do for devices, in bytes: two runs without, of blocks of 256 KiB.
-const REMEMBERED: f64 = 512e3;
+/// The same for what workers do for devices: two runs without.
+const REMEMBERED: f64 = 0.5;
 /// Weight of the assumption that half of what a batch costs is not for its bytes, until batches of several sizes say
 /// otherwise.
 const RIDGE: f64 = 0.01;
@@ -23,12 +23,15 @@ const RIDGE: f64 = 0.01;
 pub(crate) struct Rate {
     ns: f64,
     bytes: f64,
+    /// How many measurements it stands for.
+    weight: f64,
 }
 
 impl Rate {
     pub fn learn(&mut self, bytes: u64, ns: u64) {
         self.ns = self.ns * CPU_DECAY + ns as f64;
         self.bytes = self.bytes * CPU_DECAY + bytes as f64;
+        self.weight = self.weight * CPU_DECAY + 1.0;
     }
 
     /// Nanoseconds that so many bytes take; `None` if nothing has been measured.
@@ -37,7 +40,9 @@ impl Rate {
     }
 
     fn aged(self) -> Self {
-        Self { ns: self.ns * PRIOR_WEIGHT, bytes: self.bytes * PRIOR_WEIGHT }
+        let Self { ns, bytes, weight } = self;
+        let [ns, bytes, weight] = [ns, bytes, weight].map(|sum| sum * PRIOR_WEIGHT);
+        Self { ns, bytes, weight }
     }
 }
 
@@ -54,7 +59,7 @@ impl CpuPrior {
         const BYTES: f64 = 1e12;
         let mut prior = Self::default();
         for kind in [super::WHOLE, super::MODEL, super::ENTROPY] {
-            prior.rates[kind.index()] = Rate { ns: ns_per_byte * BYTES, bytes: BYTES };
+            prior.rates[kind.index()] = Rate { ns: ns_per_byte * BYTES, bytes: BYTES, weight: 1.0 };
         }
         prior
     }
@@ -65,7 +70,7 @@ impl CpuPrior {
         let mut rates = self.rates.map(Rate::aged);
         for kind in [super::BEHIND, super::LOAD] {
             let rate = &mut rates[kind.index()];
-            if rate.bytes < REMEMBERED {
+            if rate.weight < REMEMBERED {
                 *rate = Rate::default();
             }
         }
@@ -226,7 +231,7 @@ mod tests {
             let known = |prior: &CpuPrior| prior.rates[kind.index()].ns(1).is_some();
             runs.clone().take(10).filter(known).count()
         };
-        assert_eq!([known(super::super::BEHIND), known(super::super::LOAD)], [2; 2]);
+        assert_eq!([known(super::super::BEHIND), known(super::super::LOAD)], [3; 2]);
         assert_eq!(known(super::super::WHOLE), 10);
     }
 

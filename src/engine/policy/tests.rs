@@ -256,7 +256,7 @@ fn a_device_that_reads_input_where_it_is_costs_no_copies() {
         policy.wants(0, NOW + COST, WHOLE, BLOCK)
     };
     assert!(!wants(&mut policy), "a worker would have as much to do");
-    policy.reached(64 * BLOCK);
+    (0..64).for_each(|_| policy.reached(BLOCK));
     assert!(wants(&mut policy));
 }
 

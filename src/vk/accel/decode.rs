@@ -122,10 +122,7 @@ impl DecodeBatch {
         let unloads = self.jobs.into_iter().map(|Job { numbers, in_place }| {
             let status = status[numbers.clone()].to_vec();
             if in_place {
-                return unload(lease, move |_| {
-                    status.iter().try_for_each(|&word| succeeded(word))?;
-                    Ok(Outcome::Decoded(None))
-                });
+                return unload(lease, move |work| arrived(&status, work));
             }
             let share = deal.share(numbers.map(|n| plan.raw_range(n)).collect());
             unload(lease, move |work| read(&status, Some(share), work))
@@ -169,6 +166,15 @@ fn gaps(works: &[&Work<'_>], jobs: &[Job], blocks: &[CodedBlock]) -> Vec<u32> {
         callers_end = start.map(|start| start + bytes);
     }
     gaps
+}
+
+/// What the device has brought to a job's place, with the status words of its parts.
+fn arrived(status: &[u32], work: &mut Work<'_>) -> Result<Outcome, BlockFault> {
+    let outcome = status.iter().try_for_each(|&word| succeeded(word));
+    if let (Err(_), Work::Decode { raw: Bytes::Place(place), .. }) = (outcome, work) {
+        place.fill(0); // It has come down whole, with what an earlier batch had there.
+    }
+    outcome.map(|()| Outcome::Decoded(None))
 }
 
 /// What a block's status word says.

@@ -67,7 +67,7 @@ impl EncodeBatch {
             ));
         }
         // Over a link the payloads go as one piece.
-        let (plan, capacity) = match slot.device().transfer.is_some() {
+        let (plan, capacity) = match slot.device().has_link() {
             true => {
                 let plan = EncodePlan::gathered(&blocks, segments);
                 (plan, EncodePlan::gathered_capacity as fn(_, _) -> _)
