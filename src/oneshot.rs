@@ -68,7 +68,7 @@ impl Options {
     /// error, what `coded` holds is unspecified.
     ///
     /// Workers read `raw` and write `coded` where they are. Memory that has been used before is faster: its pages are there
-    /// already.
+    /// already. Devices read `raw` where it is if that is in a [`HostBuffer`](crate::HostBuffer).
     ///
     /// # Errors
     /// Those of [`compress`](Self::compress); [`Error::InvalidOption`] if `coded` is too short, which it is not with
@@ -108,7 +108,7 @@ impl Options {
     /// Decompresses all frames of `coded` to the beginning of `raw`, and returns how many bytes they hold. After an error,
     /// what `raw` holds is unspecified.
     ///
-    /// Workers read `coded` and write `raw` where they are.
+    /// Workers read `coded` and write `raw` where they are, and devices if these are in [`HostBuffer`](crate::HostBuffer)s.
     ///
     /// # Errors
     /// Those of [`decompress`](Self::decompress); [`Error::OutputLimit`] also if `raw` is too short.
