@@ -24,114 +24,167 @@ layout(std430, binding = 4) writeonly buffer Entries { uint entries[]; };
 // The longest code when none is forced.
 #define DEFAULT_LIMIT 11u
 
-// The present symbols in ascending order, count << 8 | symbol; behind them, twice, room for sums of a list's pairs, sum << 8 | 0xff, which so
-// come behind an item of the same count.
-#define SUMS_SIZE 264u
-shared uint nodes[256u + 2u * SUMS_SIZE];
+// The lists, in three regions of this size. One has the present symbols in ascending order, count << 8 | symbol; two have, in turns, the sums of a
+// list's pairs, sum << 8 | 0xff, which so come behind an item of the same count. Behind each the next entry is END (behind the symbols nine are).
+#define REGION 288u
+#define END ~0u
+shared uint nodes[3u * REGION + 3u * REGION / 32u];
 // Of each list, how many items are among the entries that are taken.
 shared uint items_taken[12];
-shared uint lengths[256];
 shared uint longest;
 
-// The place of a sum in its half of `nodes`: the four that an invocation writes and those of its neighbours lie in different banks.
-uint sum_place(uint i) { return i + i / 32u; }
+// Where an entry is in nodes[]: those that neighbours read or write at once lie in different banks.
+uint place(uint i) { return i + i / 32u; }
 
-// Fills nodes[] with the n present symbols, of which this invocation's first one has the number `rank`.
-void sort_items(uint h[4], uint rank, uint n) {
-    uint own = gl_LocalInvocationIndex;
+void clear_nodes() {
+    for (uint i = gl_LocalInvocationIndex; i < nodes.length(); i += SCAN_SIZE) nodes[i] = END;
+}
+
+void order(inout uint low, inout uint high) {
+    uint least = min(low, high);
+    high = max(low, high);
+    low = least;
+}
+
+// How many of the first `count` entries of two merged lists are the first list's: one of `low` to `high`. Found by bisection (Odeh et al., "Merge
+// Path", 2012).
+uint bisect(uint first_list, uint second_list, uint count, uint low, uint high) {
+    while (low < high) {
+        uint middle = (low + high) / 2u;
+        if (nodes[place(first_list + middle)] <= nodes[place(second_list + count - 1u - middle)]) low = middle + 1u;
+        else high = middle;
+    }
+    return low;
+}
+
+// Sorts the n present symbols, of which this invocation's first one has the number `rank`: a merge sort, of which an invocation makes four
+// entries. Returns in which region they are, the first or the second; END is everywhere else in both.
+uint sort_items(uint h[4], uint rank, uint n) {
+    uint own = 4u * gl_LocalInvocationIndex;
     [[unroll]] for (uint i = 0u; i < 4u; i++) {
-        if (h[i] > 0u) nodes[256u + rank++] = h[i] << 8 | 4u * own + i;
+        if (h[i] > 0u) nodes[place(rank++)] = h[i] << 8 | own + i;
     }
     barrier();
     uint key[4];
-    uint place[4];
-    [[unroll]] for (uint k = 0u; k < 4u; k++) {
-        key[k] = nodes[256u + own + SCAN_SIZE * k];
-        place[k] = 0u;
-    }
-    for (uint other = 0u; other < n; other++) {
-        uint less = nodes[256u + other];
-        [[unroll]] for (uint k = 0u; k < 4u; k++) place[k] += uint(less < key[k]);
-    }
-    [[unroll]] for (uint k = 0u; k < 4u; k++) {
-        if (own + SCAN_SIZE * k < n) nodes[place[k]] = key[k];
+    if (own < n) {
+        [[unroll]] for (uint k = 0u; k < 4u; k++) key[k] = nodes[place(own + k)];
+        order(key[0], key[1]);
+        order(key[2], key[3]);
+        order(key[0], key[2]);
+        order(key[1], key[3]);
+        order(key[1], key[2]);
+        [[unroll]] for (uint k = 0u; k < 4u; k++) nodes[place(own + k)] = key[k];
     }
     barrier();
+    uint from = 0u;
+    for (uint run = 4u; run < n; run *= 2u) {
+        if (own < n) {
+            uint before = own & 2u * run - 1u;
+            uint first = from + own - before;
+            uint second = first + run;
+            uint at = bisect(first, second, before, before - min(before, run), min(before, run));
+            uint second_at = before - at;
+            [[unroll]] for (uint k = 0u; k < 4u; k++) {
+                uint one = at < run ? nodes[place(first + at)] : END;
+                uint other = second_at < run ? nodes[place(second + second_at)] : END;
+                key[k] = min(one, other);
+                at += uint(one <= other);
+                second_at += uint(one > other);
+            }
+            [[unroll]] for (uint k = 0u; k < 4u; k++) nodes[place(REGION - from + own + k)] = key[k];
+        }
+        barrier();
+        from = REGION - from;
+    }
+    return from;
 }
 
-// Merges the n items with the sums of the `pairs` pairs of a list, which are from `from` on in `nodes`. Each invocation makes eight entries of
-// the new list: where they begin among items and sums is found by bisection (Odeh et al., "Merge Path", 2012). It writes the sums of its pairs from `to`
-// on and returns which of the eight are items, a bit for each.
-uint merge(uint n, uint pairs, uint from, uint to) {
+// Merges n items, which begin at `item_list`, with the sums of the `pairs` pairs of a list, which begin at `from`. Each invocation makes eight entries of
+// the new list. It writes the sums of its pairs from `to` on and returns which of the eight are items, a bit for each.
+//
+// `least` is how many items are before the eight. There were as many or more in the list before, where every sum was as large or larger. So they are
+// looked for from there on downwards, in steps that double.
+uint merge(uint item_list, uint n, uint pairs, uint from, uint to, uint step, inout uint least) {
     uint own = gl_LocalInvocationIndex;
-    uint first = min(8u * own, n + pairs);
-    uint least = first - min(first, pairs);
-    uint most = min(first, n);
-    while (least < most) {
-        uint middle = (least + most) / 2u;
-        if (nodes[middle] <= nodes[from + sum_place(first - 1u - middle)]) least = middle + 1u;
-        else most = middle;
-    }
-    uint item_at = least;
-    uint sum_at = first - least;
-    uint item = item_at < n ? nodes[item_at] : ~0u;
-    uint sum = sum_at < pairs ? nodes[from + sum_place(sum_at)] : ~0u;
+    uint first = 8u * own;
     uint items = 0u;
-    uint before = 0u;
-    [[unroll]] for (uint k = 0u; k < 8u; k++) {
-        bool is_item = item <= sum;
-        uint entry = min(item, sum) >> 8;
-        items |= uint(is_item) << k;
-        if (k % 2u == 0u) before = entry;
-        else nodes[to + sum_place(4u * own + k / 2u)] = before + entry << 8 | 0xffu;
-        item_at += uint(is_item);
-        sum_at += uint(!is_item);
-        bool more = is_item ? item_at < n : sum_at < pairs;
-        uint next = more ? nodes[is_item ? item_at : from + sum_place(sum_at)] : ~0u;
-        item = is_item ? next : item;
-        sum = is_item ? sum : next;
+    // Also where the first of the eight is behind the last entry, since END is to be there.
+    if (first <= n + pairs) {
+        uint low = first - min(first, pairs);
+        uint high = min(least, min(first, n));
+        while (low < high) {
+            uint middle = high - min(step, high - low);
+            if (nodes[place(item_list + middle)] <= nodes[place(from + first - 1u - middle)]) {
+                low = middle + 1u;
+                break;
+            }
+            high = middle;
+            step *= 2u;
+        }
+        least = bisect(item_list, from, first, low, high);
+        uint item_at = item_list + least;
+        uint sum_at = from + first - least;
+        uint item = nodes[place(item_at)];
+        uint sum = nodes[place(sum_at)];
+        uint before = 0u;
+        [[unroll]] for (uint k = 0u; k < 8u; k++) {
+            bool is_item = item <= sum;
+            uint entry = min(item, sum) >> 8;
+            items |= uint(is_item) << k;
+            if (k % 2u == 0u) before = entry;
+            else nodes[place(to + 4u * own + k / 2u)] = min(before + entry, END >> 8) << 8 | 0xffu;
+            item_at += uint(is_item);
+            sum_at += uint(!is_item);
+            uint next = nodes[place(is_item ? item_at : sum_at)];
+            item = is_item ? next : item;
+            sum = is_item ? sum : next;
+        }
     }
     barrier();
     return items;
 }
 
-// How many of this invocation's eight entries of a list are among the first `taken`, and items.
-uint own_items(uint items, uint taken) {
-    uint count = taken - min(taken, 8u * gl_LocalInvocationIndex);
-    return bitCount(items & (1u << min(count, 8u)) - 1u);
-}
-
-// Fills lengths[] with the lengths of the n items' codes, of at most `limit` bits.
-void find_lengths(uint n, uint limit) {
+// Stores the lengths of the n items' codes, of at most `limit` bits, and returns where in nodes[] those of all symbols are.
+uint find_lengths(uint item_list, uint n, uint limit) {
     uint own = gl_LocalInvocationIndex;
-    if (own < 12u) items_taken[own] = 0u;
-    // What merge says of each list, 8 bits, the last list's lowest.
+    // What merge says of each list, 8 bits, the last list's lowest; and how many items are before, less one, if this is not the first invocation.
     uvec3 items = uvec3(0u);
+    uvec3 befores = uvec3(0u);
+    uint least = n;
     uint length = 0u;
+    uint from = 2u * REGION;
+    uint to = REGION - item_list;
     for (uint number = 0u; number < limit; number++) {
-        uint from = 256u + (number & 1u) * SUMS_SIZE;
-        uint to = 256u + (~number & 1u) * SUMS_SIZE;
-        uint merged = merge(n, length / 2u, from, to);
+        uint merged = merge(item_list, n, length / 2u, from, to, max(64u >> 2u * min(number, 4u), 1u), least);
         items = items << 8 | uvec3(merged, items.xy >> 24);
+        befores = befores << 8 | uvec3(least - 1u & 0xffu, befores.xy >> 24);
         length = n + length / 2u;
+        uint last = from;
+        from = to;
+        to = last;
     }
     uint own_lengths[4] = uint[4](0u, 0u, 0u, 0u);
     uint taken = 2u * n - 2u;
     for (uint number = limit; number-- > 0u;) {
-        uint count = own_items(items.x & 0xffu, taken);
-        if (count > 0u) atomicAdd(items_taken[number], count);
+        // The list's first entry is an item.
+        if (taken / 8u == own) {
+            items_taken[number] = bitCount(items.x & (1u << taken % 8u) - 1u) + (own > 0u ? (befores.x & 0xffu) + 1u : 0u);
+        }
         items = items >> 8 | uvec3(items.yz << 24, 0u);
+        befores = befores >> 8 | uvec3(befores.yz << 24, 0u);
         barrier();
         uint taken_items = items_taken[number];
         [[unroll]] for (uint i = 0u; i < 4u; i++) own_lengths[i] += uint(own + SCAN_SIZE * i < taken_items);
         taken = 2u * (taken - taken_items);
     }
     [[unroll]] for (uint i = 0u; i < 4u; i++) {
-        if (own + SCAN_SIZE * i < n) lengths[nodes[own + SCAN_SIZE * i] & 0xffu] = own_lengths[i];
+        uint item = own + SCAN_SIZE * i;
+        if (item < n) nodes[place(from + (nodes[place(item_list + item)] & 0xffu))] = own_lengths[i];
     }
     // The first item's is the longest.
     if (own == 0u) longest = own_lengths[0];
     barrier();
+    return from;
 }
 
 void main() {
@@ -140,6 +193,7 @@ void main() {
     EncodeBlock block = blocks[number];
     if (block.coder != CODER_HUFFMAN) return;
     clear_table();
+    clear_nodes();
 
     uint h[4] = symbol_counts(block);
     uint present = 0u;
@@ -150,24 +204,26 @@ void main() {
         if (own == 0u) infos[number] = EncodeInfo(KIND_SINGLE, 0u, 0u);
         return;
     }
-    sort_items(h, rank, symbols);
+    uint items = sort_items(h, rank, symbols);
     uint limit = block.forced_log != 0u ? block.forced_log : DEFAULT_LIMIT;
     // A code for every symbol.
-    find_lengths(symbols, max(limit, uint(findMSB(symbols - 1u) + 1)));
+    uint lengths = find_lengths(items, symbols, max(limit, uint(findMSB(symbols - 1u) + 1)));
 
     uint table_log = longest;
+    uint length[4];
     uint class_of[4];
     uint f[4];
     [[unroll]] for (uint i = 0u; i < 4u; i++) {
         bool real = (present >> i & 1u) != 0u;
-        class_of[i] = real ? table_log - lengths[4u * own + i] : 0u;
+        length[i] = nodes[place(lengths + 4u * own + i)];
+        class_of[i] = real ? table_log - length[i] : 0u;
         f[i] = real ? 1u << class_of[i] : 0u;
     }
     bool has_longest;
     Code codes[4] = canonical(present, class_of, has_longest);
     [[unroll]] for (uint i = 0u; i < 4u; i++) {
         uint code = bitfieldReverse(codes[i].slot << 32u - table_log);
-        entries[512u * number + 4u * own + i] = f[i] > 0u ? code << 8 | lengths[4u * own + i] : 0u;
+        entries[512u * number + 4u * own + i] = f[i] > 0u ? code << 8 | length[i] : 0u;
     }
     uint table_size = serialise(f, false);
     if (own == 0u) infos[number] = EncodeInfo(KIND_CODED, table_log, table_size);

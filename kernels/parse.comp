@@ -30,14 +30,23 @@ void check(bool good, uint number, uint fault) {
     if (!good) atomicMin(first_fault, number << 16 | fault);
 }
 
+// As much of the payload as sizes of 256 segments and any table take, and a word: 4096 bits, 16, 8 masks of 32, and 4 and 11 a symbol.
+#define HEAD_WORDS 260u
+// All at once, since a load from memory that waits for another costs more than everything else here.
+shared uint head[HEAD_WORDS];
+
 // A last word that is not whole ends with what an earlier batch left there, or whatever: a table that takes such bits ends
 // past the payload, and check 1 fails for all of them alike.
-uint payload_word(uint i) { return i < (block.coded_size + 3u) / 4u ? payload[block.payload + i] : 0u; }
+void load_head() {
+    for (uint i = gl_LocalInvocationIndex; i < HEAD_WORDS; i += SCAN_SIZE) {
+        head[i] = i < (block.coded_size + 3u) / 4u ? payload[block.payload + i] : 0u;
+    }
+}
 
 // Bits of the payload, at most 32; those of words past its end are zero.
 uint bits(uint at, uint count) {
-    uint low = payload_word(at >> 5);
-    uint high = payload_word((at >> 5) + 1u);
+    uint low = head[at >> 5];
+    uint high = head[(at >> 5) + 1u];
     uint shift = at & 31u;
     uint value = shift == 0u ? low : low >> shift | high << (32u - shift);
     return count < 32u ? value & ((1u << count) - 1u) : value;
@@ -47,6 +56,7 @@ void main() {
     uint own = gl_LocalInvocationIndex;
     block = blocks[gl_WorkGroupID.x];
     if (own == 0u) first_fault = NO_FAULT;
+    load_head();
     barrier();
 
     uint segments = (block.raw_size + (1u << segment_log) - 1u) >> segment_log;

@@ -2,18 +2,15 @@
 // symbols.
 
 shared uint masks[8];
-shared uint least_class;
-shared uint most_class;
+// Which classes there are, a bit for each.
+shared uint classes;
 shared uint table[TABLE_WORDS];
 
 // Must have been done by all invocations, a barrier ago.
 void clear_table() {
     uint own = gl_LocalInvocationIndex;
     if (own < 8u) masks[own] = 0u;
-    if (own == 0u) {
-        least_class = 32u;
-        most_class = 0u;
-    }
+    if (own == 0u) classes = 0u;
     for (uint i = own; i < TABLE_WORDS; i += SCAN_SIZE) table[i] = 0u;
 }
 
@@ -28,21 +25,23 @@ uint serialise(uint f[4], const bool rest) {
     uint own = gl_LocalInvocationIndex;
     uint present = 0u;
     uint class_bits = 0u;
+    uint own_classes = 0u;
     [[unroll]] for (uint i = 0u; i < 4u; i++) {
         if (f[i] == 0u) continue;
         uint class_of = uint(findMSB(f[i]));
         present |= 1u << i;
         if (rest) class_bits += class_of;
-        atomicMin(least_class, class_of);
-        atomicMax(most_class, class_of);
+        own_classes |= 1u << class_of;
     }
+    // Once an invocation: additions to one place wait for each other.
+    atomicOr(classes, own_classes);
     atomicOr(masks[own / 8u], present << 4u * (own % 8u));
     uint symbols, rest_bits;
     uint rank = exclusive_sum(bitCount(present), symbols);
     uint rest_at = exclusive_sum(class_bits, rest_bits);
 
-    uint base = least_class;
-    uint width = uint(findMSB(most_class - base) + 1);
+    uint base = uint(findLSB(classes));
+    uint width = uint(findMSB(uint(findMSB(classes)) - base) + 1);
     uint groups = 0u;
     for (uint g = 0u; g < 8u; g++) groups |= uint(masks[g] != 0u) << g;
     if (own == 0u) put(0u, groups | base << 8 | width << 12);
@@ -53,7 +52,7 @@ uint serialise(uint f[4], const bool rest) {
         if (f[i] == 0u) continue;
         uint class_of = uint(findMSB(f[i]));
         put(classes_at + rank * width, class_of - base);
-        put(rest_at, f[i] - (1u << class_of));
+        if (rest) put(rest_at, f[i] - (1u << class_of));
         rank++;
         rest_at += class_of;
     }
