@@ -24,11 +24,11 @@ layout(std430, binding = 4) writeonly buffer Entries { uint entries[]; };
 // The longest code when none is forced.
 #define DEFAULT_LIMIT 11u
 
-// The lists, in three regions of this size. One has the present symbols in ascending order, count << 8 | symbol; two have, in turns, the sums of a
-// list's pairs, sum << 8 | 0xff, which so come behind an item of the same count. Behind each the next entry is END (behind the symbols nine are).
+// Two regions of this size: one has the present symbols in ascending order, count << 8 | symbol, the other the sums of a list's pairs, sum << 8 | 0xff, which
+// so come behind an item of the same count. Behind the sums one entry is END, behind the symbols eight are or more.
 #define REGION 288u
 #define END ~0u
-shared uint nodes[3u * REGION + 3u * REGION / 32u];
+shared uint nodes[2u * REGION + 2u * REGION / 32u];
 // Of each list, how many items are among the entries that are taken.
 shared uint items_taken[12];
 shared uint longest;
@@ -99,31 +99,32 @@ uint sort_items(uint h[4], uint rank, uint n) {
     return from;
 }
 
-// Merges n items, which begin at `item_list`, with the sums of the `pairs` pairs of a list, which begin at `from`. Each invocation makes eight entries of
-// the new list. It writes the sums of its pairs from `to` on and returns which of the eight are items, a bit for each.
+// Merges n items, which begin at `item_list`, with the sums of the `pairs` pairs of a list, which begin at `sum_list`. Each invocation makes eight entries of
+// the new list. It replaces the sums by those of its own pairs and returns which of the eight are items, a bit for each.
 //
 // `least` is how many items are before the eight. There were as many or more in the list before, where every sum was as large or larger. So they are
 // looked for from there on downwards, in steps that double.
-uint merge(uint item_list, uint n, uint pairs, uint from, uint to, uint step, inout uint least) {
+uint merge(uint item_list, uint n, uint sum_list, uint pairs, uint step, inout uint least) {
     uint own = gl_LocalInvocationIndex;
     uint first = 8u * own;
     uint items = 0u;
+    uint sums[4];
     // Also where the first of the eight is behind the last entry, since END is to be there.
     if (first <= n + pairs) {
         uint low = first - min(first, pairs);
         uint high = min(least, min(first, n));
         while (low < high) {
             uint middle = high - min(step, high - low);
-            if (nodes[place(item_list + middle)] <= nodes[place(from + first - 1u - middle)]) {
+            if (nodes[place(item_list + middle)] <= nodes[place(sum_list + first - 1u - middle)]) {
                 low = middle + 1u;
                 break;
             }
             high = middle;
             step *= 2u;
         }
-        least = bisect(item_list, from, first, low, high);
+        least = bisect(item_list, sum_list, first, low, high);
         uint item_at = item_list + least;
-        uint sum_at = from + first - least;
+        uint sum_at = sum_list + first - least;
         uint item = nodes[place(item_at)];
         uint sum = nodes[place(sum_at)];
         uint before = 0u;
@@ -132,13 +133,18 @@ uint merge(uint item_list, uint n, uint pairs, uint from, uint to, uint step, in
             uint entry = min(item, sum) >> 8;
             items |= uint(is_item) << k;
             if (k % 2u == 0u) before = entry;
-            else nodes[place(to + 4u * own + k / 2u)] = min(before + entry, END >> 8) << 8 | 0xffu;
+            else sums[k / 2u] = min(before + entry, END >> 8) << 8 | 0xffu;
             item_at += uint(is_item);
             sum_at += uint(!is_item);
             uint next = nodes[place(is_item ? item_at : sum_at)];
             item = is_item ? next : item;
             sum = is_item ? sum : next;
         }
+    }
+    // Others may read the old ones until here.
+    barrier();
+    if (first <= n + pairs) {
+        [[unroll]] for (uint k = 0u; k < 4u; k++) nodes[place(sum_list + 4u * own + k)] = sums[k];
     }
     barrier();
     return items;
@@ -152,16 +158,15 @@ uint find_lengths(uint item_list, uint n, uint limit) {
     uvec3 befores = uvec3(0u);
     uint least = n;
     uint length = 0u;
-    uint from = 2u * REGION;
-    uint to = REGION - item_list;
+    uint sum_list = REGION - item_list;
+    // No sums yet.
+    if (own == 0u) nodes[place(sum_list)] = END;
+    barrier();
     for (uint number = 0u; number < limit; number++) {
-        uint merged = merge(item_list, n, length / 2u, from, to, max(64u >> 2u * min(number, 4u), 1u), least);
+        uint merged = merge(item_list, n, sum_list, length / 2u, max(64u >> 2u * min(number, 4u), 1u), least);
         items = items << 8 | uvec3(merged, items.xy >> 24);
         befores = befores << 8 | uvec3(least - 1u & 0xffu, befores.xy >> 24);
         length = n + length / 2u;
-        uint last = from;
-        from = to;
-        to = last;
     }
     uint own_lengths[4] = uint[4](0u, 0u, 0u, 0u);
     uint taken = 2u * n - 2u;
@@ -179,12 +184,12 @@ uint find_lengths(uint item_list, uint n, uint limit) {
     }
     [[unroll]] for (uint i = 0u; i < 4u; i++) {
         uint item = own + SCAN_SIZE * i;
-        if (item < n) nodes[place(from + (nodes[place(item_list + item)] & 0xffu))] = own_lengths[i];
+        if (item < n) nodes[place(sum_list + (nodes[place(item_list + item)] & 0xffu))] = own_lengths[i];
     }
     // The first item's is the longest.
     if (own == 0u) longest = own_lengths[0];
     barrier();
-    return from;
+    return sum_list;
 }
 
 void main() {
@@ -220,7 +225,8 @@ void main() {
         f[i] = real ? 1u << class_of[i] : 0u;
     }
     bool has_longest;
-    Code codes[4] = canonical(present, class_of, has_longest);
+    uint slots;
+    Code codes[4] = canonical(present, class_of, has_longest, slots);
     [[unroll]] for (uint i = 0u; i < 4u; i++) {
         uint code = bitfieldReverse(codes[i].slot << 32u - table_log);
         entries[512u * number + 4u * own + i] = f[i] > 0u ? code << 8 | length[i] : 0u;

@@ -75,8 +75,19 @@ void main() {
         check(mask != 0u, 1u, FAULT_TABLE);
     }
     uint present = mask >> (4u * (own % 8u)) & 15u;
-    uint symbols;
-    uint rank = exclusive_sum(bitCount(present), symbols);
+    // In words of 16 bits; streams of 32-bit words are aligned to them.
+    bool windows = block.coder != CODER_RANS;
+    uint size[4];
+    uint own_size = 0u;
+    [[unroll]] for (uint i = 0u; i < 4u; i++) {
+        uint words = bits(16u * (4u * own + i), 16u);
+        size[i] = 4u * own + i >= segments ? 0u : windows ? 2u * words : words;
+        own_size += size[i];
+    }
+    uvec2 all;
+    uvec2 before = exclusive_sums(uvec2(bitCount(present), own_size), all);
+    uint symbols = all.x;
+    uint rank = before.x;
     // The next places of present and absent symbols in the order of their numbers.
     uint next = rank;
     uint next_absent = symbols + 4u * own - rank;
@@ -84,7 +95,6 @@ void main() {
 
     uint classes_at = table + 16u + 32u * bitCount(groups);
     uint class_of[4];
-    uint rest_of[4];
     uint own_bits = 0u;
     bool huffman = block.coder == CODER_HUFFMAN;
     [[unroll]] for (uint i = 0u; i < 4u; i++) {
@@ -95,47 +105,37 @@ void main() {
             class_of[i] = min(class_of[i], 11u);
             rank++;
         }
-        rest_of[i] = huffman ? 0u : class_of[i];
-        own_bits += rest_of[i];
+        own_bits += class_of[i];
     }
-    uint rest_bits;
     uint rest_at = classes_at + symbols * class_width;
-    uint at = rest_at + exclusive_sum(own_bits, rest_bits);
-
-    uint f[4];
-    uint own_sum = 0u;
-    [[unroll]] for (uint i = 0u; i < 4u; i++) {
-        f[i] = (present >> i & 1u) != 0u ? (1u << class_of[i]) + bits(at, rest_of[i]) : 0u;
-        at += rest_of[i];
-        own_sum += f[i];
-    }
+    uint rest_bits = 0u;
+    uint f[4] = uint[4](0u, 0u, 0u, 0u);
+    uint cum = 0u;
     uint sum;
-    uint cum = exclusive_sum(own_sum, sum);
-    check(sum == 1u << block.table_log, 1u, FAULT_TABLE);
-
     Code codes[4];
     if (huffman) {
         bool longest;
-        codes = canonical(present, class_of, longest);
+        codes = canonical(present, class_of, longest, sum);
         check(longest, 1u, FAULT_TABLE);
+    } else {
+        uint at = rest_at + exclusive_sum(own_bits, rest_bits);
+        uint own_sum = 0u;
+        [[unroll]] for (uint i = 0u; i < 4u; i++) {
+            f[i] = (present >> i & 1u) != 0u ? (1u << class_of[i]) + bits(at, class_of[i]) : 0u;
+            at += class_of[i];
+            own_sum += f[i];
+        }
+        cum = exclusive_sum(own_sum, sum);
     }
+    check(sum == 1u << block.table_log, 1u, FAULT_TABLE);
 
     uint table_end = rest_at + rest_bits;
-    // In words of 16 bits; streams of 32-bit words are aligned to them.
-    bool windows = block.coder != CODER_RANS;
     uint segments_at = windows ? (table_end + 31u) / 32u * 2u : (table_end + 15u) / 16u;
     check(2u * segments_at <= block.coded_size, 1u, FAULT_TABLE);
     check(bits(table_end, 16u * segments_at - table_end) == 0u, 1u, FAULT_TABLE);
 
-    uint size[4];
-    uint own_size = 0u;
-    [[unroll]] for (uint i = 0u; i < 4u; i++) {
-        uint words = bits(16u * (4u * own + i), 16u);
-        size[i] = 4u * own + i >= segments ? 0u : windows ? 2u * words : words;
-        own_size += size[i];
-    }
-    uint total;
-    uint start = segments_at + exclusive_sum(own_size, total);
+    uint total = all.y;
+    uint start = segments_at + before.y;
     check(2u * (segments_at + total) == block.coded_size, 2u, FAULT_SEGMENT_SIZES);
     barrier();
 

@@ -8,38 +8,43 @@ struct Code {
     uint slot;
 };
 
-// The codes of the symbols that are present, by their classes, 0 to 11. `longest` says whether there are any of class 0.
-// Called in uniform control flow.
-Code[4] canonical(uint present, uint class_of[4], out bool longest) {
+// Of a sum of counts, those of three classes to a word, the one of a class. A count is at most 256.
+uint class_count(uvec4 counts, uint class_of) { return counts[class_of / 3u] >> 10u * (class_of % 3u) & 0x3ffu; }
+
+// The codes of the symbols that are present, by their classes, 0 to 11. `longest` says whether there are any of class 0, and `slots` how many
+// slots all codes take. Called in uniform control flow.
+Code[4] canonical(uint present, uint class_of[4], out bool longest, out uint slots) {
+    uvec4 own = uvec4(0u);
+    [[unroll]] for (uint i = 0u; i < 4u; i++) {
+        uint one = (present >> i & 1u) << 10u * (class_of[i] % 3u);
+        [[unroll]] for (uint w = 0u; w < 4u; w++) own[w] += class_of[i] / 3u == w ? one : 0u;
+    }
+    uvec2 all_low, all_high;
+    uvec2 low = exclusive_sums(own.xy, all_low);
+    uvec2 high = exclusive_sums(own.zw, all_high);
+    uvec4 before = uvec4(low, high);
+    uvec4 all = uvec4(all_low, all_high);
     Code codes[4];
     uint first = 0u;
-    uint slot = 0u;
-    // Three classes at a time, the largest first; a count is at most 256.
-    for (uint three = 4u; three-- > 0u;) {
-        uint own = 0u;
+    uint present_before = 0u;
+    slots = 0u;
+    [[unroll]] for (uint c = 12u; c-- > 0u;) {
+        uint index = class_count(before, c);
+        present_before += index;
         [[unroll]] for (uint i = 0u; i < 4u; i++) {
-            if ((present >> i & 1u) != 0u && class_of[i] / 3u == three) own += 1u << 10u * (class_of[i] % 3u);
-        }
-        uint all;
-        uint before = exclusive_sum(own, all);
-        [[unroll]] for (uint c = 3u; c-- > 0u;) {
-            uint index = before >> 10u * c & 0x3ffu;
-            [[unroll]] for (uint i = 0u; i < 4u; i++) {
-                if ((present >> i & 1u) != 0u && class_of[i] == 3u * three + c) {
-                    codes[i] = Code(first + index, slot + (index << 3u * three + c));
-                    index++;
-                }
+            if ((present >> i & 1u) != 0u && class_of[i] == c) {
+                codes[i] = Code(first + index, slots + (index << c));
+                index++;
             }
-            uint count = all >> 10u * c & 0x3ffu;
-            first += count;
-            slot += count << 3u * three + c;
-            longest = count > 0u;
         }
+        uint count = class_count(all, c);
+        first += count;
+        slots += count << c;
+        longest = count > 0u;
     }
-    uint unused;
-    uint absent = exclusive_sum(4u - bitCount(present), unused);
+    uint absent = first + 4u * gl_LocalInvocationIndex - present_before;
     [[unroll]] for (uint i = 0u; i < 4u; i++) {
-        if ((present >> i & 1u) == 0u) codes[i] = Code(first + absent++, 0u);
+        if ((present >> i & 1u) == 0u) codes[i] = Code(absent++, 0u);
     }
     return codes;
 }

@@ -28,6 +28,15 @@ layout(std430, binding = 7) coherent buffer Payload { uint16_t payload[]; };
 layout(std430, binding = 7) coherent buffer Payload { uint payload[]; };
 #endif
 
+// Whole tiles that are loaded at once. As measured with NVIDIA's driver (NOTES.md), as dot products were.
+#ifndef TURN_TILES
+#ifdef DOT
+#define TURN_TILES 4u
+#else
+#define TURN_TILES 1u
+#endif
+#endif
+
 #define WORDS_PER_U32 (32u / WORD_BITS)
 
 // With two lanes an invocation lavapipe would take a minute to compile it otherwise.
@@ -162,13 +171,20 @@ void encode_body(uint longest, inout Stream stream) {
         encode_tile(true, tile - 1u, quad, stream);
     }
 #ifdef FAST_PATH
-    // Symbols are loaded a tile ahead: memory answers after hundreds of cycles.
-    uint ahead[LANES];
-    load_tile(true, max(tile, 1u) - 1u, stream, ahead);
-    for (; tile > 0u; tile--) {
-        quad = ahead;
-        load_tile(false, max(tile, 2u) - 2u, stream, ahead);
+    // Whole tiles, TURN_TILES a turn.
+    for (; tile % TURN_TILES != 0u; tile--) {
+        load_tile(false, tile - 1u, stream, quad);
         encode_tile(false, tile - 1u, quad, stream);
+    }
+    if (tile == 0u) return;
+    // Symbols are loaded a turn ahead: memory answers after hundreds of cycles.
+    uint ahead[TURN_TILES][LANES];
+    [[unroll]] for (uint t = 0u; t < TURN_TILES; t++) load_tile(false, tile - 1u - t, stream, ahead[t]);
+    for (; tile > 0u; tile -= TURN_TILES) {
+        uint quads[TURN_TILES][LANES] = ahead;
+        uint next = max(tile, 2u * TURN_TILES) - TURN_TILES;
+        [[unroll]] for (uint t = 0u; t < TURN_TILES; t++) load_tile(false, next - 1u - t, stream, ahead[t]);
+        [[unroll]] for (uint t = 0u; t < TURN_TILES; t++) encode_tile(false, tile - 1u - t, quads[t], stream);
     }
 #endif
 }

@@ -36,9 +36,11 @@ uint serialise(uint f[4], const bool rest) {
     // Once an invocation: additions to one place wait for each other.
     atomicOr(classes, own_classes);
     atomicOr(masks[own / 8u], present << 4u * (own % 8u));
-    uint symbols, rest_bits;
-    uint rank = exclusive_sum(bitCount(present), symbols);
-    uint rest_at = exclusive_sum(class_bits, rest_bits);
+    uvec2 all;
+    uvec2 before = exclusive_sums(uvec2(bitCount(present), class_bits), all);
+    uint rank = before.x;
+    uint symbols = all.x;
+    uint rest_bits = all.y;
 
     uint base = uint(findLSB(classes));
     uint width = uint(findMSB(uint(findMSB(classes)) - base) + 1);
@@ -47,7 +49,7 @@ uint serialise(uint f[4], const bool rest) {
     if (own == 0u) put(0u, groups | base << 8 | width << 12);
     if (own < 8u && masks[own] != 0u) put(16u + 32u * bitCount(groups & ((1u << own) - 1u)), masks[own]);
     uint classes_at = 16u + 32u * bitCount(groups);
-    rest_at += classes_at + symbols * width;
+    uint rest_at = classes_at + symbols * width + before.y;
     [[unroll]] for (uint i = 0u; i < 4u; i++) {
         if (f[i] == 0u) continue;
         uint class_of = uint(findMSB(f[i]));

@@ -21,6 +21,7 @@ pub struct Experiment {
     pub product: bool,
 }
 
+const ENCODE: &[&str] = &["encode_rans", "encode_fse", "encode_huff"];
 const DECODE: &[&str] = &["decode_rans", "decode_fse", "decode_huff"];
 /// Variants with a whole segment's lanes in a subgroup.
 const WIDE: &[&str] = &["subgroup32", "subgroup64"];
@@ -138,6 +139,46 @@ pub const EXPERIMENTS: &[Experiment] = &[
         kernels: &["encode_fse"],
         variants: &["subgroup16", "subgroup8", "subgroup4"],
         macros: &[("INT16", "1")],
+        spec: &[],
+        checked: false,
+        product: false,
+    },
+    Experiment {
+        name: "turn1",
+        about: "a tile a turn of the encode loop",
+        kernels: ENCODE,
+        variants: &["subgroup32.dot"],
+        macros: &[("TURN_TILES", "1u")],
+        spec: &[],
+        checked: false,
+        product: false,
+    },
+    Experiment {
+        name: "turn2",
+        about: "two tiles a turn of the encode loop",
+        kernels: ENCODE,
+        variants: WIDE,
+        macros: &[("TURN_TILES", "2u")],
+        spec: &[],
+        checked: false,
+        product: false,
+    },
+    Experiment {
+        name: "turn4",
+        about: "four tiles a turn of the encode loop",
+        kernels: ENCODE,
+        variants: WIDE,
+        macros: &[("TURN_TILES", "4u")],
+        spec: &[],
+        checked: false,
+        product: false,
+    },
+    Experiment {
+        name: "turn8",
+        about: "eight tiles a turn of the encode loop",
+        kernels: ENCODE,
+        variants: &["subgroup32.dot"],
+        macros: &[("TURN_TILES", "8u")],
         spec: &[],
         checked: false,
         product: false,
