@@ -30,8 +30,8 @@ layout(std430, binding = 7) coherent buffer Payload { uint payload[]; };
 
 // Whole tiles that are loaded at once. As measured with NVIDIA's driver (NOTES.md), as dot products were.
 #ifndef TURN_TILES
-#ifdef DOT
-#define TURN_TILES 4u
+#if defined(DOT) && WIDTH == 32
+#define TURN_TILES 8u
 #else
 #define TURN_TILES 1u
 #endif
@@ -171,15 +171,21 @@ void encode_body(uint longest, inout Stream stream) {
         encode_tile(true, tile - 1u, quad, stream);
     }
 #ifdef FAST_PATH
-    // Whole tiles, TURN_TILES a turn.
-    for (; tile % TURN_TILES != 0u; tile--) {
-        load_tile(false, tile - 1u, stream, quad);
-        encode_tile(false, tile - 1u, quad, stream);
-    }
-    if (tile == 0u) return;
-    // Symbols are loaded a turn ahead: memory answers after hundreds of cycles.
+    // Symbols are loaded a turn of TURN_TILES ahead: memory answers after hundreds of cycles. What does not make a turn comes first, a tile ahead.
+    uint turns = tile - tile % TURN_TILES;
     uint ahead[TURN_TILES][LANES];
-    [[unroll]] for (uint t = 0u; t < TURN_TILES; t++) load_tile(false, tile - 1u - t, stream, ahead[t]);
+    if (turns > 0u) {
+        [[unroll]] for (uint t = 0u; t < TURN_TILES; t++) load_tile(false, turns - 1u - t, stream, ahead[t]);
+    }
+    if (TURN_TILES > 1u) {
+        uint next[LANES];
+        load_tile(false, max(tile, 1u) - 1u, stream, next);
+        for (; tile > turns; tile--) {
+            quad = next;
+            load_tile(false, max(tile, 2u) - 2u, stream, next);
+            encode_tile(false, tile - 1u, quad, stream);
+        }
+    }
     for (; tile > 0u; tile -= TURN_TILES) {
         uint quads[TURN_TILES][LANES] = ahead;
         uint next = max(tile, 2u * TURN_TILES) - TURN_TILES;
