@@ -196,15 +196,12 @@ impl<'a> Desk<'a> {
         let mut soonest: Option<u64> = None;
         for station in &fleet.stations {
             let backup = station.back_up(false, |batch, bytes| {
-                match fleet.policy().hedges(
-                    station.index,
-                    batch,
-                    now,
-                    ENTROPY,
-                    bytes as u64,
-                    draining,
-                ) {
-                    Hedge::Now => true,
+                let (mut policy, bytes) = (fleet.policy(), bytes as u64);
+                match policy.hedges(station.index, batch, now, ENTROPY, bytes, draining) {
+                    Hedge::Now => {
+                        policy.backed_up(station.index, batch, bytes);
+                        true
+                    }
                     Hedge::At(time) => {
                         soonest = Some(soonest.map_or(time, |soonest| soonest.min(time)));
                         false
@@ -242,7 +239,11 @@ impl<'a> Fleet<'a> {
     /// Some of what a late device holds and others may do, oldest first: one task for each worker, as it may yet come. That
     /// goes before anything new, as the window of blocks in flight closes behind it.
     pub fn rescue(&self, station: &Arc<Station<'a>>) -> Vec<BlockTask<'a>> {
-        let in_flight = std::iter::from_fn(|| station.back_up(true, |_, _| true))
+        let back_up = |batch, bytes| {
+            self.policy().backed_up(station.index, batch, bytes as u64);
+            true
+        };
+        let in_flight = std::iter::from_fn(|| station.back_up(true, back_up))
             .map(|backup| BlockTask::Backup(backup, Arc::clone(station)));
         let waiting = std::iter::from_fn(|| station.channel.next(|job| !job.strict)).map(|job| {
             self.policy().withdrawn(station.index, job.work.raw_bytes() as u64);

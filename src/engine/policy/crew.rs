@@ -14,6 +14,8 @@ pub(super) struct Crew {
     /// How many do not run.
     idle: usize,
     queued: [Queued; KINDS],
+    /// Nanoseconds of ended tasks that the CPU alone would have had as well.
+    coded: f64,
 }
 
 #[derive(Clone, Copy)]
@@ -31,6 +33,13 @@ struct Queued {
     bytes: u64,
 }
 
+impl Task {
+    /// Whether the CPU alone would have it as well.
+    fn codes(&self) -> bool {
+        ![BEHIND, LOAD].contains(&self.kind)
+    }
+}
+
 impl Crew {
     pub fn new(workers: usize, prior: &CpuPrior) -> Self {
         let workers = workers.max(1);
@@ -39,6 +48,7 @@ impl Crew {
             running: vec![None; workers],
             idle: workers,
             queued: Default::default(),
+            coded: 0.0,
         }
     }
 
@@ -66,7 +76,9 @@ impl Crew {
     pub fn end(&mut self, worker: usize, now: u64) {
         if let Some(task) = self.running.get_mut(worker).and_then(Option::take) {
             self.idle += 1;
-            self.rates[task.kind.index()].learn(task.bytes, now.saturating_sub(task.began));
+            let spent = now.saturating_sub(task.began);
+            self.coded += if task.codes() { spent as f64 } else { 0.0 };
+            self.rates[task.kind.index()].learn(task.bytes, spent);
         }
     }
 
@@ -116,6 +128,11 @@ impl Crew {
     /// so the start of number `n` is `r_k + n / workers * cost` where `r_k` is the one of rank `n % workers`: exact as
     /// long as no `r_i` is more than `cost`. Other queues count by the time they take.
     pub fn finish(&self, now: u64, cost: f64, more: f64) -> f64 {
+        self.finish_after(now, cost, more, 0.0)
+    }
+
+    /// The same if those that are idle begin nothing for so many nanoseconds.
+    pub fn finish_after(&self, now: u64, cost: f64, more: f64, idle: f64) -> f64 {
         let cost = cost.max(1.0);
         let ahead = ((self.queued_ns() + more) / cost + 1e-6).max(0.0);
         let workers = self.running.len();
@@ -123,7 +140,7 @@ impl Crew {
         let mut left = [0.0; SAMPLE];
         let mut count = 0;
         for task in self.running.iter().step_by(step) {
-            left[count] = task.map_or(0.0, |task| self.left(now, task));
+            left[count] = task.map_or(idle, |task| self.left(now, task));
             count += 1;
         }
         let waves = (ahead / workers as f64).floor();
@@ -131,6 +148,15 @@ impl Crew {
         let (_, start, _) =
             left[..count].select_nth_unstable_by(place.min(count - 1), f64::total_cmp);
         *start + waves * cost + cost
+    }
+
+    /// When, from the beginning of the run, the workers alone would have been through with all that they have done, run and have
+    /// queued, and `more` nanoseconds of other tasks.
+    pub fn alone(&self, now: u64, more: f64) -> f64 {
+        let running = self.running.iter().flatten().filter(|task| task.codes());
+        let spent = |task: &Task| now.saturating_sub(task.began) as f64;
+        let running: f64 = running.map(|task| spent(task) + self.left(now, *task)).sum();
+        (self.coded + running + self.queued_ns() + more) / self.running.len() as f64
     }
 
     /// What is left of a task. One that takes longer than its like is taken to be half done.

@@ -175,6 +175,11 @@ impl Policy {
         self.devices[device].disturb();
     }
 
+    /// A worker is to do a block as well that is in flight.
+    pub fn backed_up(&mut self, device: usize, batch: u64, bytes: u64) {
+        self.devices[device].back_up(batch, bytes);
+    }
+
     /// A batch is done.
     pub fn arrived(&mut self, device: usize, batch: u64, now: u64) {
         self.see(now);
@@ -307,8 +312,9 @@ impl Policy {
     /// in flight are done.
     ///
     /// Where the device is late, always. A worker that has other blocks to do is better off with those as long as it is
-    /// not. One that has not loses nothing: it leaves the block to the device if that is expected to be sooner,
-    /// but only where a run has taken so long that it can bear the wait for a device that turns out to have stalled.
+    /// not. One that has not leaves the block to the device if that is expected to be sooner: it will be wanted for the copies of
+    /// what arrives. But only where the run can [bear](Self::bears) the wait for a device that turns out to have stalled, or has taken
+    /// so long that waiting until the device is late is nothing.
     pub fn hedges(
         &self,
         device: usize,
@@ -324,17 +330,36 @@ impl Policy {
         }
         let cost = self.crew.cost(kind, bytes).unwrap_or(HALF_LIFE);
         let late_in = self.late_in(queue, now).unwrap_or(0.0);
-        let is_sooner = || {
-            let elapsed = now.saturating_sub(self.began.unwrap_or(now)) as f64;
-            queue.arrival(now, batch).is_none_or(|arrival| {
-                arrival + self.crew.behind(bytes) >= cost || late_in > PATIENCE * elapsed
-            })
+        let wait = match queue.arrival(now, batch) {
+            _ if queue.failed || late_in <= 0.0 => None,
+            _ if !draining => Some(late_in),
+            Some(arrival) if arrival + self.crew.behind(bytes) < cost => {
+                // One that should have come is expected to take as long again, as in all estimates.
+                let wait = arrival.abs().min(late_in);
+                let patient = late_in <= PATIENCE * self.elapsed(now);
+                let bears = || self.bears(now, kind, cost, wait).then_some(wait);
+                if patient { Some(late_in) } else { bears() }
+            }
+            _ => None,
         };
-        if queue.failed || late_in <= 0.0 || (draining && is_sooner()) {
-            Hedge::Now
-        } else {
-            Hedge::At(now.saturating_add(late_in as u64).saturating_add(1))
-        }
+        wait.map_or(Hedge::Now, |wait| Hedge::At(now.saturating_add(wait as u64).saturating_add(1)))
+    }
+
+    /// Whether idle workers can wait so long, even if no device ever comes back: where the rest is done as soon as if they
+    /// began now, because others have more to do, or as soon as the CPU alone would have done everything, because devices have done
+    /// enough already.
+    fn bears(&self, now: u64, kind: Kind, cost: f64, wait: f64) -> bool {
+        let sum = |bytes: fn(&DeviceQueue) -> u64| {
+            self.crew.cost(kind, self.devices.iter().map(bytes).sum()).unwrap_or(0.0)
+        };
+        let (open, spared) = (sum(DeviceQueue::open), sum(|device| device.spared));
+        let done = |idle| self.crew.finish_after(now, cost, open - cost, idle);
+        let delayed = done(wait);
+        delayed <= done(0.0) || self.elapsed(now) + delayed <= self.crew.alone(now, open + spared)
+    }
+
+    fn elapsed(&self, now: u64) -> f64 {
+        now.saturating_sub(self.began.unwrap_or(now)) as f64
     }
 
     /// Raw bytes that wait for devices or that they have.

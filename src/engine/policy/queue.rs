@@ -32,6 +32,8 @@ pub(super) struct DeviceQueue {
     waiting: u64,
     in_flight: VecDeque<Batch>,
     last_arrival: u64,
+    /// Raw bytes that came back and that no worker has done as well.
+    pub spared: u64,
     loading: Rate,
     /// Blocks that it was given as a probe.
     probed: u32,
@@ -44,6 +46,8 @@ struct Batch {
     started: u64,
     loaded: bool,
     bytes: u64,
+    /// Raw bytes of it that workers do as well.
+    backed_up: u64,
     /// How long it takes says little.
     disturbed: bool,
 }
@@ -60,6 +64,7 @@ impl DeviceQueue {
             waiting: 0,
             in_flight: VecDeque::new(),
             last_arrival: 0,
+            spared: 0,
             loading: Rate::default(),
             probed: 0,
             failed: false,
@@ -91,8 +96,16 @@ impl DeviceQueue {
             started: now,
             loaded: false,
             bytes,
+            backed_up: 0,
             disturbed: false,
         });
+    }
+
+    /// A worker does a block of a batch as well.
+    pub fn back_up(&mut self, number: u64, bytes: u64) {
+        if let Some(batch) = self.in_flight.iter_mut().find(|batch| batch.number == number) {
+            batch.backed_up += bytes;
+        }
     }
 
     /// What it has in flight takes longer than such batches will.
@@ -113,6 +126,7 @@ impl DeviceQueue {
         };
         let batch = self.in_flight.remove(place).expect("it is there");
         self.learn(&batch, now);
+        self.spared += batch.bytes.saturating_sub(batch.backed_up);
         if !batch.disturbed {
             self.service = self.measured.service();
         } else if self.in_flight.is_empty() {
@@ -144,6 +158,12 @@ impl DeviceQueue {
     /// Raw bytes that it holds.
     pub fn held(&self) -> u64 {
         self.waiting + self.in_flight.iter().map(|batch| batch.bytes).sum::<u64>()
+    }
+
+    /// Raw bytes that it holds and that no worker does as well.
+    pub fn open(&self) -> u64 {
+        let backed_up = self.in_flight.iter().map(|batch| batch.backed_up).sum();
+        self.held().saturating_sub(backed_up)
     }
 
     /// Raw bytes that are yet to be copied to it.

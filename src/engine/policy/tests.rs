@@ -148,6 +148,46 @@ fn a_batch_is_backed_up_when_it_is_late_or_an_idle_worker_is_sooner() {
     assert!(matches!(hedges(&policy, late, true), Hedge::At(at) if at > late));
 }
 
+/// Gives the first device a batch.
+fn start(policy: &mut Policy, batch: u64, now: u64, blocks: u64) {
+    (0..blocks).for_each(|_| policy.offered(0, BLOCK));
+    policy.started(0, batch, now, blocks * BLOCK);
+}
+
+#[test]
+fn an_idle_worker_waits_for_a_device_that_has_done_enough_already() {
+    // Two blocks in 1200, for which the worker would have needed 2000.
+    for (backed_up, bears) in [(0, true), (1, false)] {
+        let mut policy = warm(1, &[device(600)]);
+        start(&mut policy, 0, NOW, 2);
+        policy.backed_up(0, 0, backed_up * BLOCK);
+        policy.arrived(0, 0, NOW + 1200);
+        let now = NOW + 1200;
+        start(&mut policy, 1, now, 1);
+        let hedges = |now| policy.hedges(0, 1, now, WHOLE, BLOCK, true);
+        let Hedge::At(time) = hedges(now) else {
+            assert!(!bears, "it is 800 ahead");
+            continue;
+        };
+        assert!(bears, "what it did itself does not count");
+        assert!((550..650).contains(&(time - now)), "when it should be there: {time}");
+        assert!(matches!(hedges(time), Hedge::At(_)), "it may come any moment");
+        assert_eq!(hedges(now + 800), Hedge::Now, "nothing is left, though it is not late");
+    }
+}
+
+#[test]
+fn an_idle_worker_waits_for_a_device_while_another_one_has_more_to_do() {
+    let mut policy = warm(2, &[device(300)]);
+    start(&mut policy, 0, NOW, 2);
+    assert_eq!(policy.hedges(0, 0, NOW, WHOLE, BLOCK, true), Hedge::Now);
+    // If the device stalls, the other one will do the second of its blocks after its own.
+    policy.began(0, NOW, WHOLE, BLOCK, false);
+    assert!(matches!(policy.hedges(0, 0, NOW, WHOLE, BLOCK, true), Hedge::At(_)));
+    policy.backed_up(0, 0, BLOCK);
+    assert_eq!(policy.hedges(0, 0, NOW, WHOLE, BLOCK, true), Hedge::Now);
+}
+
 #[test]
 fn a_device_that_stalls_recedes_and_is_remembered() {
     let mut policy = warm(1, &[device(100)]);
