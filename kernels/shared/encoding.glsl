@@ -28,12 +28,15 @@ layout(std430, binding = 7) coherent buffer Payload { uint16_t payload[]; };
 layout(std430, binding = 7) coherent buffer Payload { uint payload[]; };
 #endif
 
-// Whole tiles that are loaded at once. As measured with NVIDIA's driver (NOTES.md), as dot products were.
+// Whole tiles that are loaded at once. Eight as measured with NVIDIA's driver, as dot products were; four take no more registers with AMD's
+// compiler; for narrower groups, whose lanes have more streams, two (NOTES.md).
 #ifndef TURN_TILES
 #if defined(DOT) && WIDTH == 32
 #define TURN_TILES 8u
+#elif WIDTH >= 32
+#define TURN_TILES 4u
 #else
-#define TURN_TILES 1u
+#define TURN_TILES 2u
 #endif
 #endif
 
