@@ -19,8 +19,8 @@ layout(std430, binding = 4) writeonly buffer Entries { uint entries[]; };
 
 #include "counts.glsl"
 
-// Turns of a bisection over 2^30 + 1 levels, and a sum for each.
-#define SEARCH_TURNS 31u
+// Turns of a bisection over 2^30 + 1 levels after two guesses, and a sum for each.
+#define SEARCH_TURNS 33u
 shared uint moved[SEARCH_TURNS];
 
 // coder::normalize gives or takes slots one by one, where it gains most or costs least. The gains of a symbol's next slots
@@ -49,16 +49,18 @@ uint own_moves(uint h[4], uint f[4], bool grow, uint level, uint missing) {
     return sum;
 }
 
-// Makes the frequencies add up to 2^K.
-void adjust(uint h[4], inout uint f[4], uint sum, uint target) {
+// Makes the frequencies add up to 2^K; `even` is the gain or cost of a slot if all symbols had frequencies that fit exactly.
+void adjust(uint h[4], inout uint f[4], uint sum, uint target, uint even) {
     if (sum == target) return;
     bool grow = sum < target;
     uint missing = grow ? target - sum : sum - target;
     // The first level at which enough slots move.
     uint low = 0u;
     uint high = LEVELS;
-    for (uint turn = 0u; turn < SEARCH_TURNS; turn++) {
-        uint middle = (low + high) / 2u;
+    // Nearly always between these two: frequencies were rounded, so the next slot gains a little less, the last one costs a little more.
+    uint guesses[2] = uint[2](grow ? LEVELS - even : even, grow ? LEVELS - even / 4u * 3u : even + even / 4u);
+    for (uint turn = 0u; low < high; turn++) {
+        uint middle = turn < 2u ? clamp(guesses[turn], low, high - 1u) : (low + high) / 2u;
         uint own = own_moves(h, f, grow, middle, missing);
         if (own > 0u) atomicAdd(moved[turn], own);
         barrier();
@@ -140,7 +142,7 @@ void main() {
     }
     uint sum;
     exclusive_sum(own_sum, sum);
-    adjust(h, f, sum, 1u << table_log);
+    adjust(h, f, sum, 1u << table_log, size << 10u >> table_log);
 
     uint cum = exclusive_sum(f[0] + f[1] + f[2] + f[3], sum);
     [[unroll]] for (uint i = 0u; i < 4u; i++) {
