@@ -78,7 +78,7 @@ impl Crew {
             self.idle += 1;
             let spent = now.saturating_sub(task.began);
             self.coded += if task.codes() { spent as f64 } else { 0.0 };
-            self.rates[task.kind.index()].learn(task.bytes, spent);
+            self.rates[task.kind.index()].learn_task(task.bytes, spent);
         }
     }
 

@@ -142,6 +142,14 @@ impl DeviceQueue {
         let since = if alone { batch.started } else { self.last_arrival };
         let into = if batch.disturbed { &mut self.rough } else { &mut self.measured };
         into.learn(alone, batch.bytes, now.saturating_sub(since));
+        // One that waited for others took no less than one alone. If such a one is expected to take twice as long, one was late, and without this
+        // the device would have to be left alone until that is forgotten.
+        let whole = now.saturating_sub(batch.started);
+        let service = into.service().filter(|_| !alone);
+        let expected = service.map_or(0.0, |service| service.latency + service.time(batch.bytes));
+        if 2.0 * (whole as f64) < expected {
+            into.learn(true, batch.bytes, whole);
+        }
     }
 
     /// Whether a batch is in flight.

@@ -9,6 +9,10 @@ const CPU_DECAY: f64 = 15.0 / 16.0;
 const DEVICE_DECAY: f64 = 0.75;
 /// The share of its weight with which an earlier run's estimate enters a run: a few own measurements outweigh it.
 const PRIOR_WEIGHT: f64 = 0.25;
+/// A thread is put aside now and then. So what a worker took counts for this many times what was expected at most, or for as much as this many
+/// nanoseconds a byte.
+const MOST_TIMES: f64 = 4.0;
+const MOST_NS: f64 = 1.0;
 /// Below this weight a device's measurements are forgotten: one that several runs left alone, because it was slow once, is
 /// probed again.
 const FORGOTTEN: f64 = 0.01;
@@ -32,6 +36,12 @@ impl Rate {
         self.ns = self.ns * CPU_DECAY + ns as f64;
         self.bytes = self.bytes * CPU_DECAY + bytes as f64;
         self.weight = self.weight * CPU_DECAY + 1.0;
+    }
+
+    /// What a worker took, within reason.
+    pub fn learn_task(&mut self, bytes: u64, ns: u64) {
+        let most = self.ns(bytes).map(|ns| (MOST_TIMES * ns).max(MOST_NS * bytes as f64));
+        self.learn(bytes, most.map_or(ns, |most| ns.min(most as u64)));
     }
 
     /// Nanoseconds that so many bytes take; `None` if nothing has been measured.
@@ -199,6 +209,21 @@ mod tests {
         assert_eq!(rate.ns(2000), Some(10_000.0));
         (0..64).for_each(|_| rate.learn(1000, 1000));
         assert!((rate.ns(1000).unwrap() / 1000.0 - 1.0).abs() < 0.1);
+    }
+
+    #[test]
+    fn a_thread_that_is_put_aside_once_changes_little() {
+        let mut rate = Rate::default();
+        (0..64).for_each(|_| rate.learn_task(1 << 18, 40_000));
+        rate.learn_task(1 << 18, 4_000_000);
+        assert!(rate.ns(1 << 18).unwrap() < 60_000.0, "{rate:?}");
+        let mut free = Rate::default();
+        free.learn_task(1 << 18, 0);
+        (0..64).for_each(|_| free.learn_task(1 << 18, 40_000));
+        assert!(
+            free.ns(1 << 18).unwrap() > 35_000.0,
+            "what cost nothing can cost something: {free:?}"
+        );
     }
 
     #[test]
