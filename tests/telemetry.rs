@@ -207,9 +207,9 @@ fn a_trace_shows_every_block_in_its_row() {
         let names: BTreeSet<&str> =
             rows.iter().map(|row| row["args"]["name"].as_str().unwrap()).collect();
         assert_eq!(names.len(), rows.len());
-        assert!(
-            names.contains("caller") && names.contains("worker 0") | names.contains("worker 1")
-        );
+        // The caller may be so fast that it does all blocks.
+        assert!(names.contains("caller"), "{names:?}");
+        assert!(names.is_subset(&["caller", "worker 0", "worker 1"].into()), "{names:?}");
         let mut coded = Vec::new();
         let mut moved = Vec::new();
         for row in &rows {

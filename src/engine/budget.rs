@@ -91,8 +91,8 @@ impl Staging {
 /// How an engine divides its memory.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Plan {
-    /// Worker threads; 0 if there is memory for one block only, or one thread only and no device: the caller's thread
-    /// then codes.
+    /// Worker threads, of which the caller's may be [one](super::planning::caller_codes); 0 if there is memory for one block
+    /// only, or one thread only and no device: the caller's thread then codes.
     pub workers: usize,
     /// Sets of buffers: the blocks that may be in flight, with the one that the caller fills or empties.
     pub sets: usize,

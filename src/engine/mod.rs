@@ -51,9 +51,9 @@ pub use self::kept::release_idle;
 use self::{
     accel::Idle,
     budget::Plan,
-    device::start_fleet,
+    device::{Surroundings, start_fleet},
     kept::Purpose,
-    planning::{demand, plan, plan_with, shrink, threads},
+    planning::{caller_codes, cores, demand, plan, plan_with, shrink, threads},
     pool::Pool,
     route::{Devices, Opening},
     task::{BlockTask, Placing},
@@ -109,6 +109,8 @@ pub(crate) struct Engine<'a> {
     options: Options,
     config: Config,
     plan: Plan,
+    /// The caller's thread is one of the plan's workers: it codes while it would wait.
+    codes: bool,
     purpose: Purpose,
     /// Sets of buffers that exist, and those of them that nobody uses.
     sets: usize,
@@ -185,6 +187,7 @@ impl<'a> Engine<'a> {
             }
         };
         let plan = plan(options, &config, &devices)?;
+        let codes = devices.is_empty() && caller_codes(plan.workers, cores());
         let Config { pipeline, level, verifies, .. } = config;
         let demand = demand(&config, &devices);
         let purpose = Purpose { demand, pipeline, level, verifies, simd: options.simd };
@@ -195,6 +198,7 @@ impl<'a> Engine<'a> {
             options: options.clone(),
             config,
             plan,
+            codes,
             purpose,
             sets: 0,
             spare: Vec::new(),
@@ -419,7 +423,7 @@ impl<'a> Engine<'a> {
             self.coder.take().into_iter().for_each(|coder| kept::keep_coder(&self.purpose, coder));
             let entropy = self.route.entropy(self.config.pipeline);
             let shared = entropy.is_ok_and(|side| side == Assignment::Auto);
-            let workers = self.plan.workers;
+            let workers = self.plan.workers - usize::from(self.codes);
             let (run, spawner) = (self.run.clone(), self.spawner.clone());
             Pool::new(self.purpose, shared, workers, self.taken, run, spawner)
         })
@@ -512,8 +516,21 @@ impl<'a> Engine<'a> {
             if !expected {
                 return Ok(None);
             }
-            self.sleep(wait);
+            if !self.help() {
+                self.sleep(wait);
+            }
         }
+    }
+
+    /// Does what waits for a worker instead of waiting itself, if it may. Beside a device it may not: that waits for the caller.
+    fn help(&mut self) -> bool {
+        let Some(pool) = self.pool.as_mut().filter(|_| self.codes) else { return false };
+        let Pool { surroundings: Surroundings { desk, workers, .. }, scratch, .. } = pool;
+        if desk.fleet().is_some() {
+            return false;
+        }
+        self.recorder.begin();
+        workers.take_part(scratch, &mut self.recorder)
     }
 
     /// Codes a block on the caller's thread.

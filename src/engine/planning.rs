@@ -1,6 +1,6 @@
 //! How many threads and sets of buffers an engine gets, from its options and devices.
 
-use std::thread;
+use std::{sync::LazyLock, thread};
 
 use super::{
     Config,
@@ -27,10 +27,23 @@ pub(super) fn plan(options: &Options, config: &Config, devices: &[Idle]) -> Resu
     plan_with(options, config, devices, threads(options, devices.len()))
 }
 
+/// As many threads as the machine runs at once.
+pub(super) fn cores() -> usize {
+    static CORES: LazyLock<usize> =
+        LazyLock::new(|| thread::available_parallelism().map_or(1, usize::from));
+    *CORES
+}
+
+/// Whether the caller's thread is to be one of so many that code, without a device: where they leave it no core it would wait for
+/// theirs, and they for it.
+pub(super) fn caller_codes(threads: usize, cores: usize) -> bool {
+    threads >= cores.max(2)
+}
+
 /// Threads that code, beside so many devices from the beginning.
 pub(super) fn threads(options: &Options, devices: usize) -> usize {
     match options.threads {
-        0 => workers(thread::available_parallelism().map_or(1, usize::from), devices),
+        0 => workers(cores(), devices),
         threads => threads.min(MAX_THREADS),
     }
 }

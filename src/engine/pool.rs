@@ -16,7 +16,7 @@ use super::{
 use crate::{
     Assignment, Pipeline,
     format::BlockKind,
-    sched::{Scheduler, Spawner},
+    sched::{Scheduler, Spawner, Task},
     telemetry::{self, Kind, Recorder, Run},
 };
 
@@ -27,6 +27,8 @@ pub(super) struct Pool<'a> {
     pub surroundings: Surroundings<'a>,
     pub returns: Arc<Returns<'a>>,
     pub workload: Workload,
+    /// For what the caller's thread does of the workers' tasks.
+    pub scratch: Option<Worker<'a>>,
 }
 
 impl Drop for Pool<'_> {
@@ -35,6 +37,7 @@ impl Drop for Pool<'_> {
         // What nobody will take leaves the devices, or they could not be kept for another engine.
         self.surroundings.desk.stop_lending();
         self.returns.clear();
+        self.scratch.take().into_iter().for_each(BlockTask::lay_aside);
     }
 }
 
@@ -74,7 +77,7 @@ impl<'a> Pool<'a> {
             spawner,
         };
         let workload = Workload { pipeline, level };
-        Self { devices: Vec::new(), surroundings, returns, workload }
+        Self { devices: Vec::new(), surroundings, returns, workload, scratch: None }
     }
 
     /// Routes a block. Only coded ones are worth a way to a device and back.

@@ -206,6 +206,18 @@ impl<'a, T: Task + 'a> Scheduler<'a, T> {
         task.map(|task| self.shared.run_task(task, index, scratch, recorder)).is_some()
     }
 
+    /// Runs a task on the calling thread as a worker would, if one waits anywhere. The recorder's phase has begun.
+    pub fn take_part(&self, scratch: &mut Option<T::Scratch>, recorder: &mut Recorder) -> bool {
+        let index = self.shared.stealers.len();
+        let Some(task) = self.shared.first().or_else(|| self.shared.rob(index)) else {
+            return false;
+        };
+        recorder.lap(Kind::Admin);
+        self.shared.run_task(task, index, scratch, recorder);
+        recorder.lap(Kind::Admin);
+        true
+    }
+
     /// How many tasks wait that no worker has taken, urgent ones aside.
     pub fn queued(&self) -> usize {
         self.shared.injector.len() + self.open()
@@ -286,8 +298,7 @@ impl<T: Task> Shared<'_, T> {
     fn drain(&self) {
         let mut scratch = None;
         let mut recorder = self.run.recorder(Row::Caller);
-        let queues = [&self.urgent, &self.injector, &self.passed_over, &self.open];
-        while let Some(task) = queues.into_iter().find_map(steal) {
+        while let Some(task) = self.first() {
             self.run_task(task, self.stealers.len(), &mut scratch, &mut recorder);
         }
     }
@@ -350,12 +361,22 @@ impl<T: Task> Shared<'_, T> {
             .or_else(|| self.take_some(local))
             .or_else(|| steal(&self.passed_over))
             .or_else(|| steal(&self.open))
-            .or_else(|| {
-                // Everybody begins with another victim: their right-hand neighbour.
-                let count = self.stealers.len();
-                (1..count)
-                    .find_map(|i| until_settled(|| self.stealers[(index + i) % count].steal()))
-            })
+            .or_else(|| self.rob(index))
+    }
+
+    /// The first task of those that are in no worker's deque.
+    fn first(&self) -> Option<T> {
+        let queues = [&self.urgent, &self.injector, &self.passed_over, &self.open];
+        queues.into_iter().find_map(steal)
+    }
+
+    /// A task from somebody else's deque. Everybody begins with another victim: their right-hand neighbour.
+    fn rob(&self, index: usize) -> Option<T> {
+        let count = self.stealers.len();
+        let victims = (index + 1..=index + count).map(|victim| victim % count);
+        victims
+            .filter(|&victim| victim != index)
+            .find_map(|victim| until_settled(|| self.stealers[victim].steal()))
     }
 
     /// The first task of the injector, of which the next ones come along.

@@ -225,14 +225,21 @@ fn finished(outcome: Outcome<usize>) -> usize {
     }
 }
 
-/// Occupies the only worker until the sender that is returned is dropped.
-fn occupy(scheduler: &Scheduler<'static, Call>) -> mpsc::Sender<()> {
+/// A task that says when it begins, and lasts until the sender is dropped.
+fn lasting() -> (Call, Receiver<()>, mpsc::Sender<()>) {
     let (release, released) = mpsc::channel();
     let (began, begun) = mpsc::channel();
-    scheduler.spawn(Call::new(move || {
+    let task = Call::new(move || {
         began.send(()).unwrap();
         let _ = released.recv();
-    }));
+    });
+    (task, begun, release)
+}
+
+/// Occupies the only worker until the sender that is returned is dropped.
+fn occupy(scheduler: &Scheduler<'static, Call>) -> mpsc::Sender<()> {
+    let (task, begun, release) = lasting();
+    scheduler.spawn(task);
     begun.recv().unwrap();
     release
 }
@@ -273,6 +280,30 @@ fn another_thread_helps_with_urgent_tasks_only() {
     assert!(!scheduler.help(&mut scratch, &mut recorder));
     drop(release);
     (0..2).for_each(|_| assert_eq!(finished(done.recv().unwrap()), 0));
+}
+
+#[test]
+fn another_thread_takes_part_in_all_tasks() {
+    let (scheduler, done) = callers(1, |_| Forage::Sleep(None));
+    let first = occupy(&scheduler);
+    let (second, begun, release) = lasting();
+    scheduler.spawn(second);
+    (0..2).for_each(|_| scheduler.spawn(Call::new(|| {})));
+    drop(first);
+    begun.recv().unwrap(); // One of the others came along into the worker's deque.
+    assert_eq!((finished(done.recv().unwrap()), scheduler.queued()), (0, 1));
+    scheduler.spawn_open(Call::new(|| {}));
+    scheduler.spawn(Call::new(|| panic!("and that is no harm")));
+    scheduler.spawn_urgent(Call::new(|| {}));
+    let (mut scratch, mut recorder) = (None, run().recorder(Row::Caller));
+    for panics in [false, false, true, false, false] {
+        assert!(scheduler.take_part(&mut scratch, &mut recorder));
+        let outcome = done.try_recv().unwrap();
+        assert_eq!((matches!(outcome, Outcome::Panicked(_)), scratch.is_none()), (panics, panics));
+    }
+    assert!(!scheduler.take_part(&mut scratch, &mut recorder));
+    drop(release);
+    assert_eq!(finished(done.recv().unwrap()), 0);
 }
 
 #[test]
@@ -426,7 +457,11 @@ fn many_short_tasks_in_many_pools() {
                     if let Some(task) = scheduler.take_open(|_| n % 3 == 0) {
                         scheduler.spawn_urgent(task);
                     }
-                    scheduler.help(&mut scratch, &mut run().recorder(Row::Caller));
+                    let recorder = &mut run().recorder(Row::Caller);
+                    match n % 2 {
+                        0 => scheduler.help(&mut scratch, recorder),
+                        _ => scheduler.take_part(&mut scratch, recorder),
+                    };
                 }
             });
             let wanted = if round % 5 == 0 { each } else { 2 * each };

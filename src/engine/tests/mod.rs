@@ -128,6 +128,31 @@ fn a_device_costs_workers_where_there_are_many() {
 }
 
 #[test]
+fn without_a_core_of_its_own_the_callers_thread_is_one_that_codes() {
+    for (threads, cores, expected) in
+        [(0, 1, false), (1, 1, false), (2, 1, true), (2, 2, true), (2, 3, false), (16, 16, true)]
+    {
+        assert_eq!(planning::caller_codes(threads, cores), expected, "{threads} on {cores}");
+    }
+    let cores = planning::cores().max(2);
+    for threads in [cores, cores + 1] {
+        let mut engine = Engine::new(&options().threads(threads), Route::cpu(), CONFIG).unwrap();
+        // Workers may be the sooner, but not always.
+        for number in (0..).step_by(2) {
+            [number, number + 1].into_iter().for_each(|number| submit(&mut engine, number));
+            for number in [number, number + 1] {
+                take(&mut engine, number);
+            }
+            let pool = engine.pool.as_ref().expect("there are two blocks");
+            assert_eq!(pool.surroundings.workers.threads(), threads - 1);
+            if pool.scratch.is_some() {
+                break;
+            }
+        }
+    }
+}
+
+#[test]
 fn a_lone_block_starts_no_thread_and_the_second_does() {
     let mut engine = Engine::new(&options(), Route::cpu(), CONFIG).unwrap();
     for number in 0..3 {
