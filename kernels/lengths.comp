@@ -58,7 +58,7 @@ uint bisect(uint first_list, uint second_list, uint count, uint low, uint high) 
 }
 
 // Sorts the n present symbols, of which this invocation's first one has the number `rank`: a merge sort, of which an invocation makes four
-// entries. Returns in which region they are, the first or the second; END is everywhere else in both.
+// entries. Returns in which region they are, the first or the second; behind them is END, and in the other what an earlier round left.
 uint sort_items(uint h[4], uint rank, uint n) {
     uint own = 4u * gl_LocalInvocationIndex;
     [[unroll]] for (uint i = 0u; i < 4u; i++) {
@@ -100,7 +100,7 @@ uint sort_items(uint h[4], uint rank, uint n) {
 }
 
 // Merges n items, which begin at `item_list`, with the sums of the `pairs` pairs of a list, which begin at `sum_list`. Each invocation makes eight entries of
-// the new list. It replaces the sums by those of its own pairs and returns which of the eight are items, a bit for each.
+// the new list. It replaces the sums by those of its own pairs and returns which of the eight are items, a bit for each (set also behind the end).
 //
 // `least` is how many items are before the eight. There were as many or more in the list before, where every sum was as large or larger. So they are
 // looked for from there on downwards, in steps that double.
@@ -150,7 +150,8 @@ uint merge(uint item_list, uint n, uint sum_list, uint pairs, uint step, inout u
     return items;
 }
 
-// Stores the lengths of the n items' codes, of at most `limit` bits, and returns where in nodes[] those of all symbols are.
+// Stores the lengths of the n items' codes, of at most `limit` bits, and returns where in nodes[] they are, by symbol; those of other symbols are
+// anything.
 uint find_lengths(uint item_list, uint n, uint limit) {
     uint own = gl_LocalInvocationIndex;
     // What merge says of each list, 8 bits, the last list's lowest; and how many items are before, less one, if this is not the first invocation.
@@ -163,7 +164,9 @@ uint find_lengths(uint item_list, uint n, uint limit) {
     if (own == 0u) nodes[place(sum_list)] = END;
     barrier();
     for (uint number = 0u; number < limit; number++) {
-        uint merged = merge(item_list, n, sum_list, length / 2u, max(64u >> 2u * min(number, 4u), 1u), least);
+        // How far it lies from where it was falls from list to list.
+        uint step = max(64u >> 2u * min(number, 4u), 1u);
+        uint merged = merge(item_list, n, sum_list, length / 2u, step, least);
         items = items << 8 | uvec3(merged, items.xy >> 24);
         befores = befores << 8 | uvec3(least - 1u & 0xffu, befores.xy >> 24);
         length = n + length / 2u;
@@ -209,10 +212,10 @@ void main() {
         if (own == 0u) infos[number] = EncodeInfo(KIND_SINGLE, 0u, 0u);
         return;
     }
-    uint items = sort_items(h, rank, symbols);
+    uint item_list = sort_items(h, rank, symbols);
     uint limit = block.forced_log != 0u ? block.forced_log : DEFAULT_LIMIT;
     // A code for every symbol.
-    uint lengths = find_lengths(items, symbols, max(limit, uint(findMSB(symbols - 1u) + 1)));
+    uint length_list = find_lengths(item_list, symbols, max(limit, uint(findMSB(symbols - 1u) + 1)));
 
     uint table_log = longest;
     uint length[4];
@@ -220,7 +223,7 @@ void main() {
     uint f[4];
     [[unroll]] for (uint i = 0u; i < 4u; i++) {
         bool real = (present >> i & 1u) != 0u;
-        length[i] = nodes[place(lengths + 4u * own + i)];
+        length[i] = nodes[place(length_list + 4u * own + i)];
         class_of[i] = real ? table_log - length[i] : 0u;
         f[i] = real ? 1u << class_of[i] : 0u;
     }

@@ -30,8 +30,9 @@ void check(bool good, uint number, uint fault) {
     if (!good) atomicMin(first_fault, number << 16 | fault);
 }
 
-// As much of the payload as sizes of 256 segments and any table take, and a word: 4096 bits, 16, 8 masks of 32, and 4 and 11 a symbol.
-#define HEAD_WORDS 260u
+// As much of the payload as sizes of 256 segments and any table take, and a word: bits are read two words at a time. No place is beyond that, since
+// classes and widths are clamped even in a table that has been refused.
+#define HEAD_WORDS ((16u * 256u + 16u + 8u * 32u + (4u + 11u) * 256u + 31u) / 32u + 1u)
 // All at once, since a load from memory that waits for another costs more than everything else here.
 shared uint head[HEAD_WORDS];
 

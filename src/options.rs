@@ -265,8 +265,8 @@ impl Options {
 
     /// CPU worker threads, 1024 at most and only as many as the memory limit affords; 0, the default, means as many
     /// as the machine runs at once, less one for each device that takes part from the beginning, which has a thread of its own,
-    /// but less one in eight at most. One means the caller's own, unless a device takes part. As many as the machine runs at once, or
-    /// more, include the caller's where no device takes part: it codes when it would wait.
+    /// but less one in eight at most. One means the caller's own, unless a device takes part. Up to four that are as many as the machine runs at once, or more,
+    /// include the caller's where no device takes part: it codes when it would wait.
     pub fn threads(mut self, threads: usize) -> Self {
         self.threads = threads;
         self

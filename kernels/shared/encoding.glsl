@@ -29,11 +29,11 @@ layout(std430, binding = 7) coherent buffer Payload { uint payload[]; };
 #endif
 
 // Whole tiles that are loaded at once. Eight as measured with NVIDIA's driver, as dot products were; four take no more registers with AMD's
-// compiler; for narrower groups, whose lanes have more streams, two (NOTES.md).
+// compiler; for narrower groups, whose invocations have more lanes, two (NOTES.md).
 #ifndef TURN_TILES
 #if defined(DOT) && WIDTH == 32
 #define TURN_TILES 8u
-#elif WIDTH >= 32
+#elif WIDTH == 32
 #define TURN_TILES 4u
 #else
 #define TURN_TILES 2u
@@ -182,7 +182,7 @@ void encode_body(uint longest, inout Stream stream) {
     }
     if (TURN_TILES > 1u) {
         uint next[LANES];
-        load_tile(false, max(tile, 1u) - 1u, stream, next);
+        if (tile > turns) load_tile(false, tile - 1u, stream, next);
         for (; tile > turns; tile--) {
             quad = next;
             load_tile(false, max(tile, 2u) - 2u, stream, next);

@@ -1,4 +1,4 @@
-// Prefix sums over a workgroup of SCAN_SIZE invocations, at most 64, without subgroup operations.
+// Prefix sums over a workgroup of SCAN_SIZE invocations, a multiple of SCAN_GROUP, without subgroup operations.
 
 #define SCAN_GROUP 8u
 // The values, then the sums of groups of them.

@@ -33,7 +33,7 @@ uint serialise(uint f[4], const bool rest) {
         if (rest) class_bits += class_of;
         own_classes |= 1u << class_of;
     }
-    // Once an invocation: additions to one place wait for each other.
+    // Once an invocation: atomic operations on one place wait for each other.
     atomicOr(classes, own_classes);
     atomicOr(masks[own / 8u], present << 4u * (own % 8u));
     uvec2 all;

@@ -34,10 +34,13 @@ pub(super) fn cores() -> usize {
     *CORES
 }
 
+/// More threads than these have a caller that only feeds them: while it codes, nobody gets a further block (docs/DECISIONS.md, "Short runs").
+const FEW_THREADS: usize = 4;
+
 /// Whether the caller's thread is to be one of so many that code, without a device: where they leave it no core it would wait for
 /// theirs, and they for it.
 pub(super) fn caller_codes(threads: usize, cores: usize) -> bool {
-    threads >= cores.max(2)
+    (cores.max(2)..=FEW_THREADS).contains(&threads)
 }
 
 /// Threads that code, beside so many devices from the beginning.

@@ -130,12 +130,13 @@ fn a_device_costs_workers_where_there_are_many() {
 #[test]
 fn without_a_core_of_its_own_the_callers_thread_is_one_that_codes() {
     for (threads, cores, expected) in
-        [(0, 1, false), (1, 1, false), (2, 1, true), (2, 2, true), (2, 3, false), (16, 16, true)]
+        [(0, 1, false), (1, 1, false), (2, 1, true), (2, 2, true), (2, 3, false), (16, 16, false)]
     {
         assert_eq!(planning::caller_codes(threads, cores), expected, "{threads} on {cores}");
     }
     let cores = planning::cores().max(2);
     for threads in [cores, cores + 1] {
+        let codes = planning::caller_codes(threads, cores);
         let mut engine = Engine::new(&options().threads(threads), Route::cpu(), CONFIG).unwrap();
         // Workers may be the sooner, but not always.
         for number in (0..).step_by(2) {
@@ -144,8 +145,9 @@ fn without_a_core_of_its_own_the_callers_thread_is_one_that_codes() {
                 take(&mut engine, number);
             }
             let pool = engine.pool.as_ref().expect("there are two blocks");
-            assert_eq!(pool.surroundings.workers.threads(), threads - 1);
-            if pool.scratch.is_some() {
+            assert_eq!(pool.surroundings.workers.threads(), threads - usize::from(codes));
+            assert!(codes || pool.scratch.is_none());
+            if codes == pool.scratch.is_some() {
                 break;
             }
         }

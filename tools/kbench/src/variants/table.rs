@@ -153,4 +153,14 @@ pub const EXPERIMENTS: &[Experiment] = &[
         checked: false,
         product: false,
     },
+    Experiment {
+        name: "turn8",
+        about: "eight tiles a turn, as wider groups have them: for devices that do without those, software's above all",
+        kernels: ENCODE,
+        variants: &["subgroup16.dot"],
+        macros: &[("TURN_TILES", "8u")],
+        spec: &[],
+        checked: false,
+        product: false,
+    },
 ];
