@@ -207,8 +207,9 @@ fn a_trace_shows_every_block_in_its_row() {
         let names: BTreeSet<&str> =
             rows.iter().map(|row| row["args"]["name"].as_str().unwrap()).collect();
         assert_eq!(names.len(), rows.len());
-        // The caller may be so fast that it does all blocks.
-        assert!(names.contains("caller"), "{names:?}");
+        // Where the caller codes it may be so fast that it does all blocks.
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        assert!(names.contains("caller") && (names.len() > 1 || cores <= 2), "{names:?}");
         assert!(names.is_subset(&["caller", "worker 0", "worker 1"].into()), "{names:?}");
         let mut coded = Vec::new();
         let mut moved = Vec::new();

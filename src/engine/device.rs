@@ -285,6 +285,7 @@ pub(super) fn start_fleet<'a>(
     if started.is_err() {
         // Those that did start have ended again.
         for station in stations {
+            station.lose();
             station.channel.close();
             surroundings.desk.fleet().expect("set above").policy().failed(station.index);
         }

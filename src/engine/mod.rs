@@ -80,7 +80,7 @@ const WORTH_A_TASK: usize = 16 << 10;
 const WINDOW: u64 = 16 << 20;
 /// A lone block of no more raw bytes is sooner done by the caller's thread than a device's is ready for it.
 const LONE: u32 = 512 << 10;
-/// How often a wait looks at the cancellation token.
+/// How often a wait looks at the cancellation token. (One in which the caller codes looks after each task.)
 const CANCEL_POLL: Duration = Duration::from_millis(20);
 
 /// What an engine is to do.
@@ -425,7 +425,8 @@ impl<'a> Engine<'a> {
             let shared = entropy.is_ok_and(|side| side == Assignment::Auto);
             let workers = self.plan.workers - usize::from(self.codes);
             let (run, spawner) = (self.run.clone(), self.spawner.clone());
-            Pool::new(self.purpose, shared, workers, self.taken, run, spawner)
+            let cancel = self.options.cancel.clone();
+            Pool::new(self.purpose, shared, workers, self.taken, run, spawner, cancel)
         })
     }
 
@@ -526,7 +527,7 @@ impl<'a> Engine<'a> {
     fn help(&mut self) -> bool {
         let Some(pool) = self.pool.as_mut().filter(|_| self.codes) else { return false };
         let Pool { surroundings: Surroundings { desk, workers, .. }, scratch, .. } = pool;
-        if desk.fleet().is_some() {
+        if desk.fleet().is_some_and(|fleet| !fleet.stations.iter().all(|one| one.is_lost())) {
             return false;
         }
         self.recorder.begin();

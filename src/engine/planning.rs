@@ -1,6 +1,6 @@
 //! How many threads and sets of buffers an engine gets, from its options and devices.
 
-use std::{sync::LazyLock, thread};
+use std::thread;
 
 use super::{
     Config,
@@ -27,11 +27,11 @@ pub(super) fn plan(options: &Options, config: &Config, devices: &[Idle]) -> Resu
     plan_with(options, config, devices, threads(options, devices.len()))
 }
 
-/// As many threads as the machine runs at once.
+/// As many threads as the machine runs at once, as far as the calling thread may use them. That is asked once in each thread: asking takes as long
+/// as a small block.
 pub(super) fn cores() -> usize {
-    static CORES: LazyLock<usize> =
-        LazyLock::new(|| thread::available_parallelism().map_or(1, usize::from));
-    *CORES
+    thread_local!(static CORES: usize = thread::available_parallelism().map_or(1, usize::from));
+    CORES.with(|cores| *cores)
 }
 
 /// More threads than these have a caller that only feeds them: while it codes, nobody gets a further block (docs/DECISIONS.md, "Short runs").

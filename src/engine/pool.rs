@@ -14,7 +14,7 @@ use super::{
     task::{BlockTask, Worker},
 };
 use crate::{
-    Assignment, Pipeline,
+    Assignment, CancelToken, Pipeline,
     format::BlockKind,
     sched::{Scheduler, Spawner, Task},
     telemetry::{self, Kind, Recorder, Run},
@@ -51,6 +51,7 @@ impl<'a> Pool<'a> {
         due: u64,
         run: Run,
         spawner: Spawner<'a>,
+        cancel: Option<CancelToken>,
     ) -> Self {
         let Purpose { demand, pipeline, level, verifies, simd } = purpose;
         let desk = Arc::new(Desk::new(due, demand.block_size));
@@ -62,6 +63,7 @@ impl<'a> Pool<'a> {
             }),
             desk: Arc::clone(&own),
             purpose,
+            cancel: cancel.clone(),
         };
         let own = Arc::clone(&desk);
         let forage = move |_, recorder: &mut Recorder| own.forage(telemetry::clock(), recorder);

@@ -13,6 +13,7 @@ use super::{
     station::{Backup, Loading, Station},
 };
 use crate::{
+    CancelToken,
     error::BlockFault,
     sched::Task,
     telemetry::{self, Kind as Phase, Piece, Recorder},
@@ -64,6 +65,13 @@ pub(crate) struct Worker<'a> {
     pub coder: Coder,
     pub desk: Arc<Desk<'a>>,
     pub purpose: Purpose,
+    pub cancel: Option<CancelToken>,
+}
+
+impl Worker<'_> {
+    fn is_cancelled(&self) -> bool {
+        self.cancel.as_ref().is_some_and(CancelToken::is_cancelled)
+    }
 }
 
 impl<'a> Task for BlockTask<'a> {
@@ -97,6 +105,8 @@ impl<'a> Task for BlockTask<'a> {
                 let buffers = recorder.piece(Phase::Other, piece, || placing.copy());
                 Some(Returned::Buffers(buffers))
             }
+            // The caller may be in the middle of a block, and so not yet know: it would find others begun when it stops.
+            Self::All(..) if scratch.is_cancelled() => None,
             task => task.code(worker, scratch, recorder).map(Returned::Block),
         }
     }

@@ -373,10 +373,8 @@ impl<T: Task> Shared<'_, T> {
     /// A task from somebody else's deque. Everybody begins with another victim: their right-hand neighbour.
     fn rob(&self, index: usize) -> Option<T> {
         let count = self.stealers.len();
-        let victims = (index + 1..=index + count).map(|victim| victim % count);
-        victims
-            .filter(|&victim| victim != index)
-            .find_map(|victim| until_settled(|| self.stealers[victim].steal()))
+        let others = if index < count { count - 1 } else { count };
+        (1..=others).find_map(|i| until_settled(|| self.stealers[(index + i) % count].steal()))
     }
 
     /// The first task of the injector, of which the next ones come along.

@@ -143,6 +143,9 @@ impl Crew {
             left[count] = task.map_or(idle, |task| self.left(now, task));
             count += 1;
         }
+        if self.idle > 0 && step > 1 {
+            left[0] = idle; // It may not be among those that were looked at.
+        }
         let waves = (ahead / workers as f64).floor();
         let place = (ahead - waves * workers as f64) as usize / step;
         let (_, start, _) =

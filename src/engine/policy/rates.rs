@@ -10,7 +10,7 @@ const DEVICE_DECAY: f64 = 0.75;
 /// The share of its weight with which an earlier run's estimate enters a run: a few own measurements outweigh it.
 const PRIOR_WEIGHT: f64 = 0.25;
 /// A thread is put aside now and then. So what a worker took counts for this many times what was expected at most, or for as much as this many
-/// nanoseconds a byte.
+/// nanoseconds a byte. What becomes much slower for good is so known after some thirty tasks instead of one.
 const MOST_TIMES: f64 = 4.0;
 const MOST_NS: f64 = 1.0;
 /// Below this weight a device's measurements are forgotten: one that several runs left alone, because it was slow once, is
@@ -217,6 +217,9 @@ mod tests {
         (0..64).for_each(|_| rate.learn_task(1 << 18, 40_000));
         rate.learn_task(1 << 18, 4_000_000);
         assert!(rate.ns(1 << 18).unwrap() < 60_000.0, "{rate:?}");
+        let mut lasting = rate;
+        (0..64).for_each(|_| lasting.learn_task(1 << 18, 40_000_000));
+        assert!(lasting.ns(1 << 18).unwrap() > 35_000_000.0, "a change is followed: {lasting:?}");
         let mut free = Rate::default();
         free.learn_task(1 << 18, 0);
         (0..64).for_each(|_| free.learn_task(1 << 18, 40_000));

@@ -189,6 +189,42 @@ fn an_idle_worker_waits_for_a_device_while_another_one_has_more_to_do() {
 }
 
 #[test]
+fn a_first_batch_that_was_late_is_corrected_by_those_that_wait_for_others() {
+    let latency = |policy: &Policy| policy.priors().0[0].service().unwrap().latency;
+    let mut policy = warm(1, &[DevicePrior::default()]);
+    start(&mut policy, 0, NOW, 1);
+    policy.arrived(0, 0, NOW + 40_000);
+    let mut now = NOW + 40_000;
+    start(&mut policy, 1, now, 8);
+    for batch in 2..10 {
+        start(&mut policy, batch, now + 10, 8);
+        now += 800;
+        policy.arrived(0, batch - 1, now);
+    }
+    assert!(latency(&policy) < 4000.0, "none was away for longer than 1600: {}", latency(&policy));
+}
+
+#[test]
+fn what_workers_do_for_a_device_the_cpu_alone_would_not_have_to_do() {
+    let mut crew = Crew::new(1, &CpuPrior::default());
+    for (kind, alone) in [(ENTROPY, 1000.0), (BEHIND, 1000.0), (LOAD, 1000.0), (WHOLE, 2000.0)] {
+        crew.begin(0, NOW, kind, BLOCK);
+        crew.end(0, NOW + 1000);
+        assert_eq!(crew.alone(NOW + 1000, 0.0), alone, "after {kind:?}");
+    }
+}
+
+#[test]
+fn of_many_workers_an_idle_one_counts_also_if_it_is_not_looked_at() {
+    let mut policy = warm(128, &[]);
+    for worker in (0..128).filter(|&worker| worker != 1) {
+        policy.began(worker, NOW, WHOLE, BLOCK, false);
+    }
+    let [now, later] = [0.0, 500.0].map(|idle| policy.crew.finish_after(NOW, 1000.0, 0.0, idle));
+    assert!(now <= 1000.0 && later >= 1500.0, "{now} and {later}");
+}
+
+#[test]
 fn a_device_that_stalls_recedes_and_is_remembered() {
     let mut policy = warm(1, &[device(100)]);
     policy.offered(0, BLOCK);

@@ -1,5 +1,6 @@
 //! The engine with devices that work, are slow, or fail.
 
+mod cancel;
 mod fake;
 mod lent;
 mod telemetry;
@@ -139,7 +140,7 @@ fn without_a_core_of_its_own_the_callers_thread_is_one_that_codes() {
         let codes = planning::caller_codes(threads, cores);
         let mut engine = Engine::new(&options().threads(threads), Route::cpu(), CONFIG).unwrap();
         // Workers may be the sooner, but not always.
-        for number in (0..).step_by(2) {
+        for number in (0..100_000).step_by(2) {
             [number, number + 1].into_iter().for_each(|number| submit(&mut engine, number));
             for number in [number, number + 1] {
                 take(&mut engine, number);
@@ -151,6 +152,8 @@ fn without_a_core_of_its_own_the_callers_thread_is_one_that_codes() {
                 break;
             }
         }
+        let pool = engine.pool.as_ref().expect("there were two blocks");
+        assert_eq!(pool.scratch.is_some(), codes, "{threads} threads");
     }
 }
 
