@@ -2,6 +2,7 @@
 
 mod cancel;
 mod fake;
+mod join;
 mod lent;
 mod telemetry;
 
