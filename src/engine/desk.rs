@@ -1,4 +1,6 @@
 //! Where it is decided who does what: shared by the caller, the workers and the submission threads.
+//!
+//! Locks are taken in this order: what a station has in flight, the policy, a channel.
 
 use std::{
     ops::{Deref, DerefMut},

@@ -15,7 +15,7 @@
 //! entropy stage); the model puts the payload, or the block, together. On the CPU one worker does all of them at once.
 //!
 //! A block that comes alone is coded on the caller's thread when the caller asks for it: a small input never
-//! starts a thread.
+//! starts a thread. Where workers leave the caller's thread no core, it does their tasks while it would wait.
 
 pub(crate) mod accel;
 mod block;
