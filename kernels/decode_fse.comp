@@ -10,50 +10,39 @@
 #define UNIT 4u
 #endif
 #ifndef FAST_TILES
-#define FAST_TILES 4u
+#define FAST_TILES 6u
 #endif
 #endif
-// The table is filled before there are tails.
-#define LEAST_SCRATCH 1024u
-#define SPREAD(i) scratch[i]
 #include "window_state.glsl"
-#include "spread.glsl"
-
-uint frequency(uint number) { return run(number).end - run(number).first; }
+#include "cells.glsl"
 
 // A cell's number with its `table_log` bits reversed, at the top of a word: a state keeps it so, with any bits below. And where
 // such a cell is in the table.
 uint top(uint cell) { return bitfieldReverse(cell); }
 uint place(uint top) { return top >> 32u - table_log; }
 
-void put_slot(uint slot, Run owner) {
-    uint cell = slot * spread_step(table_log) & (1u << table_log) - 1u;
-    table[place(top(cell))] = owner.symbol << 8 | owner.number;
-    count_cell(cell, owner.number);
-}
-
-void count_symbols() { put_slots(); }
-
-uvec4 kept_symbols(uint four) {
-    uvec4 kept;
-    [[unroll]] for (uint i = 0u; i < 4u; i++) kept[i] = table[place(top(4u * four + i))];
-    return kept;
-}
-
 // Entries: top(y without its highest bit) | symbol << 8 | bits. The bits that a symbol takes, the highest of its next cell, lie in
-// the window highest first. So shifted into an entry from above they are that cell's top.
-void put_cell(uint cell, uint kept, uint y) {
+// the window highest first. So shifted into an entry from above they are that cell's top. A cell's place is its slot.
+void put_slot(uint slot, Run owner) {
+    uint y = owner.end - owner.first + cell_rank(slot, owner.first, owner.end);
     uint log_y = uint(findMSB(y));
-    table[place(top(cell))] = top(y ^ 1u << log_y) | kept & 0xff00u | table_log - log_y;
+    table[slot] = top(y ^ 1u << log_y) | owner.symbol << 8 | table_log - log_y;
 }
 
-void fill_table() { spread(); }
+void fill_table() { put_slots(); }
 
 uint cell_bits() { return table_log; }
 
 uint first_cell(uint cell) { return top(cell); }
 
-bool is_last_cell(uint cell) { return place(cell) == (1u << table_log) - 1u; }
+// The cell has the seed's highest bits and the window the others, with zeros above them.
+bool final_state(Window x, out uint seed) {
+    uint bits;
+    uint count = left(x, bits);
+    seed = x.cell & ~(~0u >> table_log) | bits;
+    bool zeros = (count < 33u || x.high >> 31 == 0u) && bits <= ~0u >> table_log;
+    return count >= 32u - table_log && count <= 33u && zeros;
+}
 
 uint take_symbol(inout Window x, inout uint bits) {
     uint entry = table[place(x.cell)];

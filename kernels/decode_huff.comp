@@ -24,7 +24,7 @@ uint cell_bits() { return 0u; }
 
 uint first_cell(uint cell) { return 0u; }
 
-bool is_last_cell(uint cell) { return true; }
+bool final_state(Window x, out uint seed) { return left(x, seed) == 32u; }
 
 uint take_symbol(inout Window x, inout uint bits) {
     uint slot = bits & (1u << MAX_TABLE_LOG) - 1u;

@@ -22,7 +22,7 @@ void fill_table(uint first) {
     }
 }
 
-Lane seeded_state(uint seed) { return Lane(Window(seed, 0u, 32u)); }
+Lane seeded_state(uint seed, uint quad, uint first, uint count) { return Lane(Window(seed, 0u, 32u)); }
 
 Bits look_up(inout Lane x, uint quad, uint first, uint count) {
     // Loaded in any case: SwiftShader takes minutes and gigabytes to compile loads that are conditional.

@@ -76,7 +76,7 @@ void fill_table(uint first) {
     for (uint i = gl_LocalInvocationIndex; i < 256u; i += gl_WorkGroupSize.x) table[i] = packed(divisor(first + 2u * i));
 }
 
-uint seeded_state(uint seed) { return 0x10000u | seed; }
+uint seeded_state(uint seed, uint quad, uint first, uint count) { return 0x10000u | seed; }
 
 BITS look_up(inout uint x, uint quad, uint first, uint count) { return table[symbol(quad, first)]; }
 

@@ -28,13 +28,9 @@ layout(std430, binding = 5) writeonly buffer Raw { uint raw[]; };
 shared uint table[TABLE_WORDS];
 // The last bytes of each segment in work: the symbols of a partial tile, and the seed. Only the last segment of a block has
 // more than TAIL_WORDS words of them, and may use the next's; the last of all is followed by as many. Then, the first fault.
-// Before there are tails, tables are made here.
 #define TAIL_WORDS 32u
 #define ALL_TAILS (GROUPS * STREAMS * TAIL_WORDS + TAIL_WORDS)
-#ifndef LEAST_SCRATCH
-#define LEAST_SCRATCH 1u
-#endif
-shared uint scratch[ALL_TAILS + 1u > LEAST_SCRATCH ? ALL_TAILS + 1u : LEAST_SCRATCH];
+shared uint scratch[ALL_TAILS + 1u];
 // segment << 8 | number of the check << 4 | fault.
 #define FIRST_FAULT scratch[ALL_TAILS]
 

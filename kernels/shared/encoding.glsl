@@ -28,11 +28,14 @@ layout(std430, binding = 7) coherent buffer Payload { uint16_t payload[]; };
 layout(std430, binding = 7) coherent buffer Payload { uint payload[]; };
 #endif
 
-// Whole tiles that are loaded at once. Eight as measured with NVIDIA's driver, as dot products were; four take no more registers with AMD's
+// Whole tiles that are loaded at once. Eight (fse: six, which leave registers for a workgroup more) as measured with NVIDIA's driver, as dot products were; four take no more registers with AMD's
 // compiler; for narrower groups, whose invocations have more lanes, two (NOTES.md).
+#ifndef MOST_TURN_TILES
+#define MOST_TURN_TILES 8u
+#endif
 #ifndef TURN_TILES
 #if defined(DOT) && WIDTH == 32
-#define TURN_TILES 8u
+#define TURN_TILES MOST_TURN_TILES
 #elif WIDTH == 32
 #define TURN_TILES 4u
 #else
@@ -66,8 +69,8 @@ struct Stream {
 // What a coder defines. Makes ready for a block, from its 512 words of entries[]; called in uniform control flow, with a
 // barrier after it.
 void fill_table(uint first);
-// The state that holds a seed.
-STATE seeded_state(uint seed);
+// The state that holds a seed, and is to take `count` of two symbols first, those of a quad from `first` on.
+STATE seeded_state(uint seed, uint quad, uint first, uint count);
 // What `count` of SYMBOLS symbols become, those of a quad from `first` on.
 BITS look_up(inout STATE x, uint quad, uint first, uint count);
 // Whether a word must be written first, and that word. Without symbols none must.
@@ -147,6 +150,19 @@ uint own_seed(uint word, uint size, uint lane) {
     return seed;
 }
 
+// The last symbols of a body that a lane has in a pair: `count` of a quad from `first` on. `word` is the segment's first.
+void last_pair(uint word, uint body, uint lane, out uint quad, out uint first, out uint count) {
+    uint tile = body / TILE;
+    uint own = min(max(body % TILE, 4u * lane) - 4u * lane, 4u);
+    if (own == 0u && tile > 0u) {
+        tile--;
+        own = 4u;
+    }
+    quad = own > 0u ? raw[word + tile * (TILE / 4u) + lane] : 0u;
+    first = own > 2u ? 2u : 0u;
+    count = own - first;
+}
+
 // Opens a segment that ends at a word of payload[].
 Stream open(EncodeBlock block, uint segment, uint end) {
     Stream stream;
@@ -155,7 +171,11 @@ Stream open(EncodeBlock block, uint segment, uint end) {
     stream.end = UNIT * end;
     stream.p = stream.end;
     stream.raw = block.raw + (segment << segment_log) / 4u;
-    [[unroll]] for (uint j = 0u; j < LANES; j++) stream.x[j] = seeded_state(own_seed(stream.raw, stream.size, lane(j)));
+    [[unroll]] for (uint j = 0u; j < LANES; j++) {
+        uint quad, first, count;
+        last_pair(stream.raw, stream.body, lane(j), quad, first, count);
+        stream.x[j] = seeded_state(own_seed(stream.raw, stream.size, lane(j)), quad, first, count);
+    }
     return stream;
 }
 

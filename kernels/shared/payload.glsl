@@ -4,15 +4,10 @@
 // left is the gap in it. Should one not fit, or be much shorter, all are encoded again where their true lengths put them. The CPU
 // finds the same lengths (coder::places).
 
-// The includer may have OVERLAY_WORDS words of `memory` for itself before all this.
-#ifndef OVERLAY_WORDS
-#define OVERLAY_WORDS 1u
-#endif
 // Words of a group for the lengths and the bit string of its states.
 #define STATE_WORDS 56u
 #define WORK_WORDS ((GROUPS * STATE_WORDS > 256u ? GROUPS * STATE_WORDS : 256u) + GROUPS + 2u)
-#define OWN_WORDS (MOST_SEGMENTS + WORK_WORDS)
-shared uint memory[OVERLAY_WORDS > OWN_WORDS ? OVERLAY_WORDS : OWN_WORDS];
+shared uint memory[MOST_SEGMENTS + WORK_WORDS];
 // The length of each segment's room, and above it the true one: which is ORed in while others read the room's.
 #define LENGTHS(i) memory[i]
 // The symbols' costs; later for each group the lengths and the bit string of its states. Behind them, where the rooms of the segments in
@@ -42,7 +37,7 @@ uint log2_fixed(uint f) {
 
 uint ans_cost(uint f) { return f > 0u ? (table_log << COST_LOG) - log2_fixed(f) : 0u; }
 
-// This invocation's part of what the symbols of a segment cost, without its seed.
+// This invocation's part of what the symbols of a segment cost, without its seed, and what is put before its lanes' last ones.
 uint own_cost(EncodeBlock block, uint segment) {
     uint sum = 0u;
     uint first = block.counts + segment / 2u * COUNT_WORDS;
@@ -57,6 +52,13 @@ uint own_cost(EncodeBlock block, uint segment) {
             uint cost = WORK(seed >> 8u * b & 0xffu);
             sum -= at + b < size ? cost : 0u;
         }
+        if (cell_bits() > 0u) {
+            uint quad, first, count;
+            last_pair(block.raw + (segment << segment_log) / 4u, max(size, 32u * SEED) - 32u * SEED, lane(j), quad, first, count);
+            uint own = WORK(symbol(quad, first)) + (count > 1u ? WORK(symbol(quad, first + 1u)) : 0u);
+            uint least = cell_bits() + 1u << COST_LOG;
+            sum += count > 0u ? max(own, least) - own : 0u;
+        }
     }
     return sum;
 }
@@ -66,9 +68,7 @@ uint room(EncodeBlock block, uint segment, uint body_cost) {
     uint size = segment_size(block, segment, segment_log);
     uint body = max(size, 32u * SEED) - 32u * SEED;
     uint bits = body_cost + (1u << COST_LOG) - 1u >> COST_LOG;
-    // An encoder starts from the highest cell, which is worth nearly a bit more than the lowest.
-    uint cell = cell_bits() > 0u ? cell_bits() + 1u : 0u;
-    bits += 32u * (PLANES + 8u * SEED + cell) + GAP_BITS + min(body / 32u, MARGIN);
+    bits += 32u * (PLANES + 8u * SEED) + GAP_BITS + min(body / 32u, MARGIN);
     return (bits + WORD_BITS - 1u) / WORD_BITS;
 }
 

@@ -41,9 +41,8 @@ struct Window {
 uint take_symbol(inout Window x, inout uint bits);
 // The symbols of two entries, as four_symbols wants them.
 uint two_symbols(uint first, uint second);
-// A cell as a lane keeps it; whether a lane has that of a final state.
+// A cell as a lane keeps it.
 uint first_cell(uint cell);
-bool is_last_cell(uint cell);
 
 Window no_state() { return Window(0u, 0u, 0u, 0u, 0u); }
 
@@ -107,7 +106,10 @@ void decode_pair(const bool checked, uint s, uint limit, inout Stream stream, ou
     }
 }
 
-bool final_state(Window x, out uint seed) {
-    seed = x.high;
-    return ((x.taken ^ x.before) & 32u) != 0u && (x.taken & 31u) == 0u && is_last_cell(x.cell);
+// How many bits are left, if there are at most 33, and the bits.
+uint left(Window x, out uint bits) {
+    uint taken = x.taken & 31u;
+    bool few = ((x.taken ^ x.before) & 32u) != 0u;
+    bits = few ? x.high >> taken : x.high << 1 | x.low >> 31;
+    return few ? 32u - taken : 64u - taken;
 }

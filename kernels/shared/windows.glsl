@@ -29,7 +29,8 @@
 
 struct Window {
     uint word;
-    // The bits below the word, with garbage above them, and how many more there is room for, at most 32.
+    // The bits below the word, with garbage above them, and how many more there is room for: at most 32, and before the first symbols, which
+    // are in the word already, what 64 bits leave.
     uint low;
     uint room;
 };

@@ -1,6 +1,11 @@
 //! What a coder would make of given counts, without coding: integers only, as an encoder decides by it.
 
-use super::{fse, huffman, lanes::Layout, places::room, rans};
+use super::{
+    fse, huffman,
+    lanes::{LANES, Layout, STEPS},
+    places::room,
+    rans,
+};
 use crate::block::Coder;
 
 /// Fractional bits of the logarithms and costs here.
@@ -45,11 +50,11 @@ pub fn coded_bytes(counts: &[u32; 256], symbols: usize, coder: Coder, segment_lo
         return present as u64;
     }
     debug_assert_eq!(counts.iter().map(|&count| count as usize).sum::<usize>(), symbols);
-    let (cell_bits, (table_bits, bits)) = match coder {
+    let (least, (table_bits, bits)) = match coder {
         Coder::Rans => (0, ans_bits(counts, symbols, rans::choose_log(counts))),
         Coder::Fse => {
             let log = fse::choose_log(counts);
-            (log, ans_bits(counts, symbols, log))
+            ((u64::from(log) + 1) << FRACTION, ans_bits(counts, symbols, log))
         }
         Coder::Huffman => (0, huffman_bits(counts, symbols)),
     };
@@ -58,10 +63,14 @@ pub fn coded_bytes(counts: &[u32; 256], symbols: usize, coder: Coder, segment_lo
 
     let segment = 1_usize << segment_log;
     let layout = Layout::of(coder);
+    let skewed = counts.iter().any(|&count| 4 * u64::from(count) >= symbols as u64);
     let stream = |length: usize| {
         let body = layout.body(length);
         let cost = (bits * body as u64 / symbols as u64) as u32;
-        2 + (layout.word * room(layout, cell_bits.into(), body, cost)) as u64
+        // As if all lanes' last symbols cost as much.
+        let lanes = body.div_ceil(STEPS).min(LANES) as u64;
+        let padding = (lanes * least).saturating_sub(2 * lanes * bits / symbols as u64) as u32;
+        2 + (layout.word * room(layout, skewed, body, cost + padding)) as u64
     };
     let last = symbols % segment;
     table + (symbols / segment) as u64 * stream(segment) + if last > 0 { stream(last) } else { 0 }

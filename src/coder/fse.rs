@@ -1,10 +1,10 @@
-//! FSE on one lane: tabled asymmetric numeral systems (Duda, arXiv:1311.2540) with the cell order of RFC 8878, on a
+//! FSE on one lane: tabled asymmetric numeral systems (Duda, arXiv:1311.2540) on a
 //! [`window`](super::window).
 
 use super::{
     decode_table::DecodeTable,
     table::{Table, least_log},
-    window::{Halves, Window, WindowCoder},
+    window::{Window, WindowCoder},
 };
 use crate::block::Coder;
 
@@ -15,12 +15,23 @@ pub fn choose_log(counts: &[u32; 256]) -> u8 {
     worth.min(11).max(least_log(counts) + 1).max(5)
 }
 
-/// Calls `visit` with each cell, its symbol `s`, and `f(s) + i` for the `i`-th cell of `s` in ascending order.
+/// The numbers below 4096, each with its 12 bits reversed.
+static REVERSED: [u16; 4096] = {
+    let mut reversed = [0; 4096];
+    let mut number = 0_u16;
+    while number < 4096 {
+        reversed[number as usize] = number.reverse_bits() >> 4;
+        number += 1;
+    }
+    reversed
+};
+
+/// Calls `visit` with each cell, its slot, that slot's symbol `s`, and `f(s) + i` for the `i`-th cell of `s` in ascending order.
 ///
-/// Symbols in ascending order, each as often as its frequency, fill the cells `0, step, 2 step, ...`. So cell `u` is
-/// the one that was filled as number `u / step`, all modulo `2^K`, and numbers belong to symbols by ranges. The lower half is
+/// A slot is its cell with the `K` bits reversed, and slots belong to symbols by ranges: so the cells of a symbol are nearly evenly spread (van der
+/// Corput's sequence), and which of them a cell is follows from the range alone, which is how kernels find it. The lower half is
 /// visited upwards, the upper half downwards, in turns: each cell of a symbol waits for its last one.
-fn for_each_cell(table: &Table, mut visit: impl FnMut(u32, u8, u32)) {
+fn for_each_cell(table: &Table, mut visit: impl FnMut(u32, usize, u8, u32)) {
     let size = 1_u32 << table.log();
     let mut symbols = [0; 4096];
     let (mut up, mut down) = ([0_u16; 256], [0_u16; 256]);
@@ -29,39 +40,30 @@ fn for_each_cell(table: &Table, mut visit: impl FnMut(u32, u8, u32)) {
         up[usize::from(symbol)] = freq as u16;
         down[usize::from(symbol)] = 2 * freq as u16 - 1;
     }
-    let inverse = inverse(size / 2 + size / 8 + 3);
-    let symbol_of = |number: u32| symbols[(number & (size - 1)) as usize % 4096];
-    let mut number = 0_u32;
-    for cell in 0..size / 2 {
-        let symbol = symbol_of(number);
+    for (cell, reversed) in (0..size / 2).zip(&REVERSED) {
+        let slot = usize::from(reversed >> (12 - table.log()));
+        let symbol = symbols[slot % 4096];
         let y = &mut up[usize::from(symbol)];
-        visit(cell, symbol, u32::from(*y));
+        visit(cell, slot, symbol, u32::from(*y));
         *y += 1;
-        number = number.wrapping_add(inverse);
-        let symbol = symbol_of(number.wrapping_neg());
+        let (cell, slot) = (size - 1 - cell, size as usize - 1 - slot);
+        let symbol = symbols[slot % 4096];
         let y = &mut down[usize::from(symbol)];
-        visit(size - 1 - cell, symbol, u32::from(*y));
+        visit(cell, slot, symbol, u32::from(*y));
         *y -= 1;
     }
 }
 
-/// The inverse of an odd number modulo `2^32`, by Newton's iteration: `odd` is its own inverse modulo 8, and each turn
-/// doubles the right bits.
-fn inverse(odd: u32) -> u32 {
-    let turn = |x: u32| x.wrapping_mul(2_u32.wrapping_sub(odd.wrapping_mul(x)));
-    turn(turn(turn(turn(odd))))
-}
-
-/// Fills the decoder's cells, each at its number with the `K` bits reversed: `symbol:8 | y':12 | 0:4 | bits:8`, with `y'` the bits
+/// Fills the decoder's cells, each at its slot: `symbol:8 | y':12 | 0:4 | bits:8`, with `y'` the bits
 /// of `y` without the highest, reversed, at the top of the 12.
 ///
 /// A window has a symbol's bits highest first. So bits shifted into `y'` from above yield the next cell, reversed.
 pub(super) fn fill_slots(table: &Table, slots: &mut [u32; 4096]) {
     let log = u32::from(table.log());
-    for_each_cell(table, |cell, symbol, y| {
+    for_each_cell(table, |_, slot, symbol, y| {
         let class = 31 - y.leading_zeros();
         let rest = (y ^ 1 << class).reverse_bits() >> 8;
-        slots[reversed(cell, log) as usize % 4096] = u32::from(symbol) << 24 | rest | (log - class);
+        slots[slot % 4096] = u32::from(symbol) << 24 | rest | (log - class);
     });
 }
 
@@ -69,6 +71,9 @@ pub(super) fn fill_slots(table: &Table, slots: &mut [u32; 4096]) {
 fn reversed(value: u32, count: u32) -> u32 {
     (u64::from(value.reverse_bits()) >> (u32::BITS - count)) as u32
 }
+
+/// Bits that a lane has at least once it has encoded its first symbols.
+const LEAST_BITS: u32 = u32::BITS + 1;
 
 /// Where the number of a symbol's bits lies in the sum of its entry and a cell.
 pub(super) const BITS_AT: u32 = 13;
@@ -104,9 +109,10 @@ impl EncodeTable {
             self.symbols[usize::from(symbol)] =
                 first << FIRST_AT | ((bits << BITS_AT) - (freq << bits));
         }
-        for_each_cell(table, |cell, symbol, y| {
+        for_each_cell(table, |cell, slot, symbol, y| {
             let first = self.symbols[usize::from(symbol)] >> FIRST_AT;
-            self.cells[(first + y) as usize % 4096] = Halves::encoder_cell(cell, self.log);
+            let reversed = (slot as u32) << (u32::BITS - self.log);
+            self.cells[(first + y) as usize % 4096] = reversed | 1 << self.log | cell;
         });
     }
 }
@@ -120,10 +126,27 @@ impl WindowCoder for Fse {
     const HAS_CELLS: bool = true;
     type EncodeTable = EncodeTable;
 
-    /// From the highest cell every symbol pushes at least one bit. So a lane with symbols never begins a pair with the seed
-    /// alone, in which case the decoder would take a word that nobody emitted.
-    fn last_cell(table_log: u32) -> u32 {
-        (1 << table_log) - 1
+    /// The cell holds the seed's highest bits and the window the others: with the first symbols 33 bits or more, as with fewer the
+    /// decoder would take a word that nobody emitted.
+    fn seeded(table: &EncodeTable, seed: u32, pair: &[u8]) -> Window {
+        let bits = seed & (u32::MAX >> table.log);
+        // The low bits of the reversed seed, and at the top these reversed again.
+        let low = u32::from(REVERSED[(seed >> 20) as usize]) & ((1 << table.log) - 1);
+        let cell = seed ^ bits | low;
+        let mut ahead = cell;
+        let pushed: u32 = pair.iter().rev().map(|&s| Self::encode(table, &mut ahead, s).1).sum();
+        let count = (LEAST_BITS - pushed).max(u32::BITS - table.log);
+        let count = if pair.is_empty() { u32::BITS } else { count };
+        Window { bits: bits.into(), count, cell }
+    }
+
+    fn seed_of(table_log: u32, lane: &Window) -> u32 {
+        lane.cell << (u32::BITS - table_log) | lane.bits as u32
+    }
+
+    fn is_final(table_log: u32, lane: &Window) -> bool {
+        let own = u32::BITS - table_log;
+        (own..=LEAST_BITS).contains(&lane.count) && lane.bits >> own == 0
     }
 
     fn table_log(table: &EncodeTable) -> u32 {
@@ -159,15 +182,7 @@ impl WindowCoder for Fse {
 mod tests {
     use super::*;
 
-    #[test]
-    fn inverses_are_inverse() {
-        for log in 5..=12 {
-            let step = (1_u32 << (log - 1)) + (1 << (log - 3)) + 3;
-            assert_eq!(step.wrapping_mul(inverse(step)), 1, "table log {log}");
-        }
-    }
-
-    /// Cells filled one after another, as the specification says.
+    /// Cells filled slot by slot, as the specification says.
     #[test]
     fn cells_are_those_of_the_specification() {
         let raw = include_bytes!("../../tests/data/alice29.txt");
@@ -176,16 +191,17 @@ mod tests {
             let table = Table::from_counts(&counts, Coder::Fse, Some(log));
             let size = 1_usize << log;
             let mut symbols = vec![0; size];
-            let mut cell = 0;
+            let mut slot = 0_usize;
             for (symbol, freq, _) in table.symbols() {
                 for _ in 0..freq {
+                    let cell = (0..log).fold(0, |cell, bit| cell << 1 | slot >> bit & 1);
                     symbols[cell] = symbol;
-                    cell = (cell + size / 2 + size / 8 + 3) % size;
+                    slot += 1;
                 }
             }
-            assert_eq!(cell, 0, "every cell is filled once");
+            assert_eq!(slot, size, "every cell is filled once");
             let mut cells = Vec::new();
-            for_each_cell(&table, |cell, symbol, y| cells.push((cell as usize, symbol, y)));
+            for_each_cell(&table, |cell, _, symbol, y| cells.push((cell as usize, symbol, y)));
             cells.sort_unstable();
             let mut next = table.freqs().map(u32::from);
             let expected = symbols.iter().zip(0..).map(|(&symbol, cell)| {

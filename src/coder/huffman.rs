@@ -173,10 +173,6 @@ impl WindowCoder for Huffman {
     const HAS_CELLS: bool = false;
     type EncodeTable = EncodeTable;
 
-    fn last_cell(_: u32) -> u32 {
-        0
-    }
-
     fn table_log(table: &EncodeTable) -> u32 {
         table.log
     }

@@ -10,6 +10,16 @@ pub const STEPS: usize = 4;
 /// Symbols in a tile.
 pub const TILE: usize = LANES * STEPS;
 
+/// The last symbols of a body that a lane codes as a pair: two or, if its symbols end with a single one, that; none if it has none.
+pub fn last_pair(body: &[u8], lane: usize) -> &[u8] {
+    let (whole, rest) = body.as_chunks::<TILE>();
+    let quad = match rest.get(lane * STEPS..) {
+        Some(own) if !own.is_empty() => &own[..own.len().min(STEPS)],
+        _ => whole.last().map_or(&[][..], |tile| &tile.as_chunks::<STEPS>().0[lane]),
+    };
+    if quad.len() > 2 { &quad[2..] } else { quad }
+}
+
 /// Sizes of what a coder's segment consists of, in bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Layout {
@@ -21,6 +31,8 @@ pub struct Layout {
     pub least: u32,
     /// Bits by which a segment's room is larger than what its symbols are expected to cost: measured, see `docs/DECISIONS.md`.
     pub margin: usize,
+    /// The same where a symbol has a quarter of the table's slots or more.
+    pub skewed_margin: usize,
     /// The end of the segment that rides in the lanes' final states.
     pub seed: usize,
 }
@@ -29,9 +41,18 @@ impl Layout {
     /// That of a coder.
     pub const fn of(coder: Coder) -> Self {
         match coder {
-            Coder::Rans => Self { word: 2, planes: 4, least: 16, margin: 48, seed: 2 * LANES },
-            Coder::Fse => Self { word: 4, planes: 5, least: 4, margin: 224, seed: 4 * LANES },
-            Coder::Huffman => Self { word: 4, planes: 5, least: 16, margin: 0, seed: 4 * LANES },
+            Coder::Rans => {
+                let (margin, skewed_margin) = (48, 48);
+                Self { word: 2, planes: 4, least: 16, margin, skewed_margin, seed: 2 * LANES }
+            }
+            Coder::Fse => {
+                let (margin, skewed_margin) = (128, 288);
+                Self { word: 4, planes: 5, least: 4, margin, skewed_margin, seed: 4 * LANES }
+            }
+            Coder::Huffman => {
+                let (margin, skewed_margin) = (0, 0);
+                Self { word: 4, planes: 5, least: 16, margin, skewed_margin, seed: 4 * LANES }
+            }
         }
     }
 

@@ -32,7 +32,7 @@ use decode_table::DecodeTable;
 use fse::Fse;
 use huffman::Huffman;
 use lanes::Layout;
-use places::{Appended, Costs, room};
+use places::{Appended, Costs};
 use portable::Portable;
 use rans::Rans;
 use table::Table;
@@ -232,10 +232,8 @@ impl Codec {
         let cell_bits = if table.coder() == Coder::Fse { table.log().into() } else { 0 };
         let costs = Costs::of(table);
         self.rooms.clear();
-        self.rooms.extend(raw.chunks(segment).zip(&self.counts).map(|(raw, counts)| {
-            let body = layout.body(raw.len());
-            room(layout, cell_bits, body, costs.of_body(counts, &raw[body..]))
-        }));
+        let segments = raw.chunks(segment).zip(&self.counts);
+        self.rooms.extend(segments.map(|(raw, counts)| costs.room(layout, counts, raw)));
         let Self { instructions, fse_table, scratch, rooms, .. } = self;
         let out = Appended::new(layout, cell_bits, rooms, payload, raw.len());
         if out.is_hopeless() {

@@ -4,10 +4,11 @@
 
 use super::{
     estimate::LOG2,
-    lanes::{LANES, Layout},
+    lanes::{LANES, Layout, last_pair},
     states,
     table::Table,
 };
+use crate::block::Coder;
 
 /// The longest gap that a segment is left with, in words.
 const MOST_LEFT: usize = 15;
@@ -21,14 +22,23 @@ pub struct Costs {
     /// Those that have one, as many as are `present`.
     symbols: [u8; 256],
     present: usize,
+    /// What the last symbols of a lane cost at least, since zeros are put before them; 0 where none are.
+    least: u32,
+    /// Whether a symbol has a quarter of the slots.
+    skewed: bool,
 }
 
 impl Costs {
     /// Those of a table. (A code of length `l` is a frequency of `2^(K - l)`, which costs `l` exactly.)
     pub fn of(table: &Table) -> Self {
-        let mut all = Self { costs: [0; 256], symbols: [0; 256], present: 0 };
+        let mut all =
+            Self { costs: [0; 256], symbols: [0; 256], present: 0, least: 0, skewed: false };
+        if table.coder() == Coder::Fse {
+            all.least = (u32::from(table.log()) + 1) << FRACTION;
+        }
         let whole = u32::from(table.log()) << FRACTION;
         for (symbol, freq, _) in table.symbols() {
+            all.skewed |= 4 * freq >= 1 << table.log();
             all.costs[usize::from(symbol)] = whole - u32::from(LOG2[freq as usize]);
             all.symbols[all.present] = symbol;
             all.present += 1;
@@ -36,8 +46,15 @@ impl Costs {
         all
     }
 
-    /// What the body of a segment of at most 64 KiB costs, from the counts of all its symbols, of which its seed's are taken off.
-    pub fn of_body(&self, counts: &[u32; 256], seed: &[u8]) -> u32 {
+    /// Words of the room for a segment of at most 64 KiB, whose symbols occur `counts` times.
+    pub fn room(&self, layout: Layout, counts: &[u32; 256], raw: &[u8]) -> usize {
+        let (body, seed) = raw.split_at(layout.body(raw.len()));
+        let cost = self.of_body(counts, seed) + self.of_padding(body);
+        room(layout, self.skewed, body.len(), cost)
+    }
+
+    /// What the body of a segment costs, from the counts of all its symbols, of which its seed's are taken off.
+    fn of_body(&self, counts: &[u32; 256], seed: &[u8]) -> u32 {
         let cost = |symbol: u8| self.costs[usize::from(symbol)];
         // Kernels count in 16 bits.
         let count = |symbol: u8| counts[usize::from(symbol)].min(0xffff);
@@ -45,14 +62,23 @@ impl Costs {
         let all: u32 = symbols.iter().map(|&symbol| count(symbol) * cost(symbol)).sum();
         seed.iter().fold(all, |sum, &symbol| sum.wrapping_sub(cost(symbol)))
     }
+
+    /// What is put before the lanes' last symbols, if these cost what is expected.
+    fn of_padding(&self, body: &[u8]) -> u32 {
+        if self.least == 0 {
+            return 0;
+        }
+        let pairs = (0..LANES).map(|lane| last_pair(body, lane)).filter(|pair| !pair.is_empty());
+        let cost = |pair: &[u8]| pair.iter().map(|&symbol| self.costs[usize::from(symbol)]).sum();
+        pairs.map(|pair| self.least.saturating_sub(cost(pair))).sum()
+    }
 }
 
-/// Words of the room for a segment whose body has so many symbols and costs so much.
-pub fn room(layout: Layout, cell_bits: u32, body: usize, body_cost: u32) -> usize {
-    // An encoder starts from the highest cell, which is worth nearly a bit more than the lowest.
-    let cell_bits = if cell_bits > 0 { cell_bits as usize + 1 } else { 0 };
-    let states = 8 * layout.seed + LANES * (layout.planes + cell_bits);
-    let margin = (body / 32).min(layout.margin);
+/// Words of the room for a segment whose body has so many symbols and costs so much. `skewed` says whether a symbol has a quarter of the
+/// table's slots: then what it costs in fact depends on its neighbours.
+pub fn room(layout: Layout, skewed: bool, body: usize, body_cost: u32) -> usize {
+    let states = 8 * layout.seed + LANES * layout.planes;
+    let margin = (body / 32).min(if skewed { layout.skewed_margin } else { layout.margin });
     let bits = states + states::GAP_BITS as usize + body_cost.div_ceil(1 << FRACTION) as usize;
     (bits + margin).div_ceil(8 * layout.word)
 }

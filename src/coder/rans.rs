@@ -140,7 +140,7 @@ impl LaneCoder for Rans {
     /// The state.
     type Lane = u32;
 
-    fn seeded(_: &EncodeTable, seed: &[u8]) -> [u32; LANES] {
+    fn seeded(_: &EncodeTable, _: &[u8], seed: &[u8]) -> [u32; LANES] {
         padded(seed).map(|seed| STATE_MIN | u32::from(u16::from_le_bytes(seed)))
     }
 

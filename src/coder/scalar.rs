@@ -20,8 +20,8 @@ pub trait LaneCoder {
     /// What a lane holds.
     type Lane: Copy;
 
-    /// The lanes from which an encoder starts, which hold the seed: at most [`Layout::seed`] bytes.
-    fn seeded(table: &Self::EncodeTable, seed: &[u8]) -> [Self::Lane; LANES];
+    /// The lanes from which an encoder of this body starts, which hold the seed: at most [`Layout::seed`] bytes.
+    fn seeded(table: &Self::EncodeTable, body: &[u8], seed: &[u8]) -> [Self::Lane; LANES];
 
     /// Encodes a tile, or the last, shorter one, and hands out the words that the decoder takes, in the opposite order.
     fn encode_tile(
@@ -68,7 +68,7 @@ pub trait LaneCoder {
 /// panic or yield a stream that does not decode.
 pub fn encode_segment<C: LaneCoder>(table: &C::EncodeTable, raw: &[u8], out: &mut [u8]) -> usize {
     let (body, seed) = raw.split_at(C::LAYOUT.body(raw.len()));
-    let mut lanes = C::seeded(table, seed);
+    let mut lanes = C::seeded(table, body, seed);
     let (mut at, size) = (out.len(), C::LAYOUT.word);
     let mut emit = |word: u32| {
         at -= size;

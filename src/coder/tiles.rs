@@ -245,7 +245,7 @@ pub(super) fn encode_segments<C: Tiles<I>, I: Copy, const N: usize>(
 ) -> [usize; N] {
     let mut segments = segments.map(|(raw, room)| {
         let (body, seed) = raw.split_at(C::LAYOUT.body(raw.len()));
-        let mut segment = Encoding::<C> { lanes: C::seeded(table, seed), body, room };
+        let mut segment = Encoding::<C> { lanes: C::seeded(table, body, seed), body, room };
         let (whole, partial) = body.as_chunks::<TILE>();
         if !partial.is_empty() {
             let mut tile = [0; TILE];

@@ -3,7 +3,7 @@
 
 use super::{
     decode_table::DecodeTable,
-    lanes::{LANES, STEPS},
+    lanes::{LANES, STEPS, last_pair},
     scalar::{LaneCoder, padded, unpad},
     states::State,
 };
@@ -22,7 +22,7 @@ pub struct Window {
 
 /// The most bits of a lane. An encoder that would exceed it emits a word; so a decoder that has room for a word takes one.
 pub const CAPACITY: u32 = 64;
-/// Bits that every lane holds at the end of the body: its part of the seed.
+/// Bits of a lane's part of the seed.
 const SEED_BITS: u32 = 32;
 
 impl Window {
@@ -58,7 +58,7 @@ impl Window {
 /// 32 windows as vector registers hold them, the two halves of their bits apart.
 ///
 /// A decoder has the bits at the top of 64, so that a word goes into the upper half alone. An encoder has them at the
-/// bottom, with any bits above, and the cell as [`encoder_cell`](Self::encoder_cell) says.
+/// bottom, with any bits above, and the cell counted from `2^K` on and with its bits reversed at the top.
 #[derive(Clone, Copy, Default, Debug)]
 pub(super) struct Halves {
     pub low: [u32; LANES],
@@ -78,11 +78,6 @@ impl Halves {
     /// Those of an encoder.
     pub fn of_encoder(lanes: &[Window; LANES], table_log: u32) -> Self {
         Self::of(lanes, |lane| lane.bits, |cell| cell | 1 << table_log)
-    }
-
-    /// A cell as an encoder has it: counted from `2^K` on, and with its bits reversed at the top.
-    pub fn encoder_cell(cell: u32, table_log: u32) -> u32 {
-        both_ways(cell) | 1 << table_log
     }
 
     fn of(
@@ -134,8 +129,21 @@ pub trait WindowCoder {
     /// What the encoder knows of the symbols.
     type EncodeTable;
 
-    /// The cell from which an encoder starts, and where the decoder ends.
-    fn last_cell(table_log: u32) -> u32;
+    /// The lane from which an encoder starts, and where the decoder ends, with its part of the seed. `pair` is what is encoded first, at
+    /// most two symbols.
+    fn seeded(_: &Self::EncodeTable, seed: u32, _pair: &[u8]) -> Window {
+        Window { bits: seed.into(), count: SEED_BITS, cell: 0 }
+    }
+
+    /// The seed of a decoder's last lane.
+    fn seed_of(_table_log: u32, lane: &Window) -> u32 {
+        lane.bits as u32
+    }
+
+    /// Whether an encoder may have started from a decoder's last lane.
+    fn is_final(_table_log: u32, lane: &Window) -> bool {
+        lane.count == SEED_BITS
+    }
 
     /// The table log of an encoder's table.
     fn table_log(table: &Self::EncodeTable) -> u32;
@@ -167,10 +175,9 @@ impl<C: WindowCoder> LaneCoder for C {
     type EncodeTable = C::EncodeTable;
     type Lane = Window;
 
-    fn seeded(table: &Self::EncodeTable, seed: &[u8]) -> [Window; LANES] {
-        let cell = both_ways(C::last_cell(C::table_log(table)));
-        let bits = |seed| u64::from(u32::from_le_bytes(seed));
-        padded(seed).map(|seed| Window { bits: bits(seed), count: SEED_BITS, cell })
+    fn seeded(table: &Self::EncodeTable, body: &[u8], seed: &[u8]) -> [Window; LANES] {
+        let seeds = padded(seed).map(u32::from_le_bytes);
+        std::array::from_fn(|lane| C::seeded(table, seeds[lane], last_pair(body, lane)))
     }
 
     fn encode_tile(
@@ -240,9 +247,7 @@ impl<C: WindowCoder> LaneCoder for C {
     }
 
     fn take_seed(table_log: u32, lanes: &[Window; LANES], seed: &mut [u8]) -> bool {
-        let cell = C::decoder_cell(table_log, C::last_cell(table_log));
-        let last = |lane: &Window| lane.count == SEED_BITS && lane.cell == cell;
-        let padding = unpad(&lanes.map(|lane| (lane.bits as u32).to_le_bytes()), seed);
-        padding && lanes.iter().all(last)
+        let seeds = lanes.each_ref().map(|lane| C::seed_of(table_log, lane).to_le_bytes());
+        unpad(&seeds, seed) && lanes.iter().all(|lane| C::is_final(table_log, lane))
     }
 }

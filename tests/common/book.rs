@@ -96,21 +96,22 @@ fn codes(bytes: &[u8], log: u32) -> (Vec<(usize, u32, u32)>, usize) {
 /// Section 2.7: the cells, each with its symbol, bits and base.
 fn cells(freqs: &[u32; 256], log: u32) -> Vec<(usize, u32, u32)> {
     let size = 1 << log;
-    let step = (1 << (log - 1)) + (1 << (log - 3)) + 3;
-    let mut symbols = vec![0; size];
-    let mut place = 0;
-    for (symbol, &freq) in freqs.iter().enumerate() {
-        for _ in 0..freq {
-            symbols[place] = symbol;
-            place = (place + step) % size;
+    let symbol_of = |cell: u32| {
+        let mut slot = cell.reverse_bits() >> (32 - log);
+        let mut symbol = 0;
+        while slot >= freqs[symbol] {
+            slot -= freqs[symbol];
+            symbol += 1;
         }
-    }
+        symbol
+    };
+    let symbols: Vec<usize> = (0..size).map(symbol_of).collect();
     let mut seen = *freqs;
     let cell = |&symbol: &usize| {
         let y = seen[symbol];
         seen[symbol] += 1;
         let bits = log - y.ilog2();
-        (symbol, bits, (y << bits) - size as u32)
+        (symbol, bits, (y << bits) - size)
     };
     symbols.iter().map(cell).collect()
 }
@@ -249,7 +250,6 @@ fn windows(bytes: &[u8], table: &Table, log: u32, n: usize) -> Vec<u8> {
     let body = n.saturating_sub(128);
     let mut raw = vec![0; body];
     let mut next = 0;
-    let last = if let Table::Fse(cells) = table { cells.len() as u32 - 1 } else { 0 };
     for tile in 0..body.div_ceil(128) {
         for step in [0, 2] {
             for (number, lane) in lanes.iter_mut().enumerate() {
@@ -267,8 +267,12 @@ fn windows(bytes: &[u8], table: &Table, log: u32, n: usize) -> Vec<u8> {
     }
     assert_eq!(4 * next, words.len());
     let seed = |lane: Lane| {
-        assert_eq!((lane.n, lane.t), (32, last));
-        (lane.c as u32).to_le_bytes()
+        let Table::Fse(_) = table else {
+            assert_eq!(lane.n, 32);
+            return (lane.c as u32).to_le_bytes();
+        };
+        assert!(lane.n >= 32 - log && lane.n <= 33 && lane.c < 1 << (32 - log));
+        (lane.t.reverse_bits() | lane.c as u32).to_le_bytes()
     };
     end(raw, &lanes.into_iter().flat_map(seed).collect::<Vec<_>>(), n)
 }

@@ -68,9 +68,12 @@ pub fn with_gap(
 /// The rooms of section 2.8, in words.
 pub fn rooms(table: &Table, raw: &[u8], segment_log: u8) -> Vec<usize> {
     let (word, planes, _) = sizes(table.coder());
-    let (seed, most, t) = match table.coder() {
+    let (seed, most, least) = match table.coder() {
         Coder::Rans => (64, 48, 0),
-        Coder::Fse => (128, 224, usize::from(table.log()) + 1),
+        Coder::Fse => {
+            let skewed = table.symbols().any(|(_, f, _)| 4 * f >= 1 << table.log());
+            (128, if skewed { 288 } else { 128 }, usize::from(table.log()) + 1)
+        }
         Coder::Huffman => (128, 0, 0),
     };
     let mut costs = [0; 256];
@@ -87,8 +90,15 @@ pub fn rooms(table: &Table, raw: &[u8], segment_log: u8) -> Vec<usize> {
         {
             cost -= costs[usize::from(s)];
         }
-        let bits =
-            32 * planes + 8 + 8 * seed + 32 * t + cost.div_ceil(4096) + (body / 32).min(most);
+        // By lane, where its last pair begins.
+        let mut pairs = [None; 32];
+        (0..body).step_by(2).for_each(|i| pairs[i % 128 / 4] = Some(i));
+        for i in pairs.into_iter().flatten() {
+            let pair: usize =
+                segment[i..body.min(i + 2)].iter().map(|&s| costs[usize::from(s)]).sum();
+            cost += (least << 12).saturating_sub(pair);
+        }
+        let bits = 32 * planes + 8 + 8 * seed + cost.div_ceil(4096) + (body / 32).min(most);
         bits.div_ceil(8 * word)
     };
     raw.chunks(1 << segment_log).map(room).collect()
@@ -102,9 +112,9 @@ pub fn misfits() -> [(Vec<u8>, u8, u8); 2] {
         seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
         (seed >> 33) % limit
     };
-    let short = (0..32_768).map(|i| if i < 5120 { 0 } else { 1 + (ALICE[i] & 15) }).collect();
+    let short = (0..65_536).map(|i| if i < 7168 { 0 } else { 1 + (ALICE[i] & 7) }).collect();
     let long = (0..161_319)
-        .map(|i| if i < 16_384 { 0 } else { 1 + below(8).min(below(8)) as u8 })
+        .map(|i| if i < 16_384 { 0 } else { 1 + below(10).min(below(10)) as u8 })
         .collect();
-    [(short, 5, 13), (long, 7, 14)]
+    [(short, 5, 14), (long, 5, 14)]
 }

@@ -18,12 +18,10 @@ pub fn specified_slots(table: &Table) -> Vec<(u8, u64, u64)> {
         }
         // bits and base.
         Coder::Fse => {
-            let step = (1 << (k - 1)) + (1 << (k - 3)) + 3;
-            let mut cell = 0;
-            for (s, f, _) in table.symbols() {
-                for _ in 0..f {
-                    slots[cell].0 = s;
-                    cell = (cell + step) % size;
+            for (s, f, cum) in table.symbols() {
+                for slot in cum..cum + f {
+                    let cell = (0..k).fold(0, |cell, i| cell << 1 | slot >> i & 1);
+                    slots[cell as usize].0 = s;
                 }
             }
             let mut next = table.freqs().map(u64::from);
@@ -124,7 +122,6 @@ pub fn specified_windows(table: &Table, stream: &[u8], raw: &mut [u8]) -> Option
     let (least, k) = if fse { (4, slots.len().ilog2() as usize) } else { (16, 0) };
     let (lanes, words) = specified_states(stream, 4, least, 5, k);
     let mut lanes: Vec<_> = lanes.into_iter().map(|(n, c, t)| (c, n as u32, t)).collect();
-    let last = if fse { slots.len() - 1 } else { 0 };
     let mut words = words.as_chunks().0.iter().map(|&word| u32::from_le_bytes(word));
     let body = raw.len().max(128) - 128;
     for pair in (0..body.div_ceil(128) * 64).map(|i| i / 64 * 128 + i % 32 * 4 + i / 32 % 2 * 2) {
@@ -146,7 +143,12 @@ pub fn specified_windows(table: &Table, stream: &[u8], raw: &mut [u8]) -> Option
             *n -= bits as u32;
         }
     }
-    let seeds = lanes.iter().map(|&(c, n, t)| (n == 32 && t == last).then_some(c as u32));
+    let seeds = lanes.iter().map(|&(c, n, t)| {
+        let high = (0..k).fold(0, |high, i| high << 1 | t >> i & 1);
+        let least = 32 - k as u32;
+        let valid = if fse { (least..=33).contains(&n) && c >> least == 0 } else { n == 32 };
+        valid.then_some(if fse { (high as u32) << least | c as u32 } else { c as u32 })
+    });
     let seed = seeds.collect::<Option<Vec<u32>>>()?;
     let seed: Vec<u8> = seed.into_iter().flat_map(u32::to_le_bytes).collect();
     let length = raw.len() - body;

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{MAX_BLOCKS, MAX_RAW_BYTES, NO_PUSH, check_limits, dispatch, words};
+use super::{MAX_BLOCKS, MAX_RAW_BYTES, NO_PUSH, TABLE_LOG_ID, check_limits, dispatch, words};
 use crate::{
     block::Coder,
     kernel::{
@@ -170,16 +170,21 @@ impl EncodePlan {
                 );
             }
         }
-        for (kernel, segments) in
-            [("encode_rans", rans), ("encode_fse", fse), ("encode_huff", huffman)]
-        {
+        // What fse chooses is at most 11 (coder::fse::choose_log). As in decoding, a table of log 11 takes less shared memory.
+        let own = self.blocks.iter().filter(|block| block.coder == Coder::Fse as u32);
+        let fse_log = [(TABLE_LOG_ID, own.fold(11, |log, block| log.max(block.forced_log)))];
+        for (kernel, spec, segments) in [
+            ("encode_rans", &[][..], rans),
+            ("encode_fse", &fse_log, fse),
+            ("encode_huff", &[], huffman),
+        ] {
             if segments.is_some() {
                 dispatch(
                     recording,
                     kernel,
                     block_count,
                     &EncodePush { segment_log: log },
-                    (&[], segments),
+                    (spec, segments),
                     &[
                         Self::BLOCKS,
                         Self::RAW,
@@ -273,7 +278,10 @@ fn buffers(blocks: u64, total: &EncodeBlock) -> Vec<BufferDesc> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{block::Coder, kernel::plan::max_raw_bytes};
+    use crate::{
+        block::Coder,
+        kernel::{plan::max_raw_bytes, recording::Command},
+    };
 
     #[test]
     fn capacity_serves_every_batch_within_it() {
@@ -301,5 +309,18 @@ mod tests {
             }
         }
         assert!(max_raw_bytes(128 << 20) >= 64 << 20);
+    }
+
+    #[test]
+    fn cells_are_as_many_as_a_batch_may_need() {
+        for (forced, most) in [([None, Some(10)], 11), ([None, Some(12)], 12)] {
+            let block = |table_log| RawBlock { raw_size: 9000, coder: Coder::Fse, table_log };
+            let plan = EncodePlan::new(&forced.map(block), 14);
+            let found = plan.recording.commands.iter().any(|command| {
+                let Command::Dispatch { kernel, spec, .. } = command else { return false };
+                *kernel == "encode_fse" && *spec == [(TABLE_LOG_ID, most)]
+            });
+            assert!(found, "{forced:?}");
+        }
     }
 }

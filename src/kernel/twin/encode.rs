@@ -6,7 +6,7 @@ use crate::{
         Coder,
         fse::{self, Fse},
         huffman::{self, Huffman},
-        places::{Appended, Costs, room},
+        places::{Appended, Costs},
         rans::{self, Rans},
         scalar::{LaneCoder, encode_segment},
         table::Table,
@@ -73,8 +73,7 @@ fn compose<C: Entries>(
         .map(|(number, raw)| {
             let words = &counts[number / 2 * COUNT_WORDS as usize..];
             let counts = std::array::from_fn(|i| words[i] >> (16 * (number % 2)) & 0xffff);
-            let body = layout.body(raw.len());
-            room(layout, cell_bits, body, costs.of_body(&counts, &raw[body..]))
+            costs.room(layout, &counts, raw)
         })
         .collect();
     let mut payload = vec![0; 2 * rooms.len()];
