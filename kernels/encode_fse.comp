@@ -68,7 +68,7 @@ void fill_table(uint first) {
         uint cum_f = entries[first + i];
         uint f = cum_f & 0xffffu;
         cums[i] = cum_f;
-        if (4u * f >> table_log > 0u) skewed = 1u;
+        if (4u * f >> table_log > 0u) atomicOr(skewed, 1u);
         uint bits = table_log - uint(findMSB(max(f, 1u)));
         table[i] = (bits << 13) - (f << bits) << BITS_AT - 13u | ABOVE_FIRST + (cum_f >> 16) - f;
     }

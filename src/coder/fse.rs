@@ -212,6 +212,44 @@ mod tests {
         }
     }
 
+    /// A lane that an encoder starts from holds its seed and, with what it encodes first, 33 bits or more; what no encoder starts from is told.
+    #[test]
+    fn final_lanes_hold_their_seeds() {
+        let raw = include_bytes!("../../tests/data/alice29.txt");
+        let skewed: Vec<u8> = raw[..3000].iter().map(|&byte| u8::from(byte == b'\n')).collect();
+        for (raw, log) in [(&raw[..3000], 8), (&raw[..3000], 12), (&skewed, 5), (&skewed, 11)] {
+            let counts = crate::coder::histogram::histogram(raw);
+            let mut table = EncodeTable::new();
+            table.fill(&Table::from_counts(&counts, Coder::Fse, Some(log)));
+            let log = u32::from(log);
+            let mut padded = 0;
+            for (number, pair) in (0_u32..).zip(raw.chunks(2).chain([&[][..], &raw[..1]])) {
+                let seed = number.wrapping_mul(0x9e37_79b9);
+                let lane = Fse::seeded(&table, seed, pair);
+                let mut cell = lane.cell;
+                let pushed: u32 =
+                    pair.iter().rev().map(|&s| Fse::encode(&table, &mut cell, s).1).sum();
+                let own = 32 - log;
+                let expected = if pair.is_empty() { 32 } else { own.max(33 - pushed) };
+                assert_eq!(lane.count, expected);
+                padded += u32::from(lane.count > own);
+                let cell = Fse::decoder_cell(log, lane.cell & ((1 << log) - 1));
+                let last = Window { cell, ..lane };
+                assert!(Fse::is_final(log, &last) && Fse::seed_of(log, &last) == seed);
+                for (bits, count) in [
+                    (lane.bits, own - 1),
+                    (lane.bits, 34),
+                    (lane.bits, lane.count.wrapping_neg()),
+                    (lane.bits | 1 << own, lane.count),
+                    (lane.bits | 1 << 32, 33),
+                ] {
+                    assert!(!Fse::is_final(log, &Window { bits, count, ..last }), "{count}");
+                }
+            }
+            assert!(padded > 10, "{padded} lanes of log {log} had zeros before their symbols");
+        }
+    }
+
     #[test]
     fn the_table_log_follows_size_and_symbols() {
         let log = |present: usize, count: u32| {
