@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
-use crate::{args::is_dash, output::is_block_device};
+use crate::{args::is_dash, closed, output::is_block_device};
 
 /// An open source.
 pub struct Source {
@@ -101,7 +101,11 @@ pub fn identity(metadata: &Metadata) -> impl PartialEq + use<> {
 }
 
 /// Standard input without the standard library's buffer.
+///
+/// # Errors
+/// Among them that it was closed from the beginning.
 fn stdin() -> io::Result<File> {
+    closed::check_stdin()?;
     #[cfg(unix)]
     let handle = std::os::fd::AsFd::as_fd(&io::stdin()).try_clone_to_owned()?;
     #[cfg(windows)]

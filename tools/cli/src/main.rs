@@ -1,8 +1,9 @@
 //! The command `ranvil`: compresses and restores files, with the letters that gzip and zstd users know.
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 mod args;
 mod bench;
+mod closed;
 mod codec;
 mod devices;
 mod flags;

@@ -11,6 +11,7 @@ use anyhow::{Context, Error, Result, bail};
 use tempfile::NamedTempFile;
 
 use crate::{
+    closed,
     input::Origin,
     interrupt::{Interrupt, Unfinished},
     report,
@@ -31,7 +32,11 @@ pub enum Target {
 
 impl Target {
     /// Standard output without the standard library's line buffer.
+    ///
+    /// # Errors
+    /// Among them that it was closed from the beginning.
     pub fn stdout() -> Result<Self> {
+        closed::check_stdout().map_err(report::stdout_error)?;
         #[cfg(unix)]
         let handle = std::os::fd::AsFd::as_fd(&io::stdout()).try_clone_to_owned();
         #[cfg(windows)]

@@ -7,7 +7,7 @@ use ranvil::Pipeline;
 
 use crate::{
     args::{Args, Operation},
-    devices,
+    closed, devices,
     flags::Choice,
     generate,
     interrupt::Interrupt,
@@ -86,8 +86,8 @@ pub fn list_pipelines(out: &mut dyn Write) -> std::io::Result<()> {
 pub fn print(write: impl FnOnce(&mut dyn Write) -> Result<()>) -> Result<()> {
     let mut text = Vec::new();
     write(&mut text)?;
-    std::io::stdout()
-        .write_all(&text)
+    closed::check_stdout()
+        .and_then(|()| std::io::stdout().write_all(&text))
         .and_then(|()| std::io::stdout().flush())
         .map_err(report::stdout_error)
 }

@@ -79,6 +79,40 @@ fn head_closes_the_pipe() {
     assert!(["0\n", "141\n"].contains(&done.stderr.as_str()), "{}", done.stderr);
 }
 
+#[cfg(unix)]
+#[test]
+fn a_closed_stream_is_an_error_where_it_is_used() {
+    let sandbox = Sandbox::compressed(&text());
+    for args in ["-c a", "-dc a.rvl", "-o - a", "-l a.rvl", "--list-devices", "--pipeline"] {
+        let done = sandbox.shell(&format!("$RANVIL {args} >&-"));
+        done.expect(1, &["cannot write standard output: Bad file descriptor"]);
+    }
+    for args in ["-c", "-c -", "-o b -", "-d", "-t -", "bench -"] {
+        let done = sandbox.shell(&format!("$RANVIL {args} <&-"));
+        done.expect(1, &["standard input: Bad file descriptor"]);
+        assert!(done.stdout.is_empty());
+    }
+    assert_eq!(sandbox.names(), ["a", "a.rvl"]);
+}
+
+/// What does not use them goes on, and so does what daemons do: `/dev/null`, open to be read and written, in all places.
+#[cfg(unix)]
+#[test]
+fn a_closed_stream_is_none_of_a_file_s_business() {
+    let sandbox = Sandbox::with("a", &text());
+    for streams in ["<&- >&-", "<&- >&- 2>&-", "<>/dev/null >&0 2>&0", "</dev/null >/dev/null"] {
+        sandbox.shell(&format!("$RANVIL a {streams}")).expect(0, &[]);
+        sandbox.shell(&format!("$RANVIL -df a.rvl {streams}")).expect(0, &[]);
+        sandbox.shell(&format!("$RANVIL --rm -f a {streams}")).expect(0, &[]);
+        sandbox.shell(&format!("$RANVIL -d --rm a.rvl {streams}")).expect(0, &[]);
+        assert_eq!((sandbox.names(), sandbox.read("a")), (vec!["a".to_owned()], text()));
+    }
+    for streams in ["<>/dev/null >&0 2>&0", "</dev/null >/dev/null", "<&- >/dev/null"] {
+        sandbox.shell(&format!("$RANVIL -c a {streams}")).expect(0, &[]);
+    }
+    sandbox.shell("$RANVIL -c - <>/dev/null >b && $RANVIL -t b").expect(0, &[]);
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn a_file_that_hides_its_size_is_read_to_its_end() {
