@@ -1,14 +1,16 @@
 //! The one table of flags: help, man page and completions are generated from it.
 
-use std::{ffi::OsStr, path::PathBuf};
+use std::{env::ArgsOs, ffi::OsStr, io::Write, path::PathBuf};
 
-use clap::{CommandFactory, Parser, ValueEnum, error::ErrorKind};
+use clap::{Parser, ValueEnum, error::ErrorKind};
 
 use crate::{
     bench::BenchArgs,
+    closed,
     flags::{self, Choice, Format, Resources, Telemetry},
     generate,
     level::refuse_two_digits,
+    report::{self, Status},
 };
 
 /// Compress or restore files, on the CPU or on any Vulkan GPU.
@@ -151,25 +153,48 @@ pub enum Invocation {
     Bench(Box<BenchArgs>),
 }
 
-/// Parses the command line; prints and exits for `--help`, `--version` and errors of usage (status 2).
+/// Parses the command line. For `--help` and `--version` there is nothing left to do but to end with the status that is
+/// returned; errors of usage end the process (status 2).
 ///
 /// `bench` is a subcommand as the first argument only: anywhere else it is a file's name.
-pub fn parse() -> Invocation {
-    let is_bench = std::env::args_os().nth(1).is_some_and(|argument| argument == "bench");
-    let mut arguments = std::env::args_os().skip(1).take_while(|argument| argument != "--");
-    let checked = arguments.try_for_each(|argument| refuse_two_digits(&argument));
-    let checked = checked.and_then(|()| match is_bench {
-        true => {
-            let args = BenchArgs::parse_from(std::env::args_os().skip(1));
-            args.check().map(|()| Invocation::Bench(args.into()))
-        }
-        false => {
-            let args = Args::parse();
-            args.check().map(|()| Invocation::Files(args.into()))
-        }
-    });
-    let mut command = if is_bench { BenchArgs::command() } else { Args::command() };
-    checked.unwrap_or_else(|(kind, message)| command.error(kind, message).exit())
+pub fn parse() -> Result<Invocation, Status> {
+    let mut arguments = std::env::args_os();
+    let parsed = if std::env::args_os().nth(1).is_some_and(|argument| argument == "bench") {
+        arguments.next();
+        parse_as(arguments, BenchArgs::check).map(|args| Invocation::Bench(args.into()))
+    } else {
+        parse_as(arguments, Args::check).map(|args| Invocation::Files(args.into()))
+    };
+    parsed.map_err(|error| if error.use_stderr() { error.exit() } else { print_help(&error) })
+}
+
+/// Parses the arguments behind the first, the name of the command.
+fn parse_as<A: Parser>(
+    arguments: ArgsOs,
+    check: impl FnOnce(&A) -> Result<(), (ErrorKind, String)>,
+) -> Result<A, clap::Error> {
+    let usage = |(kind, message): (ErrorKind, String)| A::command().error(kind, message);
+    let parsed = A::try_parse_from(arguments);
+    // Of -10 the level is wrong, not the flag -0; -T -12 has another reason.
+    if parsed.as_ref().err().is_none_or(|error| error.kind() == ErrorKind::UnknownArgument) {
+        let mut flags = std::env::args_os().skip(1).take_while(|argument| argument != "--");
+        flags.try_for_each(|flag| refuse_two_digits(&flag)).map_err(usage)?;
+    }
+    let args = parsed?;
+    check(&args).map_err(usage)?;
+    Ok(args)
+}
+
+/// Prints the help or the version to standard output, in colours if it is a terminal.
+fn print_help(help: &clap::Error) -> Status {
+    let printed = closed::check_stdout()
+        .and_then(|()| help.print())
+        .and_then(|()| std::io::stdout().flush())
+        .map_err(report::stdout_error);
+    match printed {
+        Ok(()) => Status::Done,
+        Err(error) => Status::of(&error).report("", &error),
+    }
 }
 
 impl Args {
@@ -249,6 +274,7 @@ pub fn is_dash(path: impl AsRef<OsStr>) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use clap::CommandFactory;
     use ranvil::Pipeline;
 
     use super::*;

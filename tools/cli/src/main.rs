@@ -30,7 +30,10 @@ use std::process::ExitCode;
 use args::Invocation;
 
 fn main() -> ExitCode {
-    let invocation = args::parse();
+    let invocation = match args::parse() {
+        Ok(invocation) => invocation,
+        Err(status) => return status.into(),
+    };
     report::init_log(match &invocation {
         Invocation::Files(args) => args.verbosity(),
         Invocation::Bench(args) => args.verbosity(),

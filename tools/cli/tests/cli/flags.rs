@@ -25,6 +25,25 @@ fn help_goes_to_standard_output() {
     assert_eq!(sandbox.ok(&["-V"]), version.as_bytes());
 }
 
+/// A reader that closes the pipe is no reason for a message.
+#[cfg(unix)]
+#[test]
+fn help_that_cannot_be_written_is_an_error() {
+    let sandbox = Sandbox::new();
+    for help in ["--help", "-h", "--version", "-V", "bench --help", "bench -h"] {
+        let refused = |stdout: &str, reason: &str| {
+            let done = sandbox.shell(&format!("$RANVIL {help} {stdout}"));
+            done.expect(1, &["ranvil: cannot write standard output: ", reason]);
+        };
+        refused(">&-", "Bad file descriptor");
+        if cfg!(target_os = "linux") {
+            refused("> /dev/full", "No space left on device");
+        }
+        let done = sandbox.shell(&format!("{{ $RANVIL {help}; echo $? >&2; }} | :"));
+        assert!(["0\n", "141\n"].contains(&done.stderr.as_str()), "{}", done.stderr);
+    }
+}
+
 #[test]
 fn the_letters_of_gzip_and_zstd_are_there() {
     let sandbox = Sandbox::new();
