@@ -7,7 +7,7 @@ use clap::{Parser, ValueEnum, error::ErrorKind};
 use crate::{
     bench::BenchArgs,
     closed,
-    flags::{self, Choice, Format, Resources, Telemetry},
+    flags::{self, Choice, Format, Resources, Telemetry, path},
     generate,
     level::refuse_two_digits,
     report::{self, Status},
@@ -22,7 +22,7 @@ use crate::{
 #[command(name = "ranvil", version, after_long_help = generate::after_help(), max_term_width = 100)]
 pub struct Args {
     /// Files to work on; - is standard input
-    #[arg(value_name = "FILE")]
+    #[arg(value_name = "FILE", value_parser = path())]
     pub files: Vec<PathBuf>,
 
     /// Compress (the default)
@@ -60,7 +60,7 @@ pub struct Args {
     /// Write to FILE; - is standard output
     ///
     /// Takes one input.
-    #[arg(short, long, value_name = "FILE", conflicts_with_all = ["test", "list"], help_heading = "Output")]
+    #[arg(short, long, value_name = "FILE", value_parser = path(), conflicts_with_all = ["test", "list"], help_heading = "Output")]
     pub output: Option<PathBuf>,
 
     /// Overwrite outputs, follow symbolic links, allow terminals

@@ -2,7 +2,11 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, builder::TypedValueParser, value_parser};
+use clap::{
+    Args,
+    builder::{OsStringValueParser, TypedValueParser},
+    value_parser,
+};
 use ranvil::{Assignment, DeviceSelector, Options, Pipeline, SegmentProfile};
 
 use crate::{level::Level, size};
@@ -22,7 +26,7 @@ pub struct Format {
     ///
     /// Larger blocks come out smaller; blocks are coded at once on several threads and can be restored one by one.
     /// The pipelines stored, rans, fse and huff take 1M at most, and 256K by default.
-    #[arg(long, value_name = "SIZE", value_parser = parse_block_size)]
+    #[arg(long, value_name = "SIZE", allow_hyphen_values = true, value_parser = parse_block_size)]
     pub block_size: Option<usize>,
 
     /// Segment length: long for throughput, 4 KiB for latency [default: throughput]
@@ -32,7 +36,7 @@ pub struct Format {
     /// Logarithm of the coding table's size [default: chosen for each block]
     ///
     /// 8 to 12 for the pipeline rans, 5 to 12 for fse, and 1 to 12, the longest code, for huff; the others take none.
-    #[arg(long, value_name = "LOG", value_parser = value_parser!(u8).range(1..=12))]
+    #[arg(long, value_name = "LOG", allow_negative_numbers = true, value_parser = value_parser!(u8).range(1..=12))]
     pub table_log: Option<u8>,
 }
 
@@ -41,11 +45,11 @@ pub struct Format {
 #[command(next_help_heading = "Resources")]
 pub struct Resources {
     /// CPU threads; 0 is as many as the machine runs at once, less one in eight at most for devices
-    #[arg(short = 'T', long, value_name = "N", default_value_t = 0, value_parser = value_parser!(u16).range(..=1024))]
+    #[arg(short = 'T', long, value_name = "N", allow_negative_numbers = true, default_value_t = 0, value_parser = value_parser!(u16).range(..=1024))]
     pub threads: u16,
 
     /// Host memory for blocks in flight [default: 256M, or 64M for each thread of the machine]
-    #[arg(short = 'M', long, value_name = "SIZE", value_parser = size::parse)]
+    #[arg(short = 'M', long, value_name = "SIZE", allow_hyphen_values = true, value_parser = size::parse)]
     pub memory: Option<u64>,
 
     /// Devices: cpu, auto, an index, name=TEXT, uuid=HEX or pci=ADDRESS; several with commas
@@ -90,7 +94,7 @@ pub struct Telemetry {
     ///
     /// It has a row for every worker and every queue of a device. An existing FILE is only overwritten with -f. If
     /// the run fails, the trace has what happened until then.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = path())]
     pub trace: Option<PathBuf>,
 
     /// Print a line of the scheduler's statistics to standard error
@@ -159,6 +163,14 @@ pub fn format_options(format: &Format) -> ranvil::Result<Options> {
         options = options.segment(segment.into());
     }
     Ok(options)
+}
+
+/// A path. clap would say of an empty one that there is none.
+pub fn path() -> impl TypedValueParser<Value = PathBuf> {
+    OsStringValueParser::new().try_map(|path| match path.is_empty() {
+        true => Err("the path is empty"),
+        false => Ok(PathBuf::from(path)),
+    })
 }
 
 fn parse_block_size(text: &str) -> Result<usize, String> {

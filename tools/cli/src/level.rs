@@ -38,6 +38,7 @@ impl clap::Args for Level {
         let long = flag(LONG)
             .long(LONG)
             .value_name("N")
+            .allow_negative_numbers(true)
             .value_parser(value_parser!(u8).range(1..=9))
             .help(format!(
                 "From 1, the fastest, to 9, the smallest; -N is the same [default: {}]",

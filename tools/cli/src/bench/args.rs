@@ -8,7 +8,7 @@ use ranvil::{Assignment, DeviceSelector, Options, Pipeline};
 use super::data::MAX_DATA;
 use crate::{
     args::Verbosity,
-    flags::{self, Choice, Format, Resources, Telemetry},
+    flags::{self, Choice, Format, Resources, Telemetry, path},
     level::Level,
     size::{self, human},
 };
@@ -24,7 +24,7 @@ use crate::{
 #[command(name = "bench", bin_name = "ranvil bench", max_term_width = 100, after_help = AFTER_HELP)]
 pub struct BenchArgs {
     /// Raw files to measure with
-    #[arg(value_name = "FILE")]
+    #[arg(value_name = "FILE", value_parser = path())]
     pub files: Vec<PathBuf>,
 
     /// Measure decompression; the FILEs are raw all the same
@@ -40,11 +40,11 @@ pub struct BenchArgs {
     stage: Option<StageName>,
 
     /// Iterations that are timed
-    #[arg(short, long, value_name = "N", default_value_t = 5, value_parser = value_parser!(u32).range(1..=1_000_000), help_heading = "Measurement")]
+    #[arg(short, long, value_name = "N", allow_negative_numbers = true, default_value_t = 5, value_parser = value_parser!(u32).range(1..=1_000_000), help_heading = "Measurement")]
     pub iterations: u32,
 
     /// Bytes to generate where there is no FILE [default: 256M]
-    #[arg(long, value_name = "SIZE", value_parser = size::parse, conflicts_with = "files", help_heading = "Measurement")]
+    #[arg(long, value_name = "SIZE", allow_hyphen_values = true, value_parser = size::parse, conflicts_with = "files", help_heading = "Measurement")]
     pub size: Option<u64>,
 
     /// From slice to slice, without the copies of the stream adapters

@@ -137,6 +137,32 @@ fn missing_files_and_unknown_flags() {
     assert!(sandbox.names().is_empty());
 }
 
+/// What is wrong with a value is said, instead of that there is none.
+#[test]
+fn empty_paths_and_negative_numbers() {
+    let sandbox = Sandbox::with("a", &text());
+    for args in [&[""][..], &["a", ""], &["-o", "", "a"], &["--trace", "", "a"], &["bench", ""]] {
+        sandbox.run(args).expect(2, &["the path is empty"]);
+    }
+    for (flag, value, reason) in [
+        ("-T", "-1", "-1 is not in 0..=1024"),
+        ("-T", "-12", "-12 is not in 0..=1024"),
+        ("--level", "-1", "-1 is not in 1..=9"),
+        ("--table-log", "-3", "-3 is not in 1..=12"),
+        ("-M", "-1", "expected bytes"),
+        ("--memory", "-1G", "expected bytes"),
+        ("--block-size", "-64K", "expected bytes"),
+    ] {
+        for bench in [&[][..], &["bench"]] {
+            let done = sandbox.run(&[bench, &[flag, value, "a"]].concat());
+            done.expect(2, &[&format!("invalid value '{value}' for '"), reason]);
+        }
+    }
+    sandbox.run(&["bench", "-i", "-1"]).expect(2, &["-1 is not in 1..=1000000"]);
+    sandbox.run(&["bench", "--size", "-1M"]).expect(2, &["expected bytes"]);
+    assert_eq!(sandbox.names(), ["a"]);
+}
+
 #[test]
 fn too_little_memory_is_an_error() {
     let sandbox = Sandbox::with("a", &text());
