@@ -131,19 +131,22 @@ impl PendingFile {
         origin: Option<&Origin>,
         interrupt: &Interrupt,
     ) -> Result<Self> {
-        let mut builder = tempfile::Builder::new();
-        builder.prefix(".ranvil-").suffix(".tmp");
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create_new(true);
         // A file made from a pipe gets the permissions of any new file; otherwise only the owner may read it until
         // the origin's permissions are known to be set.
         #[cfg(unix)]
-        if origin.is_none() {
-            builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+        {
+            use std::os::unix::fs::OpenOptionsExt;
+            options.mode(if origin.is_some() { 0o600 } else { 0o666 });
         }
         #[cfg(not(unix))]
         let _ = origin;
-        let (temp, unfinished) = interrupt
-            .create(|| builder.tempfile_in(directory(path)))
-            .with_context(|| cannot_write(path))?;
+        let mut builder = tempfile::Builder::new();
+        builder.prefix(".ranvil-").suffix(".tmp");
+        // Opened here, as errors of tempfile's own opening name the temporary file, of which the user knows nothing.
+        let create = || builder.make_in(directory(path), |temporary| options.open(temporary));
+        let (temp, unfinished) = interrupt.create(create).with_context(|| cannot_write(path))?;
         let (path, interrupt) = (path.to_owned(), interrupt.clone());
         Ok(Self { temp, path, overwrite, interrupt, unfinished })
     }

@@ -117,6 +117,23 @@ fn the_output_can_be_named() {
     assert_eq!(sandbox.read("a"), text());
 }
 
+/// In the user's words: nothing is said of temporary files.
+#[test]
+fn an_output_that_cannot_be_created_is_named() {
+    let sandbox = Sandbox::with("a", &text());
+    for (args, name) in [
+        (&["a", "-o", "none/b"][..], "none/b"),
+        (&["a", "--trace", "none/t"], "none/t"),
+        (&["bench", "a", "--trace", "none/t"], "none/t"),
+        (&["a", "-o", "a/b"], "a/b"),
+    ] {
+        let done = sandbox.run(args);
+        done.expect(1, &[&format!("cannot write {name}: "), " (os error "]);
+        assert!(done.stderr.ends_with(")\n") && !done.stderr.contains(".tmp"), "{}", done.stderr);
+    }
+    assert_eq!(sandbox.names(), ["a"]);
+}
+
 #[test]
 fn a_name_that_looks_like_a_flag() {
     let sandbox = Sandbox::with("-d", &text());
