@@ -3,6 +3,7 @@
 use std::{env::ArgsOs, ffi::OsStr, io::Write, path::PathBuf};
 
 use clap::{Parser, ValueEnum, error::ErrorKind};
+use ranvil::Options;
 
 use crate::{
     bench::BenchArgs,
@@ -201,12 +202,24 @@ impl Args {
     /// The rules that span several flags.
     fn check(&self) -> Result<(), (ErrorKind, String)> {
         self.check_flags().map_err(|(kind, message)| (kind, message.to_owned()))?;
-        let options = self.options().and_then(|options| match self.operation() {
-            Operation::Compress => options.validate(),
-            // The frames say what their pipelines are.
-            _ => Ok(()),
+        let options = self.options().and_then(|options| {
+            let options = match self.operation() {
+                Operation::Compress => options,
+                // The frames say what their pipelines are, and so which stages there are.
+                _ => Options::new().devices(self.resources.devices().cloned()),
+            };
+            options.validate().map(|()| options)
         });
-        options.map_err(|error| (ErrorKind::ValueValidation, error.to_string()))
+        let options = options.map_err(|error| (ErrorKind::ValueValidation, error.to_string()))?;
+        match self.lists() || self.generate.is_some() {
+            true => Ok(()),
+            false => flags::check_environment(&options, &self.resources),
+        }
+    }
+
+    /// Whether something is listed, and no file compressed, restored or tested.
+    fn lists(&self) -> bool {
+        self.list || self.list_devices || self.format.pipeline == Some(Choice::List)
     }
 
     fn check_flags(&self) -> Result<(), (ErrorKind, &'static str)> {
@@ -233,7 +246,7 @@ impl Args {
             return Err((ErrorKind::ArgumentConflict, "--pipeline list takes no files"));
         }
         let told = self.telemetry.trace.is_some() || self.telemetry.print_scheduler_stats;
-        if told && (self.list || self.list_devices || self.format.pipeline == Some(Choice::List)) {
+        if told && self.lists() {
             return Err((
                 ErrorKind::ArgumentConflict,
                 "--trace and --print-scheduler-stats tell about a run; a list is none",
@@ -262,7 +275,7 @@ impl Args {
     }
 
     /// The library's options that the flags ask for.
-    pub fn options(&self) -> ranvil::Result<ranvil::Options> {
+    pub fn options(&self) -> ranvil::Result<Options> {
         flags::options(&self.format, &self.resources)
     }
 }

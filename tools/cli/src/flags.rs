@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{
     Args,
     builder::{OsStringValueParser, TypedValueParser},
+    error::ErrorKind,
     value_parser,
 };
 use ranvil::{Assignment, DeviceSelector, Options, Pipeline, SegmentProfile};
@@ -114,6 +115,9 @@ pub enum Choice {
 
 const LIST: &str = "list";
 
+/// The environment variable that names the devices where no flag does.
+const VARIABLE: &str = "RANVIL_DEVICE";
+
 /// [`SegmentProfile`] as a flag's value.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
 pub enum Segment {
@@ -145,6 +149,33 @@ pub fn options(format: &Format, resources: &Resources) -> ranvil::Result<Options
         options = options.stage1(assignment);
     }
     Ok(options)
+}
+
+/// Refuses a RANVIL_DEVICE that decides, as no flag names a device, and that names none or does not go with the options.
+pub fn check_environment(
+    options: &Options,
+    resources: &Resources,
+) -> Result<(), (ErrorKind, String)> {
+    let fits = || match DeviceSelector::list_from_env()? {
+        Some(devices) => options.clone().devices(devices).validate(),
+        None => Ok(()),
+    };
+    match resources.devices().next() {
+        Some(_) => Ok(()),
+        None => {
+            fits().map_err(|error| (ErrorKind::ValueValidation, format!("{VARIABLE}: {error}")))
+        }
+    }
+}
+
+/// Says where a device was chosen that cannot be used, if no flag did it.
+pub fn explain(resources: &Resources, error: anyhow::Error) -> anyhow::Error {
+    let of_device = matches!(error.downcast_ref(), Some(ranvil::Error::Device(_)));
+    let set = std::env::var_os(VARIABLE).is_some_and(|value| !value.is_empty());
+    match of_device && set && resources.devices().next().is_none() {
+        true => error.context(VARIABLE),
+        false => error,
+    }
 }
 
 /// Those of them that the bytes depend on.

@@ -8,7 +8,7 @@ use ranvil::Options;
 use crate::{
     args::{Args, Operation, is_dash},
     codec::{self, Transfer},
-    foreign,
+    flags, foreign,
     input::{Accept, Origin, Source, stdin_is_terminal},
     interrupt::Interrupt,
     output::{self, Target},
@@ -73,7 +73,7 @@ impl Job<'_> {
             _ => codec::decompress(&self.options, reader, target, crc).map_err(foreign::explain),
         };
         bar.finish_and_clear();
-        transfer
+        transfer.map_err(|error| flags::explain(&self.args.resources, error))
     }
 
     /// As gzip and zstd: what is compressed in place must be a regular file.

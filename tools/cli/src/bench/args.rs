@@ -106,8 +106,10 @@ impl BenchArgs {
     /// The rules that span several flags.
     pub fn check(&self) -> Result<(), (ErrorKind, String)> {
         let invalid = |message: String| Err((ErrorKind::ValueValidation, message));
-        if let Err(error) = self.options().and_then(|options| options.validate()) {
-            return invalid(error.to_string());
+        let options = self.options().and_then(|options| options.validate().map(|()| options));
+        match options {
+            Ok(options) => flags::check_environment(&options, &self.resources)?,
+            Err(error) => return invalid(error.to_string()),
         }
         if self.size.is_some_and(|size| size > MAX_DATA) {
             return invalid(format!("--size is at most {}", human(MAX_DATA)));
@@ -184,7 +186,7 @@ impl BenchArgs {
         })
     }
 
-    /// The devices: those of the flags, or the environment's, or `auto`. What cannot be parsed is refused elsewhere.
+    /// The devices: those of the flags, or the environment's, or `auto`. What cannot be parsed is refused in `check`.
     pub fn devices(&self) -> Vec<DeviceSelector> {
         let named: Vec<_> = self.resources.devices().cloned().collect();
         if !named.is_empty() {

@@ -21,7 +21,7 @@ use ranvil::{ContentInfo, DeviceSelector, FrameKind, Options, Telemetry};
 
 use self::{data::Data, report::Report};
 use crate::{
-    flags::{Choice, format_options},
+    flags::{self, Choice, format_options},
     interrupt::Interrupt,
     report::Status,
     run::{list_pipelines, print},
@@ -83,7 +83,7 @@ pub fn run(args: &BenchArgs) -> Result<Status> {
             }
             Err(error) => Status::of(&error).report("", &error),
         },
-        Err(error) => Status::of(&error).report("bench", &error),
+        Err(error) => Status::of(&error).report("bench", &flags::explain(&args.resources, error)),
     };
     Ok(watch.end(status))
 }

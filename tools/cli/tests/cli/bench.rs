@@ -221,7 +221,7 @@ fn what_cannot_be_measured_is_an_error() {
     sandbox.run(&["--device", "auto,0", "a"]).expect(2, &["name it alone"]);
     let mut command = sandbox.command(&["bench", "a"]);
     command.env("RANVIL_DEVICE", "nonsense");
-    run(command).expect(1, &["nonsense"]);
+    run(command).expect(2, &["RANVIL_DEVICE: ", "nonsense"]);
     for args in [
         &["--stage", "2", "a"][..],
         &["--stage", "model", "--pipeline", "rans", "a"],

@@ -70,6 +70,9 @@ fn a_missing_device_is_an_error_that_lists_what_exists() {
         command.env("RANVIL_DEVICE", variable);
         let done = run(command);
         done.expect(1, &["ranvil: a: "]);
+        // It is said who chose it.
+        let by_variable = done.stderr.starts_with("ranvil: a: RANVIL_DEVICE: ");
+        assert_eq!(by_variable, !args.contains(&"--device"), "{}", done.stderr);
         match document["problem"].as_str() {
             Some(problem) => assert!(done.stderr.contains(problem), "{}", done.stderr),
             None => done.expect(1, &["name=NoSuchDevice"]),
@@ -89,9 +92,30 @@ fn the_flag_goes_before_the_environment() {
     let mut command = sandbox.command(&["--device", "cpu", "a"]);
     command.env("RANVIL_DEVICE", "name=NoSuchDevice");
     run(command).expect(0, &[]);
-    let mut command = sandbox.command(&["-f", "a"]);
-    command.env("RANVIL_DEVICE", "nonsense");
-    run(command).expect(1, &["nonsense"]);
+}
+
+/// It is wrong usage, as it is with `--device`, and no file's fault; what needs no device does not ask.
+#[test]
+fn a_bad_environment_is_wrong_usage() {
+    let sandbox = Sandbox::compressed(&text());
+    let with = |variable: &str, args: &[&str]| {
+        let mut command = sandbox.command(args);
+        command.env("RANVIL_DEVICE", variable);
+        run(command)
+    };
+    for args in [&["-f", "a"][..], &["-df", "a.rvl"], &["-t", "a.rvl"], &["bench", "a"]] {
+        let done = with("nonsense", args);
+        done.expect(2, &["RANVIL_DEVICE: \"nonsense\" is no device: use cpu"]);
+        assert!(!done.stderr.contains("a: "), "{}", done.stderr);
+        with("auto,0", args).expect(2, &["RANVIL_DEVICE: ", "name it alone"]);
+    }
+    let strict = &["-f", "--pipeline", "rans", "--stage0", "gpu", "a"];
+    with("cpu", strict).expect(2, &["RANVIL_DEVICE: ", "none can go to a GPU"]);
+    sandbox.run(&["-d", "--device", "auto,0", "a.rvl"]).expect(2, &["name it alone"]);
+    for args in [&["-l", "a.rvl"][..], &["--list-devices"], &["--pipeline"], &["--generate", "man"]]
+    {
+        with("nonsense", args).expect(0, &[]);
+    }
 }
 
 /// Falling back to `auto` would be silent.
@@ -106,7 +130,7 @@ fn an_environment_that_is_no_text_is_refused() {
     run(command).expect(1, &[problem.as_deref().unwrap_or("name=")]);
     let mut command = sandbox.command(&["a"]);
     command.env("RANVIL_DEVICE", std::ffi::OsStr::from_bytes(b"\xFF"));
-    run(command).expect(1, &["is no device"]);
+    run(command).expect(2, &["RANVIL_DEVICE: ", "is no device"]);
 }
 
 /// What says so depends on the machine: the loader that finds no driver, or the lack of a loader.
