@@ -32,7 +32,8 @@ pub struct Args {
 
     /// Decompress
     ///
-    /// FILE.rvl is restored as FILE. A name without the suffix .rvl needs -o or -c.
+    /// FILE.rvl is restored as FILE. A name without the suffix .rvl needs -o or -c. The file says in which format it is:
+    /// -1 to -9 and the other flags of the format are taken and have no effect, as in gzip and zstd, nor have they with -t and -l.
     #[arg(short, long, visible_alias = "uncompress", help_heading = "Operation")]
     pub decompress: bool,
 

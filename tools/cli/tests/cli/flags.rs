@@ -25,6 +25,21 @@ fn help_goes_to_standard_output() {
     assert_eq!(sandbox.ok(&["-V"]), version.as_bytes());
 }
 
+/// As in gzip, zstd and xz: scripts give the same flags in both directions. The help says so.
+#[test]
+fn flags_of_the_format_have_no_effect_on_a_file_that_has_one() {
+    let sandbox = Sandbox::compressed(b"content");
+    let format = ["-9", "--pipeline", "huff", "--block-size", "4M", "--segment", "latency"];
+    for operation in [&["-dc"][..], &["-t"], &["-l"]] {
+        let with =
+            sandbox.ok(&[operation, &format, &["--table-log", "1", "-T2", "a.rvl"]].concat());
+        assert_eq!(with, sandbox.ok(&[operation, &["a.rvl"]].concat()), "{operation:?}");
+    }
+    let help = sandbox.ok(&["--help"]);
+    let words = String::from_utf8(help).unwrap().split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(words.contains("flags of the format are taken and have no effect"), "{words}");
+}
+
 /// A reader that closes the pipe is no reason for a message.
 #[cfg(unix)]
 #[test]
