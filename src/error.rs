@@ -151,8 +151,10 @@ pub enum BlockFault {
     /// The lengths of the segments do not add up to the coded size.
     #[error("the segment lengths do not match the coded size")]
     SegmentSizes = 5,
-    /// A segment's words were not used up exactly, or what precedes them cannot be.
-    #[error("a segment's word stream does not end where it should")]
+    /// A segment's words were not used up exactly, or what precedes them cannot be: its states, the padding behind them, its gap.
+    #[error(
+        "a segment's words are too few or too many, or the states, padding or gap before them are malformed"
+    )]
     Stream = 6,
     /// A lane's final state is impossible.
     #[error("a lane's final state is impossible")]

@@ -303,6 +303,7 @@ fn gaps_are_checked() {
             check_damaged(&mut codecs, "gap", &changed, encoded, &params, raw.len());
             let found = decode(&mut codecs[0].1, &changed, encoded, &params, raw.len());
             assert!(found == expected, "{coder:?}, {gap}, {last}: {:?}", found.err());
+            assert!(found.err().is_none_or(|fault| fault.to_string().contains("padding or gap")));
         }
     }
 }
