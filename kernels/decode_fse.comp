@@ -10,7 +10,7 @@
 #define UNIT 4u
 #endif
 #ifndef FAST_TILES
-#define FAST_TILES 6u
+#define FAST_TILES 6
 #endif
 #endif
 #include "window_state.glsl"
@@ -23,10 +23,10 @@ uint place(uint top) { return top >> 32u - table_log; }
 
 // Entries: top(y without its highest bit) | symbol << 8 | bits. The bits that a symbol takes, the highest of its next cell, lie in
 // the window highest first. So shifted into an entry from above they are that cell's top. A cell's place is its slot.
-void put_slot(uint slot, Run owner) {
-    uint y = owner.end - owner.first + cell_rank(slot, owner.first, owner.end);
+void put_slot(uint four, uint i, Run owner) {
+    uint y = owner.end - owner.first + cell_rank(four, i, owner.first, owner.end);
     uint log_y = uint(findMSB(y));
-    table[slot] = top(y ^ 1u << log_y) | owner.symbol << 8 | table_log - log_y;
+    table[4u * four + i] = top(y ^ 1u << log_y) | owner.symbol << 8 | table_log - log_y;
 }
 
 void fill_table() { put_slots(); }

@@ -11,10 +11,11 @@
 
 // Entries: symbol << 24 | length. Codes in canonical order are slots of 2^(K - length); windows have their codes' bits reversed.
 // The table is that of MAX_TABLE_LOG bits whatever the block's, so that masks are constants.
-void put_slot(uint slot, Run owner) {
+void put_slot(uint four, uint i, Run owner) {
+    uint slot = 4u * four + i;
     uint entry = owner.symbol << 24 | table_log - uint(findMSB(owner.end - owner.first));
-    for (uint i = bitfieldReverse(slot) >> 32u - table_log; i < 1u << MAX_TABLE_LOG; i += 1u << table_log) {
-        table[i + i / 64u] = entry;
+    for (uint at = bitfieldReverse(slot) >> 32u - table_log; at < 1u << MAX_TABLE_LOG; at += 1u << table_log) {
+        table[at + at / 64u] = entry;
     }
 }
 

@@ -47,7 +47,8 @@ shared uint8_t symbols[COMPACT > 0u ? 1u << MAX_TABLE_LOG : 4u];
 #endif
 
 // Entries: (slot - cum) << 20 | symbol << 12 | f; compact ones of symbols: cum << 16 | f.
-void put_slot(uint slot, Run owner) {
+void put_slot(uint four, uint i, Run owner) {
+    uint slot = 4u * four + i;
     uint f = owner.end - owner.first;
 #ifdef INT8
     if (COMPACT > 0u) {

@@ -20,7 +20,7 @@ struct Lane {
 // The largest table log of the batch.
 layout(constant_id = 1) const uint MAX_TABLE_LOG = 12u;
 
-// For each symbol its cells in ascending order, those of s from number cum(s) on, counted from 2^K on; without 16-bit integers two in a
+// For each symbol its cells in their order, those of s from number cum(s) on, counted from 2^K on; without 16-bit integers two in a
 // word, which takes six instructions more.
 #ifdef INT16
 #extension GL_EXT_shader_explicit_arithmetic_types_int16 : require
@@ -55,7 +55,7 @@ void put_cells(uint four) {
     [[unroll]] for (uint i = 0u; i < 4u; i++) {
         uint slot = 4u * four + i;
         uint first = cums[symbols[i]] >> 16;
-        uint rank = cell_rank(slot, first, first + frequency(symbols[i]));
+        uint rank = cell_rank(four, i, first, first + frequency(symbols[i]));
         store_cell(first + rank, (1u << table_log) + (bitfieldReverse(slot) >> 32u - table_log));
     }
 }
@@ -101,10 +101,11 @@ Lane seeded_state(uint seed, uint quad, uint first, uint count) {
     Lane x = Lane(Window(seed & ~0u >> table_log, 0u, 32u), 1u << table_log | bitfieldReverse(seed) & (1u << table_log) - 1u);
     Lane ahead = x;
     Bits pair = look_up(ahead, quad, first, count);
-    uint bits = count == 0u ? 32u : max(32u - table_log, 33u - pair.count);
+    uint bits = max(32u - table_log, count == 0u ? 0u : 33u - pair.count);
     x.window.low = x.window.word;
-    // The word begins with these bits, and with fewer than 32 goes on with the symbols'.
+    // The word begins with these bits, and with fewer than 32 goes on with the symbols'. Without any there is none.
     x.window.word = bits > 32u ? x.window.low >> 1 : shift_in(x.window.low, pair.value, 32u - bits & 31u);
+    x.window.word = count > 0u ? x.window.word : 0u;
     x.window.room = 64u - bits;
     return x;
 }

@@ -68,37 +68,55 @@ uint own_sum() {
     return sum;
 }
 
+// What a chunk is.
+struct Chunk {
+    // First word, and bytes.
+    uint first, size;
+    // Where the counts of its first two segments go.
+    uint counts;
+};
+
+Chunk chunk(uint number) {
+    EncodeBlock block = blocks[pieces[number]];
+    uint begin = (number - block.chunk) << CHUNK_LOG;
+    return Chunk(block.raw + begin / 4u, min(block.raw_size - begin, 1u << CHUNK_LOG),
+                 block.counts + (begin >> segment_log) / 2u * COUNT_WORDS);
+}
+
+bool whole_piece_at(Chunk chunk, uint at) { return PIECE <= 1u << segment_log && at + PIECE <= chunk.size; }
+
 void main() {
     uint own = gl_LocalInvocationIndex;
     column = own % COLUMNS;
-    for (uint chunk = gl_WorkGroupID.x; chunk < chunks; chunk += gl_NumWorkGroups.x) {
-        for (uint i = own; i < 256u * COLUMNS; i += INVOCATIONS) counters[i] = 0u;
-        barrier();
-
-        EncodeBlock block = blocks[pieces[chunk]];
-        uint begin = (chunk - block.chunk) << CHUNK_LOG;
-        uint size = min(block.raw_size - begin, 1u << CHUNK_LOG);
-        uint first = block.raw + begin / 4u;
-        // Where the counts of a pair of segments go, how often the value had occurred before a segment, and in the first one of a pair.
-        uint to = block.counts + (begin >> segment_log) / 2u * COUNT_WORDS + own;
-        uint before = 0u;
+    // A whole piece is loaded while what precedes it is counted, or counters are cleared.
+    uint ahead[LOADS];
+    uint number = gl_WorkGroupID.x;
+    Chunk next = chunk(number);
+    if (whole_piece_at(next, 0u)) load_piece(next.first, ahead);
+    for (uint i = own; i < 256u * COLUMNS; i += INVOCATIONS) counters[i] = 0u;
+    barrier();
+    // How often the value has occurred.
+    uint before = 0u;
+    for (; number < chunks; number += gl_NumWorkGroups.x) {
+        Chunk own_chunk = next;
+        bool last = number + gl_NumWorkGroups.x >= chunks;
+        if (!last) next = chunk(number + gl_NumWorkGroups.x);
+        uint before_chunk = before;
+        uint to = own_chunk.counts + own;
+        // In the first segment of a pair.
         uint first_count = 0u;
-        // The next whole piece is loaded while one is counted.
-        uint ahead[LOADS];
-        bool is_ahead = false;
-        for (uint at = 0u; at < size;) {
-            uint piece = min(min(size - at, PIECE), 1u << segment_log);
-            if (piece == PIECE) {
-                if (!is_ahead) load_piece(first + at / 4u, ahead);
-                uint words[LOADS] = ahead;
-                is_ahead = size - at >= 2u * PIECE;
-                if (is_ahead) load_piece(first + (at + PIECE) / 4u, ahead);
+        for (uint at = 0u; at < own_chunk.size;) {
+            uint piece = min(min(own_chunk.size - at, PIECE), 1u << segment_log);
+            bool ends = at + piece == own_chunk.size;
+            uint words[LOADS] = ahead;
+            if (!ends && whole_piece_at(own_chunk, at + PIECE)) load_piece(own_chunk.first + (at + PIECE) / 4u, ahead);
+            if (ends && !last && whole_piece_at(next, 0u)) load_piece(next.first, ahead);
+            if (whole_piece_at(own_chunk, at)) {
                 [[unroll]] for (uint l = 0u; l < LOADS; l++) count_word(words[l]);
             } else {
-                count_bytes(first + at / 4u, piece);
+                count_bytes(own_chunk.first + at / 4u, piece);
             }
             at += piece;
-            bool ends = at == size;
             if (!ends && (at & (1u << segment_log) - 1u) != 0u) continue;
             uint sum = own_sum();
             uint occurred = min(sum - before, MOST_COUNT);
@@ -110,6 +128,6 @@ void main() {
                 to += COUNT_WORDS;
             }
         }
-        histograms[256u * chunk + own] = before;
+        histograms[256u * number + own] = before - before_chunk;
     }
 }

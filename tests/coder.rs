@@ -279,6 +279,11 @@ fn rooms_that_are_missed_are_not_kept() {
     for coder in Coder::ALL {
         check(&same, coder, None, 16);
         check(ALICE, coder, None, 12);
+        // Lanes without symbols take no more than the room has for them.
+        for tail in [1, 64, 129, 200, 240] {
+            let gaps = check(&ALICE[..32_768 + tail], coder, None, 14);
+            assert!(gaps.iter().all(|gap| (0..=15).contains(gap)), "{coder:?}, {tail}: {gaps:?}");
+        }
     }
 }
 

@@ -73,6 +73,10 @@ fn cases() -> Vec<Case> {
     add("text", text, options().compress(text).unwrap());
     add("blocks", &ALICE[..20_000], small.compress(&ALICE[..20_000]).unwrap());
     add("segments", &ALICE[..40_000], options().compress(&ALICE[..40_000]).unwrap());
+    for pipeline in [Pipeline::Fse, Pipeline::Huff] {
+        let coded = options().pipeline(pipeline).compress(text).unwrap();
+        add(&format!("{pipeline}-text"), text, coded);
+    }
     let latency = options().segment(SegmentProfile::Latency);
     add("latency", &ALICE[..10_000], latency.compress(&ALICE[..10_000]).unwrap());
     add("without-index", text, options().index(false).compress(text).unwrap());

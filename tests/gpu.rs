@@ -50,6 +50,7 @@ fn the_device_does_what_the_cpu_does() {
 
     step("twins, good blocks", || twins::agree_on_good_blocks(&mut gpu));
     step("twins, damaged blocks", || twins::agree_on_damaged_blocks(&mut gpu));
+    step("twins, many chunks", || twins::agree_on_many_chunks(&mut gpu));
     step("lengths", || lengths(&mut gpu));
     step("files and contents", || files_and_contents(&mut gpu));
     step("corpus", || corpus(&mut gpu));

@@ -27,12 +27,13 @@ layout(std430, binding = 5) writeonly buffer Raw { uint raw[]; };
 #endif
 shared uint table[TABLE_WORDS];
 // The last bytes of each segment in work: the symbols of a partial tile, and the seed. Only the last segment of a block has
-// more than TAIL_WORDS words of them, and may use the next's; the last of all is followed by as many. Then, the first fault.
+// more than TAIL_WORDS words of them, and may use the next's; the last of all is followed by as many. Before, the block's runs. Behind them, the first fault.
 #define TAIL_WORDS 32u
 #define ALL_TAILS (GROUPS * STREAMS * TAIL_WORDS + TAIL_WORDS)
-shared uint scratch[ALL_TAILS + 1u];
+#define SCRATCH_WORDS (ALL_TAILS > RUNS ? ALL_TAILS : RUNS)
+shared uint scratch[SCRATCH_WORDS + 1u];
 // segment << 8 | number of the check << 4 | fault.
-#define FIRST_FAULT scratch[ALL_TAILS]
+#define FIRST_FAULT scratch[SCRATCH_WORDS]
 
 uint table_log;
 
@@ -51,8 +52,8 @@ struct Stream {
 
 // What a coder defines. Fills table[]; called in uniform control flow, with a barrier after it.
 void fill_table();
-// What becomes of a slot.
-void put_slot(uint slot, Run owner);
+// What becomes of slot 4 four + i; compilers know i.
+void put_slot(uint four, uint i, Run owner);
 // 32 bits of the payload from a place as in streams[] on.
 uint payload_bits(uint place);
 // Bits of an initial state besides those that its length counts.
@@ -68,13 +69,15 @@ uint four_symbols(uint first, uint second);
 // The seed of a final state; whether the state can be one.
 bool final_state(STATE x, out uint seed);
 
-// Calls put_slot for each of 2^table_log slots.
+// Calls put_slot for each of 2^table_log slots. Called in uniform control flow.
 void put_slots() {
-    for (uint slot = 4u * gl_LocalInvocationIndex; slot < 1u << table_log; slot += 4u * gl_WorkGroupSize.x) {
-        Run owner = run_of(slot);
+    load_runs();
+    barrier();
+    for (uint four = gl_LocalInvocationIndex; four < (1u << table_log) + 3u >> 2; four += gl_WorkGroupSize.x) {
+        Run owner = run_of(4u * four);
         [[unroll]] for (uint i = 0u; i < 4u; i++) {
-            owner = run_of(slot + i, owner);
-            if (slot + i < 1u << table_log) put_slot(slot + i, owner);
+            owner = run_of(4u * four + i, owner);
+            if (4u * four + i < 1u << table_log) put_slot(four, i, owner);
         }
     }
 }
@@ -178,7 +181,10 @@ void close(uint segment, uint tail, Stream stream) {
 #ifdef FAST_PATH
 // Whole tiles that are decoded in one turn of the loop.
 #ifndef FAST_TILES
-#define FAST_TILES 2u
+#define FAST_TILES 2
+#endif
+#if FAST_TILES > 6
+#error more is touched ahead than lies behind the last payload
 #endif
 uint touched = 0u;
 

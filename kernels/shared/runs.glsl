@@ -1,6 +1,13 @@
-// Which symbol has a slot, by the runs of slots that parse.comp found. The includer has tables[].
+// Which symbol has a slot, by the runs of slots that parse.comp found. The includer has tables[], and RUNS words of scratch[].
 
-#define CUMS(i) tables[RUNS * gl_WorkGroupID.x + (i)]
+// A copy of the block's part of tables[], since each load of a search waits for the last. Later it is something else.
+#define CUMS(i) scratch[i]
+
+// Called in uniform control flow, with a barrier after it.
+void load_runs() {
+    for (uint i = gl_LocalInvocationIndex; i < RUNS; i += gl_WorkGroupSize.x) scratch[i] = tables[RUNS * gl_WorkGroupID.x + i];
+}
+
 #include "slots.glsl"
 
 // The slots of a symbol, from `first` to before `end`.

@@ -74,10 +74,11 @@ void push(bool written, inout Window w, Bits bits) {
 // Bits of the number, once the word is written if `written`.
 uint count_of(Window w, bool written) { return (written ? 32u : 64u) - w.room; }
 
-// The number, which has fewer than 48 bits, once the word is written if `written`.
+// The number, which has fewer than 48 bits, once the word is written if `written`. (In a lane without symbols all bits are in `low` or, where
+// 32 bits are left for more, in the word; the other is 0.)
 uvec2 bits_of(Window w, bool written) {
     uint count = 32u - w.room;
-    uint low = count == 32u ? w.low : w.low & (1u << count) - 1u;
+    uint low = w.low & ~0u >> (w.room & 31u);
     // Unless the word is written, fewer than 32 bits are below it.
     return written ? uvec2(low, 0u) : uvec2(w.word << (count & 31u) | low, (w.word >> 1) >> (31u - count & 31u));
 }

@@ -8,11 +8,14 @@ use super::{
 };
 use crate::block::Coder;
 
+/// The largest table log that nothing forces. (256 symbols need one of 9.)
+pub const MOST_LOG: u8 = 11;
+
 /// The table log when nothing forces one (`docs/DECISIONS.md`).
 pub fn choose_log(counts: &[u32; 256]) -> u8 {
     let total: u32 = counts.iter().sum();
     let worth = (total.ilog2() as u8).saturating_sub(2);
-    worth.min(11).max(least_log(counts) + 1).max(5)
+    worth.min(MOST_LOG).max(least_log(counts) + 1).max(5)
 }
 
 /// The numbers below 4096, each with its 12 bits reversed.
@@ -26,12 +29,16 @@ static REVERSED: [u16; 4096] = {
     reversed
 };
 
-/// Calls `visit` with each cell, its slot, that slot's symbol `s`, and `f(s) + i` for the `i`-th cell of `s` in ascending order.
+/// How many of a cell's highest bits, which are the lowest of its slot, reversed, decide first which of its symbol's cells it is.
+const CLASS_LOG: u32 = 4;
+
+/// Calls `visit` with each slot, its symbol `s`, and `f(s) + i` for the `i`-th cell of `s`: in the order of their highest [`CLASS_LOG`] bits, then
+/// in that of their slots.
 ///
-/// A slot is its cell with the `K` bits reversed, and slots belong to symbols by ranges: so the cells of a symbol are nearly evenly spread (van der
+/// A cell is its slot with the `K` bits reversed, and slots belong to symbols by ranges: so the cells of a symbol are nearly evenly spread (van der
 /// Corput's sequence), and which of them a cell is follows from the range alone, which is how kernels find it. The lower half is
 /// visited upwards, the upper half downwards, in turns: each cell of a symbol waits for its last one.
-fn for_each_cell(table: &Table, mut visit: impl FnMut(u32, usize, u8, u32)) {
+fn for_each_slot(table: &Table, mut visit: impl FnMut(u32, u8, u32)) {
     let size = 1_u32 << table.log();
     let mut symbols = [0; 4096];
     let (mut up, mut down) = ([0_u16; 256], [0_u16; 256]);
@@ -40,17 +47,18 @@ fn for_each_cell(table: &Table, mut visit: impl FnMut(u32, usize, u8, u32)) {
         up[usize::from(symbol)] = freq as u16;
         down[usize::from(symbol)] = 2 * freq as u16 - 1;
     }
-    for (cell, reversed) in (0..size / 2).zip(&REVERSED) {
-        let slot = usize::from(reversed >> (12 - table.log()));
-        let symbol = symbols[slot % 4096];
-        let y = &mut up[usize::from(symbol)];
-        visit(cell, slot, symbol, u32::from(*y));
-        *y += 1;
-        let (cell, slot) = (size - 1 - cell, size as usize - 1 - slot);
-        let symbol = symbols[slot % 4096];
-        let y = &mut down[usize::from(symbol)];
-        visit(cell, slot, symbol, u32::from(*y));
-        *y -= 1;
+    for class in 0..1 << (CLASS_LOG - 1) {
+        for slot in (reversed(class, CLASS_LOG)..size).step_by(1 << CLASS_LOG) {
+            let symbol = symbols[slot as usize % 4096];
+            let y = &mut up[usize::from(symbol)];
+            visit(slot, symbol, u32::from(*y));
+            *y += 1;
+            let slot = size - 1 - slot;
+            let symbol = symbols[slot as usize % 4096];
+            let y = &mut down[usize::from(symbol)];
+            visit(slot, symbol, u32::from(*y));
+            *y -= 1;
+        }
     }
 }
 
@@ -60,10 +68,9 @@ fn for_each_cell(table: &Table, mut visit: impl FnMut(u32, usize, u8, u32)) {
 /// A window has a symbol's bits highest first. So bits shifted into `y'` from above yield the next cell, reversed.
 pub(super) fn fill_slots(table: &Table, slots: &mut [u32; 4096]) {
     let log = u32::from(table.log());
-    for_each_cell(table, |_, slot, symbol, y| {
-        let class = 31 - y.leading_zeros();
-        let rest = (y ^ 1 << class).reverse_bits() >> 8;
-        slots[slot % 4096] = u32::from(symbol) << 24 | rest | (log - class);
+    for_each_slot(table, |slot, symbol, y| {
+        let rest = (y ^ 1 << y.ilog2()).reverse_bits() >> 8;
+        slots[slot as usize % 4096] = u32::from(symbol) << 24 | rest | (log - y.ilog2());
     });
 }
 
@@ -72,8 +79,8 @@ fn reversed(value: u32, count: u32) -> u32 {
     (u64::from(value.reverse_bits()) >> (u32::BITS - count)) as u32
 }
 
-/// Bits that a lane has at least once it has encoded its first symbols.
-const LEAST_BITS: u32 = u32::BITS + 1;
+/// What a decoder's window holds at least once it has seen whether it needs a word; so what an encoder's holds with its first symbols.
+const REFILLED: u32 = u32::BITS + 1;
 
 /// Where the number of a symbol's bits lies in the sum of its entry and a cell.
 pub(super) const BITS_AT: u32 = 13;
@@ -81,7 +88,7 @@ pub(super) const BITS_AT: u32 = 13;
 pub(super) const FIRST_AT: u32 = 20;
 
 /// What the encoder knows: for each symbol an entry `(cum - freq) mod 4096:12 | 0:3 | bits * 2^13 - freq * 2^bits:17`, and each
-/// symbol's cells in ascending order, those of `s` from number `cum(s)` on, counted from `2^K` on, with the cell's bits reversed
+/// symbol's cells in their order, those of `s` from number `cum(s)` on, counted from `2^K` on, with the cell's bits reversed
 /// at the top.
 ///
 /// In cell `t`, counted so, a symbol pushes the low `bits` of `t`, the highest of them lowest, or one less where `t < freq * 2^bits`, as the rest would
@@ -109,9 +116,10 @@ impl EncodeTable {
             self.symbols[usize::from(symbol)] =
                 first << FIRST_AT | ((bits << BITS_AT) - (freq << bits));
         }
-        for_each_cell(table, |cell, slot, symbol, y| {
+        for_each_slot(table, |slot, symbol, y| {
             let first = self.symbols[usize::from(symbol)] >> FIRST_AT;
-            let reversed = (slot as u32) << (u32::BITS - self.log);
+            let reversed = slot << (u32::BITS - self.log);
+            let cell = u32::from(REVERSED[slot as usize % 4096] >> (12 - self.log));
             self.cells[(first + y) as usize % 4096] = reversed | 1 << self.log | cell;
         });
     }
@@ -135,8 +143,9 @@ impl WindowCoder for Fse {
         let cell = seed ^ bits | low;
         let mut ahead = cell;
         let pushed: u32 = pair.iter().rev().map(|&s| Self::encode(table, &mut ahead, s).1).sum();
-        let count = (LEAST_BITS - pushed).max(u32::BITS - table.log);
-        let count = if pair.is_empty() { u32::BITS } else { count };
+        // A lane without symbols takes no word.
+        let padded = if pair.is_empty() { 0 } else { REFILLED - pushed };
+        let count = padded.max(u32::BITS - table.log);
         Window { bits: bits.into(), count, cell }
     }
 
@@ -146,7 +155,7 @@ impl WindowCoder for Fse {
 
     fn is_final(table_log: u32, lane: &Window) -> bool {
         let own = u32::BITS - table_log;
-        (own..=LEAST_BITS).contains(&lane.count) && lane.bits >> own == 0
+        (own..=REFILLED).contains(&lane.count) && lane.bits >> own == 0
     }
 
     fn table_log(table: &EncodeTable) -> u32 {
@@ -201,14 +210,23 @@ mod tests {
             }
             assert_eq!(slot, size, "every cell is filled once");
             let mut cells = Vec::new();
-            for_each_cell(&table, |cell, _, symbol, y| cells.push((cell as usize, symbol, y)));
+            for_each_slot(&table, |slot, symbol, y| {
+                cells.push((slot.reverse_bits() as usize >> (32 - log), symbol, y));
+            });
             cells.sort_unstable();
             let mut next = table.freqs().map(u32::from);
-            let expected = symbols.iter().zip(0..).map(|(&symbol, cell)| {
-                next[usize::from(symbol)] += 1;
-                (cell, symbol, next[usize::from(symbol)] - 1)
-            });
-            assert_eq!(cells, expected.collect::<Vec<_>>(), "table log {log}");
+            let mut expected = Vec::new();
+            for class in 0..16 {
+                let mut class: Vec<_> = (class * size / 16..(class + 1) * size / 16).collect();
+                class.sort_unstable_by_key(|cell| cell.reverse_bits());
+                for cell in class {
+                    let y = &mut next[usize::from(symbols[cell])];
+                    expected.push((cell, symbols[cell], *y));
+                    *y += 1;
+                }
+            }
+            expected.sort_unstable();
+            assert_eq!(cells, expected, "table log {log}");
         }
     }
 
@@ -230,7 +248,7 @@ mod tests {
                 let pushed: u32 =
                     pair.iter().rev().map(|&s| Fse::encode(&table, &mut cell, s).1).sum();
                 let own = 32 - log;
-                let expected = if pair.is_empty() { 32 } else { own.max(33 - pushed) };
+                let expected = if pair.is_empty() { own } else { own.max(33 - pushed) };
                 assert_eq!(lane.count, expected);
                 padded += u32::from(lane.count > own);
                 let cell = Fse::decoder_cell(log, lane.cell & ((1 << log) - 1));

@@ -140,7 +140,7 @@ pub trait WindowCoder {
         lane.bits as u32
     }
 
-    /// Whether an encoder may have started from a decoder's last lane.
+    /// Whether FORMAT.md has a lane end like this, which encoders then need not have started from.
     fn is_final(_table_log: u32, lane: &Window) -> bool {
         lane.count == SEED_BITS
     }

@@ -95,7 +95,7 @@ fn codes(bytes: &[u8], log: u32) -> (Vec<(usize, u32, u32)>, usize) {
 
 /// Section 2.7: the cells, each with its symbol, bits and base.
 fn cells(freqs: &[u32; 256], log: u32) -> Vec<(usize, u32, u32)> {
-    let size = 1 << log;
+    let size = 1_u32 << log;
     let symbol_of = |cell: u32| {
         let mut slot = cell.reverse_bits() >> (32 - log);
         let mut symbol = 0;
@@ -105,15 +105,20 @@ fn cells(freqs: &[u32; 256], log: u32) -> Vec<(usize, u32, u32)> {
         }
         symbol
     };
-    let symbols: Vec<usize> = (0..size).map(symbol_of).collect();
+    let mut cells = vec![(0, 0, 0); size as usize];
     let mut seen = *freqs;
-    let cell = |&symbol: &usize| {
-        let y = seen[symbol];
-        seen[symbol] += 1;
-        let bits = log - y.ilog2();
-        (symbol, bits, (y << bits) - size)
-    };
-    symbols.iter().map(cell).collect()
+    // By a cell's highest four bits, and then by the others, the lowest of them first.
+    for highest in 0..16 {
+        for others in 0..size / 16 {
+            let cell = highest << (log - 4) | others.reverse_bits() >> (36 - log);
+            let symbol = symbol_of(cell);
+            let y = seen[symbol];
+            seen[symbol] += 1;
+            let bits = log - y.ilog2();
+            cells[cell as usize] = (symbol, bits, (y << bits) - size);
+        }
+    }
+    cells
 }
 
 /// The table of a block.

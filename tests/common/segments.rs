@@ -65,6 +65,39 @@ pub fn with_gap(
     changed
 }
 
+/// A segment of `coder` that has no words behind its initial states: each lane's bits, their number, and its cell of so many bits.
+pub fn of_states(coder: Coder, lanes: [(u64, u32, u32); 32], cell_bits: u32) -> Vec<u8> {
+    let (word, planes, least) = sizes(coder);
+    let mut bytes = Vec::new();
+    for plane in 0..planes {
+        let bit = |&(_, count, _): &(u64, u32, u32)| (count - least as u32) >> plane & 1;
+        let mask = lanes.iter().rev().fold(0, |mask, lane| mask << 1 | bit(lane));
+        bytes.extend_from_slice(&mask.to_le_bytes());
+    }
+    // No gap; then the states, lowest bits first.
+    let mut string = vec![false; 8];
+    for (bits, count, cell) in lanes {
+        string.extend((0..count).map(|i| bits >> i & 1 != 0));
+        string.extend((0..cell_bits).map(|i| cell >> i & 1 != 0));
+    }
+    string.resize(string.len().next_multiple_of(8 * word), false);
+    bytes.extend(
+        string
+            .chunks(8)
+            .map(|byte| byte.iter().rev().fold(0, |value, &bit| value << 1 | u8::from(bit))),
+    );
+    bytes
+}
+
+/// The payload with another last segment.
+pub fn with_last(payload: &[u8], coder: Coder, segments: usize, last: &[u8]) -> Vec<u8> {
+    let place = places(payload, coder, segments)[segments - 1];
+    let mut changed = [&payload[..place], last].concat();
+    let size = (last.len() / sizes(coder).0) as u16;
+    changed[2 * (segments - 1)..][..2].copy_from_slice(&size.to_le_bytes());
+    changed
+}
+
 /// The rooms of section 2.8, in words.
 pub fn rooms(table: &Table, raw: &[u8], segment_log: u8) -> Vec<usize> {
     let (word, planes, _) = sizes(table.coder());

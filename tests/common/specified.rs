@@ -19,17 +19,13 @@ pub fn specified_slots(table: &Table) -> Vec<(u8, u64, u64)> {
         // bits and base.
         Coder::Fse => {
             for (s, f, cum) in table.symbols() {
-                for slot in cum..cum + f {
-                    let cell = (0..k).fold(0, |cell, i| cell << 1 | slot >> i & 1);
-                    slots[cell as usize].0 = s;
+                let cell = |slot| (0..k).fold(0, |cell, i| cell << 1 | slot >> i & 1) as usize;
+                let mut own: Vec<_> = (cum..cum + f).map(|slot| (cell(slot), slot)).collect();
+                own.sort_unstable_by_key(|&(cell, slot)| (cell >> (k - 4), slot));
+                for ((cell, _), y) in own.into_iter().zip(u64::from(f)..) {
+                    let bits = k - y.ilog2();
+                    slots[cell] = (s, bits.into(), (y << bits) - size as u64);
                 }
-            }
-            let mut next = table.freqs().map(u64::from);
-            for (s, bits, base) in &mut slots {
-                let y = next[usize::from(*s)];
-                next[usize::from(*s)] += 1;
-                *bits = u64::from(k - y.ilog2());
-                *base = (y << *bits) - size as u64;
             }
         }
         // The length, and nothing.

@@ -283,6 +283,71 @@ pub fn agree_on_damaged_blocks(gpu: &mut Gpu) {
             assert_eq!(decode(gpu, &[wordless], segment_log), [BlockFault::Stream as u32]);
         }
     }
+    final_states_are_checked(gpu);
+}
+
+/// A last segment without a body, whose initial states are its final ones: one lane's is not what it may be.
+fn final_states_are_checked(gpu: &mut Gpu) {
+    const OWN: u32 = 32 - 11;
+    let fault = BlockFault::FinalState as u32;
+    let text = &include_bytes!("../data/alice29.txt")[..4096 + 128];
+    let fse = [
+        ((0, OWN), 0),
+        ((1, OWN + 3), 0),
+        ((1, 33), 0),
+        ((0, OWN - 1), fault),
+        ((0, 34), fault),
+        ((1 << OWN, OWN + 1), fault),
+        ((1 << 32, 33), fault),
+    ];
+    let huff = [((1 << 31, 32), 0), ((0, 31), fault), ((0, 33), fault)];
+    for (coder, cell_bits, (bits, count), expected) in fse
+        .map(|(state, expected)| (Coder::Fse, 11, state, expected))
+        .into_iter()
+        .chain(huff.map(|(state, expected)| (Coder::Huffman, 0, state, expected)))
+    {
+        let (payload, header) = encode(gpu, &[block(text.to_vec(), coder, Some(11))], 12).remove(0);
+        let good = (0, 32 - cell_bits, 0);
+        for lane in [0, 13, 31] {
+            let lanes = std::array::from_fn(|i| if i == lane { (bits, count, 0) } else { good });
+            let last = segments::of_states(coder, lanes, cell_bits);
+            let payload = segments::with_last(&payload, coder, 2, &last);
+            let coded_size = payload.len() as u32;
+            let found = decode(gpu, &[(payload, CodedBlock { coded_size, ..header })], 12);
+            assert_eq!(found, [expected], "{coder:?}: lane {lane} with {count} bits {bits:#x}");
+        }
+    }
+}
+
+/// More chunks than workgroups that count: one takes several, and the bytes of the next while it counts.
+pub fn agree_on_many_chunks(gpu: &mut Gpu) {
+    let mut random = Random(0x5678_1234_9abc_def1);
+    for segment_log in [12, 14] {
+        let header = |number| {
+            let raw_size = match number {
+                // Of more than one chunk; of whole pieces, and of a few bytes more.
+                5 => 600_000,
+                0 | 1534 | 1700 => 32 << 10,
+                1701 => (16 << 10) + 3,
+                _ => 1 + random.below(300),
+            };
+            RawBlock { raw_size, coder: Coder::Rans, table_log: None }
+        };
+        let blocks: Vec<_> = (0..1900).map(header).collect();
+        let mut plan = EncodePlan::new(&blocks, segment_log);
+        plan.recording.commands.truncate(1);
+        assert!(matches!(&plan.recording.commands[0],
+            Command::Dispatch { kernel: "histogram", groups, .. } if plan.pieces.len() > *groups as usize + 300));
+        let mut buffers = junk(&plan.recording);
+        upload(&mut buffers[EncodePlan::BLOCKS.0 as usize], 0, bytemuck::cast_slice(&plan.blocks));
+        upload(&mut buffers[EncodePlan::PIECES.0 as usize], 0, bytemuck::cast_slice(&plan.pieces));
+        for number in 0..blocks.len() {
+            let range = plan.raw_range(number);
+            let raw = random.bytes(range.len());
+            upload(&mut buffers[EncodePlan::RAW.0 as usize], range.start, &raw);
+        }
+        compare(gpu, &plan.recording, &mut buffers);
+    }
 }
 
 /// Gaps of up to 31 words, all of them zero, are decoded, others are not.

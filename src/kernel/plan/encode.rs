@@ -5,6 +5,7 @@ use std::ops::Range;
 use super::{MAX_BLOCKS, MAX_RAW_BYTES, NO_PUSH, TABLE_LOG_ID, check_limits, dispatch, words};
 use crate::{
     block::Coder,
+    coder::fse,
     kernel::{
         generated::{EncodeBlock, EncodeInfo, EncodePush, EncodeResult, GatherPush, HistogramPush},
         recording::{BufferDesc, BufferId, Recording, Role},
@@ -153,7 +154,7 @@ impl EncodePlan {
         dispatch(
             recording,
             "histogram",
-            total.chunk,
+            histogram_groups(total.chunk),
             &HistogramPush { chunks: total.chunk, segment_log: log },
             (&[], None),
             &[Self::BLOCKS, Self::PIECES, Self::RAW, Self::HISTOGRAMS, Self::COUNTS],
@@ -170,9 +171,10 @@ impl EncodePlan {
                 );
             }
         }
-        // What fse chooses is at most 11 (coder::fse::choose_log). As in decoding, a table of log 11 takes less shared memory.
+        // As in decoding, a table of a smaller log takes less shared memory.
         let own = self.blocks.iter().filter(|block| block.coder == Coder::Fse as u32);
-        let fse_log = [(TABLE_LOG_ID, own.fold(11, |log, block| log.max(block.forced_log)))];
+        let most = own.fold(u32::from(fse::MOST_LOG), |log, block| log.max(block.forced_log));
+        let fse_log = [(TABLE_LOG_ID, most)];
         for (kernel, spec, segments) in [
             ("encode_rans", &[][..], rans),
             ("encode_fse", &fse_log, fse),
@@ -243,6 +245,14 @@ pub(crate) const COUNT_WORDS: u32 = 256;
 fn room_before(raw_size: u32, segment_log: u8) -> u32 {
     raw_size.min(1 << segment_log) / 32 + 64
 }
+
+/// Workgroups for so many chunks. One clears its counters once, and takes the next chunk's bytes while it counts one's.
+fn histogram_groups(chunks: u32) -> u32 {
+    chunks.min(ENOUGH_GROUPS.max(chunks / 4))
+}
+
+/// Workgroups that keep any device busy.
+const ENOUGH_GROUPS: u32 = 1536;
 
 /// `SHARES` of `kernels/gather.comp`.
 const GATHER_SHARES: u32 = 4;

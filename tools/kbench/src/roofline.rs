@@ -32,7 +32,7 @@ struct Needs {
 const NEEDS: &[Needs] = &[
     Needs { kernel: "histogram", raw: 1.0, coded: 0.0, shared: 8.0, operations: 3.0 },
     Needs { kernel: "encode_rans", raw: 1.0, coded: 1.0, shared: 8.0, operations: 14.0 },
-    Needs { kernel: "encode_fse", raw: 1.0, coded: 1.0, shared: 8.0, operations: 11.0 },
+    Needs { kernel: "encode_fse", raw: 1.0, coded: 1.0, shared: 6.0, operations: 11.0 },
     Needs { kernel: "encode_huff", raw: 1.0, coded: 1.0, shared: 4.0, operations: 10.0 },
     Needs { kernel: "decode_rans", raw: 1.0, coded: 1.0, shared: 4.0, operations: 13.0 },
     Needs { kernel: "decode_fse", raw: 1.0, coded: 1.0, shared: 4.0, operations: 12.0 },
