@@ -25,8 +25,13 @@ struct State<'a> {
     raw_bytes: usize,
     /// Those of them that are strict jobs'.
     strict_bytes: usize,
+    /// The blocks that were refused for want of credits, in ascending order.
+    refused: VecDeque<u64>,
     closed: bool,
 }
+
+/// So many refused blocks are remembered at most: more than wait at once.
+const REMEMBERED: usize = 4096;
 
 /// Why a job was not taken. It comes back.
 #[derive(Debug)]
@@ -55,7 +60,13 @@ impl<'a> Channel<'a> {
         let full = parts > self.credits.parts || raw_bytes > self.credits.raw_bytes;
         match job {
             job if state.closed => Err(Refused::Disconnected(job)),
-            job if full && !job.strict => Err(Refused::Full(job)),
+            job if full && !job.strict => {
+                if state.refused.len() == REMEMBERED {
+                    state.refused.pop_front();
+                }
+                state.refused.push_back(job.id);
+                Err(Refused::Full(job))
+            }
             job => {
                 state.strict_bytes += if job.strict { job.work.raw_bytes() } else { 0 };
                 (state.parts, state.raw_bytes) = (parts, raw_bytes);
@@ -68,6 +79,23 @@ impl<'a> Channel<'a> {
     /// Raw bytes of the strict jobs that wait.
     pub fn strict_bytes(&self) -> usize {
         self.lock().strict_bytes
+    }
+
+    /// Whether the job that is to be served next is a block behind this one, and blocks were refused. To be asked of blocks in
+    /// ascending order: refusals of those before are forgotten.
+    pub fn has_overtaken(&self, id: u64) -> bool {
+        let mut state = self.lock();
+        while state.refused.front().is_some_and(|&refused| refused < id) {
+            state.refused.pop_front();
+        }
+        let next = state.queues.iter().find_map(|queue| queue.front());
+        let is_later = next.is_some_and(|job| job.class == Class::First && job.id > id);
+        is_later && !state.refused.is_empty()
+    }
+
+    /// Whether a block was refused that [`has_overtaken`](Self::has_overtaken) has not forgotten.
+    pub fn has_refused(&self) -> bool {
+        !self.lock().refused.is_empty()
     }
 
     /// The job that is to be served next, if it is acceptable.
@@ -186,6 +214,26 @@ mod tests {
         assert!(channel.withdraw(|_| true).is_none());
         assert_eq!(ids(&channel), [0, 1, 2, 3, 4]);
         channel.send(job(5, Class::First, 1)).unwrap();
+    }
+
+    #[test]
+    fn blocks_that_wait_since_the_channel_was_full_are_known_to_be_overtaken() {
+        let channel = channel(2, 1000);
+        let send = |id, class| channel.send(job(id, class, 1)).is_ok();
+        assert!(send(0, Class::First) && send(1, Class::First) && !channel.has_refused());
+        assert!(!send(2, Class::First) && !send(3, Class::First) && channel.has_refused());
+        assert!(!channel.has_overtaken(2), "those before it are served first");
+        assert_eq!(ids(&channel), [0, 1]);
+        assert!(!channel.has_overtaken(2), "nothing waits");
+        assert!(send(4, Class::First) && channel.has_overtaken(2) && channel.has_overtaken(3));
+        assert!(send(9, Class::Later) && !channel.has_overtaken(3), "it is served before any");
+        assert_eq!(ids(&channel), [9, 4]);
+        assert!(channel.has_refused() && !channel.has_overtaken(4) && !channel.has_refused());
+        for id in 0..3 + REMEMBERED as u64 {
+            send(id, Class::First);
+        }
+        assert!(channel.has_refused() && !channel.has_overtaken(2 + REMEMBERED as u64));
+        assert!(channel.has_refused(), "the latest are remembered");
     }
 
     #[test]

