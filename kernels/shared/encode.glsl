@@ -46,7 +46,7 @@ struct EncodeResult {
 // every other part of a frequency.
 #define TABLE_WORDS 132u
 
-// Bytes that a workgroup of histogram.comp counts.
+// Bytes of a chunk, which a workgroup of histogram.comp counts at a time.
 #define CHUNK_LOG 18u
 uint chunk_count(EncodeBlock block) { return (block.raw_size + (1u << CHUNK_LOG) - 1u) >> CHUNK_LOG; }
 

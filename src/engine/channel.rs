@@ -25,13 +25,10 @@ struct State<'a> {
     raw_bytes: usize,
     /// Those of them that are strict jobs'.
     strict_bytes: usize,
-    /// The blocks that were refused for want of credits, in ascending order.
-    refused: VecDeque<u64>,
+    /// The last block that was refused for want of credits, of those that nobody has worked on.
+    last_refused: Option<u64>,
     closed: bool,
 }
-
-/// So many refused blocks are remembered at most: more than wait at once.
-const REMEMBERED: usize = 4096;
 
 /// Why a job was not taken. It comes back.
 #[derive(Debug)]
@@ -61,10 +58,9 @@ impl<'a> Channel<'a> {
         match job {
             job if state.closed => Err(Refused::Disconnected(job)),
             job if full && !job.strict => {
-                if state.refused.len() == REMEMBERED {
-                    state.refused.pop_front();
+                if job.class == Class::First {
+                    state.last_refused = state.last_refused.max(Some(job.id));
                 }
-                state.refused.push_back(job.id);
                 Err(Refused::Full(job))
             }
             job => {
@@ -81,21 +77,19 @@ impl<'a> Channel<'a> {
         self.lock().strict_bytes
     }
 
-    /// Whether the job that is to be served next is a block behind this one, and blocks were refused. To be asked of blocks in
-    /// ascending order: refusals of those before are forgotten.
+    /// Whether the job that is to be served next is a block behind this one, and blocks were refused. It is asked of the first block that waits for a
+    /// worker: refusals of those before are forgotten. (Beside other devices that may be too soon: then a block waits until the channel is dry.)
     pub fn has_overtaken(&self, id: u64) -> bool {
         let mut state = self.lock();
-        while state.refused.front().is_some_and(|&refused| refused < id) {
-            state.refused.pop_front();
-        }
+        state.last_refused = state.last_refused.filter(|&refused| refused >= id);
         let next = state.queues.iter().find_map(|queue| queue.front());
         let is_later = next.is_some_and(|job| job.class == Class::First && job.id > id);
-        is_later && !state.refused.is_empty()
+        is_later && state.last_refused.is_some()
     }
 
-    /// Whether a block was refused that [`has_overtaken`](Self::has_overtaken) has not forgotten.
+    /// Whether a block was refused that has not been forgotten.
     pub fn has_refused(&self) -> bool {
-        !self.lock().refused.is_empty()
+        self.lock().last_refused.is_some()
     }
 
     /// The job that is to be served next, if it is acceptable.
@@ -229,11 +223,8 @@ mod tests {
         assert!(send(9, Class::Later) && !channel.has_overtaken(3), "it is served before any");
         assert_eq!(ids(&channel), [9, 4]);
         assert!(channel.has_refused() && !channel.has_overtaken(4) && !channel.has_refused());
-        for id in 0..3 + REMEMBERED as u64 {
-            send(id, Class::First);
-        }
-        assert!(channel.has_refused() && !channel.has_overtaken(2 + REMEMBERED as u64));
-        assert!(channel.has_refused(), "the latest are remembered");
+        assert!(send(5, Class::First) && send(6, Class::First) && !send(7, Class::Fused));
+        assert!(!channel.has_refused(), "others do not wait for a worker");
     }
 
     #[test]

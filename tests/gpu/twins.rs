@@ -327,17 +327,17 @@ pub fn agree_on_many_chunks(gpu: &mut Gpu) {
             let raw_size = match number {
                 // Of more than one chunk; of whole pieces, and of a few bytes more.
                 5 => 600_000,
-                0 | 1534 | 1700 => 32 << 10,
+                0 | 1623 | 1700 | 3248 | 4900 => 32 << 10,
                 1701 => (16 << 10) + 3,
                 _ => 1 + random.below(300),
             };
             RawBlock { raw_size, coder: Coder::Rans, table_log: None }
         };
-        let blocks: Vec<_> = (0..1900).map(header).collect();
+        let blocks: Vec<_> = (0..6500).map(header).collect();
         let mut plan = EncodePlan::new(&blocks, segment_log);
         plan.recording.commands.truncate(1);
         assert!(matches!(&plan.recording.commands[0],
-            Command::Dispatch { kernel: "histogram", groups, .. } if plan.pieces.len() > *groups as usize + 300));
+            Command::Dispatch { kernel: "histogram", groups, .. } if plan.pieces.len() > 3 * *groups as usize));
         let mut buffers = junk(&plan.recording);
         upload(&mut buffers[EncodePlan::BLOCKS.0 as usize], 0, bytemuck::cast_slice(&plan.blocks));
         upload(&mut buffers[EncodePlan::PIECES.0 as usize], 0, bytemuck::cast_slice(&plan.pieces));

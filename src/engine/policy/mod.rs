@@ -7,8 +7,8 @@
 //!
 //! - A block goes where it is expected to be finished first ([`choose`](Policy::choose)). For equal blocks
 //!   this greedy rule is the best there is, if what is expected comes true.
-//! - It does not: so a device whose channel is dry takes blocks that wait for a worker ([`pulls`](Policy::pulls)), an
-//!   idle worker takes blocks that wait for a device ([`reclaims`](Policy::reclaims)), and does as well what a
+//! - It does not: so a device whose channel is dry, or whose blocks have overtaken others, takes blocks that wait for a
+//!   worker ([`pulls`](Policy::pulls)), an idle worker takes blocks that wait for a device ([`reclaims`](Policy::reclaims)), and does as well what a
 //!   device has and nobody can take back ([`hedges`](Policy::hedges)).
 //! - A device of which nothing is known gets a probe and nothing more until it has come back, and gets it from blocks
 //!   that have to wait anyway.
@@ -256,7 +256,7 @@ impl Policy {
             .or(unknown.map(|(number, _)| number))
     }
 
-    /// Whether a device whose channel is dry is to have a block that waits for a worker. If so, the block counts as
+    /// Whether a device is to have a block that waits for a worker. If so, the block counts as
     /// sent to it.
     pub fn pulls(&mut self, device: usize, now: u64, kind: Kind, bytes: u64) -> bool {
         self.see(now);

@@ -12,7 +12,7 @@ use crate::{
     },
 };
 
-/// Bytes that a workgroup of the kernel `histogram` counts.
+/// Bytes of a chunk, which a workgroup of the kernel `histogram` counts at a time.
 const CHUNK_BYTES: u32 = 256 << 10;
 /// Words (32 bits) that a block's serialised table may take.
 pub(crate) const TABLE_WORDS: usize = 132;

@@ -1,8 +1,9 @@
-//! Standard input and output that were closed when the process began (`>&-` in a shell).
+//! Standard input and output that were closed when the process began (`>&-` in a shell), or an output that is only for reading.
 //!
 //! Before `main`, Rust's standard library opens `/dev/null` in place of a closed one, lest a file get its number. From
 //! then on it looks like what daemons put there on purpose: what is written would be lost without a word, and what is
-//! read would be empty. So it is asked earlier, where C's constructors run. Work that does not use them goes on.
+//! read would be empty. It also takes what is written to an output that is only for reading as written. So they are looked at
+//! earlier, where C's constructors run. Work that does not use them goes on.
 
 use std::io;
 
@@ -11,7 +12,7 @@ pub fn check_stdin() -> io::Result<()> {
     check(0)
 }
 
-/// Fails if standard output was closed.
+/// Fails if standard output was closed or only for reading.
 pub fn check_stdout() -> io::Result<()> {
     check(1)
 }
@@ -48,9 +49,10 @@ mod at_start {
 
     extern "C" fn look() {
         for (stream, closed) in (0..).zip(&CLOSED) {
-            // SAFETY: F_GETFD takes no argument and changes nothing; a number that is not open is what it may be asked about.
-            let flags = unsafe { libc::fcntl(stream, libc::F_GETFD) };
-            closed.store(flags == -1, Relaxed);
+            // SAFETY: F_GETFL takes no argument and changes nothing; a number that is not open is what it may be asked about.
+            let flags = unsafe { libc::fcntl(stream, libc::F_GETFL) };
+            let unfit = stream == 1 && flags & libc::O_ACCMODE == libc::O_RDONLY;
+            closed.store(flags == -1 || unfit, Relaxed);
         }
     }
 }

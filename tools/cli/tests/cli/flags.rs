@@ -51,6 +51,7 @@ fn help_that_cannot_be_written_is_an_error() {
             done.expect(1, &["ranvil: cannot write standard output: ", reason]);
         };
         refused(">&-", "Bad file descriptor");
+        refused("1< /dev/null", "Bad file descriptor");
         if cfg!(target_os = "linux") {
             refused("> /dev/full", "No space left on device");
         }
