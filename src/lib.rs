@@ -50,6 +50,7 @@
 #![deny(unsafe_code)]
 
 mod block;
+mod bulk;
 pub mod coder;
 mod device;
 mod engine;

@@ -152,6 +152,7 @@ impl<'a> Restorer<'a, '_> {
                 self.submit(block, place, pipeline, header.segment_log)
             }
         })?;
+        self.engine.iter().for_each(Engine::submitted_all);
         while self.accept_next()? {}
         Ok(())
     }

@@ -15,6 +15,13 @@ const CODEC: u64 = 512 << 10;
 /// What an adapter keeps for itself: small buffers, queues of headers.
 const ADAPTER: u64 = 128 << 10;
 
+/// Blocks in flight that keep so many workers busy. Two each, so that one waits while another is coded; with many workers a third, since what is
+/// done waits for those before it (docs/DECISIONS.md, "From slice to slice"). Few are slower with more, which are in no cache.
+fn in_flight(workers: u64) -> u64 {
+    2 * workers + workers.saturating_sub(FEW)
+}
+const FEW: u64 = 4;
+
 /// Bytes of the streams that a model may make of a block, or that a payload may have for one.
 pub(super) fn streams_bound(block_size: usize) -> usize {
     block_size + block_size / 2
@@ -128,8 +135,7 @@ impl Plan {
         let alone = threads <= 1 && staging.is_none();
         let most = if alone { 0 } else { threads.max(1) as u64 };
         let workers = (room / (scratch + buffers)).min(most);
-        // Two blocks per worker, so that one waits while the other is coded; and what the devices take.
-        let wanted = (2 * workers).saturating_add(blocks);
+        let wanted = in_flight(workers).saturating_add(blocks); // And what the devices take.
         let scratch = workers.max(1) * scratch;
         let sets = 1 + wanted.min((room - scratch) / buffers);
         let bytes = fixed + scratch + sets * buffers;
@@ -167,11 +173,11 @@ mod tests {
                     assert!(plan.bytes <= least + extra, "{plan:?} of {}", least + extra);
                     assert!(plan.workers <= threads && plan.sets > plan.workers);
                     assert!(threads > 1 || (plan.workers, plan.sets) == (0, 1));
-                    assert!(plan.sets <= 1 + 2 * threads);
+                    assert!(plan.sets as u64 <= 1 + in_flight(threads as u64));
                 }
             }
             let ample = Plan::new(u64::MAX, 0, demand, 64, None).unwrap();
-            assert_eq!((ample.workers, ample.sets), (64, 129));
+            assert_eq!((ample.workers, ample.sets), (64, 189));
         }
     }
 }

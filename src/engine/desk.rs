@@ -39,6 +39,8 @@ pub(crate) struct Desk<'a> {
     fleet: OnceLock<Fleet<'a>>,
     /// The caller submits no more blocks for now.
     draining: AtomicBool,
+    /// The caller will submit no more blocks, as far as it knows.
+    complete: AtomicBool,
     /// The block that the caller takes next.
     due: AtomicU64,
     /// The caller will take no more.
@@ -119,6 +121,15 @@ impl<'a> Desk<'a> {
     /// Says whether more blocks are to come. Returns what was said before.
     pub fn set_draining(&self, draining: bool) -> bool {
         self.draining.swap(draining, Relaxed)
+    }
+
+    pub fn is_complete(&self) -> bool {
+        self.complete.load(Relaxed)
+    }
+
+    /// Says whether all blocks have been submitted. Returns what was said before.
+    pub fn set_complete(&self, complete: bool) -> bool {
+        self.complete.swap(complete, Relaxed)
     }
 
     /// The caller has taken all blocks before this.

@@ -57,6 +57,11 @@ pub(super) struct Surroundings<'a> {
 }
 
 impl<'a> Device<'a> {
+    /// Has the thread look whether there is something to do now.
+    pub fn wake(&self) {
+        (self.waker)();
+    }
+
     pub fn start(
         accelerator: Idle,
         station: Arc<Station<'a>>,
@@ -209,6 +214,10 @@ impl<'a> Crew<'a> for Hands<'a> {
     fn stand_in(&self, job: Job<'a>, failed: bool) {
         let side = if failed { Side::Retried } else { Side::Cpu };
         self.surroundings.workers.spawn(BlockTask::StandIn(job, side));
+    }
+
+    fn has_all(&self) -> bool {
+        self.surroundings.desk.is_complete()
     }
 
     fn started(&self) {

@@ -76,6 +76,8 @@ use crate::{
 
 /// Bytes of a payload whose copying costs more than handing it over.
 const WORTH_A_TASK: usize = 16 << 10;
+/// Bytes at their places from which on copies go past the processor's caches: below, they would be slower, as whoever reads them finds them there.
+const LONG: u64 = 16 << 20;
 /// Raw bytes in flight beside a device that takes none: so many that it pays to give it some.
 const WINDOW: u64 = 16 << 20;
 /// A lone block of no more raw bytes is sooner done by the caller's thread than a device's is ready for it.
@@ -121,6 +123,8 @@ pub(crate) struct Engine<'a> {
     taken: u64,
     /// Blocks beside those whose payload is being copied to its place.
     placing: usize,
+    /// Bytes of payloads that have been sent to their places.
+    placed: u64,
     /// A block that came when no other was in flight and no thread runs, as long as it is alone.
     lone: Option<(u64, Block<'a>)>,
     /// For that block; dropped when threads are started.
@@ -205,6 +209,7 @@ impl<'a> Engine<'a> {
             submitted: 0,
             taken: 0,
             placing: 0,
+            placed: 0,
             lone: None,
             coder,
             route,
@@ -311,7 +316,8 @@ impl<'a> Engine<'a> {
         let Finished { id, buffers, outcome, .. } = block;
         let stored = outcome.is_ok_and(|encoded| encoded.kind == BlockKind::Stored);
         let worth_a_task = place.len() >= WORTH_A_TASK;
-        let placing = Placing { id, buffers, stored, place };
+        self.placed += place.len() as u64;
+        let placing = Placing { id, buffers, stored, place, long: self.placed > LONG };
         match self.pool.as_ref().filter(|_| worth_a_task) {
             Some(pool) => {
                 self.placing += 1;
@@ -487,6 +493,15 @@ impl<'a> Engine<'a> {
             let held = fleet.held().div_ceil(u64::from(self.config.block_size));
             let helpers = held.min(self.plan.workers as u64);
             (0..helpers).for_each(|_| surroundings.workers.nudge());
+        }
+    }
+
+    /// Says that no more blocks will be submitted, as far as the caller knows: devices begin with what there is.
+    pub fn submitted_all(&self) {
+        if let Some(Pool { devices, surroundings, .. }) = &self.pool
+            && !surroundings.desk.set_complete(true)
+        {
+            devices.iter().for_each(|device| device.wake());
         }
     }
 

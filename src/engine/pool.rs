@@ -20,6 +20,9 @@ use crate::{
     telemetry::{self, Kind, Recorder, Run},
 };
 
+/// Blocks of fewer bytes are coded in some ten microseconds, so that taking them one by one would be felt.
+const LONG_BLOCK: u32 = 32 << 10;
+
 /// See the [module](self).
 pub(super) struct Pool<'a> {
     /// First of all to be dropped: their threads hold the others.
@@ -68,7 +71,8 @@ impl<'a> Pool<'a> {
         let own = Arc::clone(&desk);
         let forage = move |_, recorder: &mut Recorder| own.forage(telemetry::clock(), recorder);
         let inbox = Arc::clone(&returns);
-        let workers = Scheduler::new(spawner.clone(), workers, worker, forage, &run, inbox);
+        let take = if demand.block_size < LONG_BLOCK { 2 } else { 1 };
+        let workers = Scheduler::new(spawner.clone(), workers, take, worker, forage, &run, inbox);
         let surroundings = Surroundings {
             desk,
             block_size: demand.block_size,
@@ -92,6 +96,7 @@ impl<'a> Pool<'a> {
     ) {
         let Surroundings { desk, workers, .. } = &self.surroundings;
         desk.set_draining(false);
+        desk.set_complete(false);
         let trivial = match block.work {
             Work::Encode { .. } => block.pipeline == Pipeline::Stored,
             Work::Decode { encoded, .. } => encoded.kind != BlockKind::Coded,

@@ -14,6 +14,9 @@ use crate::error::DeviceError;
 /// a cost of its own. Blocks that others may do do not wait: the policy counts on that.
 const FILL: usize = 4;
 
+/// The first batch of strict blocks that an idle device gets is at most this part of the largest.
+const FIRST: usize = 8;
+
 /// Whoever runs the tasks that a submission makes.
 pub(crate) trait Crew<'a> {
     /// Copy a job's input to the device.
@@ -24,6 +27,10 @@ pub(crate) trait Crew<'a> {
     fn stand_in(&self, job: Job<'a>, failed: bool);
     /// A block that waits for a worker and is acceptable, if the device is to take it from there.
     fn spare(&self, accept: &dyn Fn(&Job<'_>) -> bool) -> Option<Job<'a>>;
+    /// Whether all blocks of the run have been submitted.
+    fn has_all(&self) -> bool {
+        false
+    }
     /// The device has begun a batch that the CPU may back up.
     fn started(&self) {}
     /// A slot has been given the batch of this number, of so many blocks.
@@ -41,6 +48,10 @@ pub(crate) struct Submission<'a> {
     pub accelerator: Box<dyn Accelerator>,
     station: Arc<Station<'a>>,
     batches: Vec<Batch>,
+    /// The most raw bytes of the next batch if it is of strict blocks. The first of those that come to an idle device are few, so that it has
+    /// something to do while more are loaded, and each batch may have twice as many as the one before. How many others a device gets
+    /// at a time is the policy's.
+    most_bytes: usize,
     /// The next batch's number.
     next: u64,
     lost: bool,
@@ -59,7 +70,8 @@ struct Batch {
 
 impl<'a> Submission<'a> {
     pub fn new(accelerator: Box<dyn Accelerator>, station: Arc<Station<'a>>) -> Self {
-        Self { accelerator, station, batches: Vec::new(), next: 0, lost: false }
+        let most_bytes = station.limit.raw_bytes / FIRST;
+        Self { accelerator, station, batches: Vec::new(), most_bytes, next: 0, lost: false }
     }
 
     /// Gives the device up, for another engine to use unless it has failed.
@@ -99,11 +111,17 @@ impl<'a> Submission<'a> {
         busy |= self.start_loaded(now, fleet, crew)?;
         while self.accelerator.idle_slots() > 0 {
             let waiting = self.station.channel.strict_bytes();
-            if waiting > 0 && waiting < self.station.limit.raw_bytes / FILL && self.is_busy() {
+            let few = waiting > 0 && waiting < self.station.limit.raw_bytes / FILL;
+            if few && self.is_busy() && !crew.has_all() {
                 break; // More may come, and what is in flight wakes us.
             }
             let mut overtaken = true;
-            let Some(first) = self.take(&mut overtaken, crew, &|_| true) else { break };
+            let Some(first) = self.take(&mut overtaken, crew, &|_| true) else {
+                if !self.is_busy() {
+                    self.most_bytes = self.station.limit.raw_bytes / FIRST;
+                }
+                break;
+            };
             self.begin(first, overtaken, now, fleet, crew)?;
             self.start_loaded(now, fleet, crew)?; // Perhaps there was nothing to load.
             busy = true;
@@ -170,6 +188,7 @@ impl<'a> Submission<'a> {
         };
         let number = self.next;
         self.next += 1;
+        self.most_bytes = self.most_bytes.saturating_mul(2).min(limit.raw_bytes);
         let mut policy = fleet.policy();
         policy.started(self.station.index, number, now, raw_bytes as u64);
         let reached = batch.iter().zip(&planned.ways).filter(|(_, way)| way.load.is_none());
@@ -232,11 +251,12 @@ impl<'a> Submission<'a> {
     ) -> (Vec<Job<'a>>, usize) {
         let limit = self.station.limit;
         let (mut parts, mut raw_bytes) = (first.work.parts(), first.work.raw_bytes());
+        let most_bytes = if first.strict { self.most_bytes } else { limit.raw_bytes };
         let mut batch = vec![first];
         loop {
             let fits = |job: &Job<'_>| {
                 parts + job.work.parts() <= limit.parts
-                    && raw_bytes + job.work.raw_bytes() <= limit.raw_bytes
+                    && raw_bytes + job.work.raw_bytes() <= most_bytes
                     && batch[0].work.may_share_batch(&job.work)
             };
             let job = self.take(&mut overtaken, crew, &fits);

@@ -13,7 +13,7 @@ use super::{
     station::{Backup, Loading, Station},
 };
 use crate::{
-    CancelToken,
+    CancelToken, bulk,
     error::BlockFault,
     sched::Task,
     telemetry::{self, Kind as Phase, Piece, Recorder},
@@ -48,13 +48,20 @@ pub(crate) struct Placing<'a> {
     /// Its payload is its raw bytes.
     pub stored: bool,
     pub place: &'a mut [u8],
+    /// The run's result is longer than caches are, so what comes here is gone from them before anybody reads it.
+    pub long: bool,
 }
 
 impl<'a> Placing<'a> {
     /// Copies, and returns the buffers.
     pub fn copy(self) -> Buffers<'a> {
-        let Self { mut buffers, stored, place, .. } = self;
-        place.copy_from_slice(if stored { &buffers.raw } else { &buffers.payload });
+        let Self { mut buffers, stored, place, long, .. } = self;
+        let from = if stored { &buffers.raw } else { &buffers.payload };
+        if long {
+            bulk::copy(from, place);
+        } else {
+            place.copy_from_slice(from);
+        }
         buffers.payload.let_go();
         buffers
     }

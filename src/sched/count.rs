@@ -25,7 +25,7 @@ pub fn spawn_and_retire(tasks: u64) {
     let (sender, done) = mpsc::channel();
     let run = Run::begin(None, "count");
     let (sleep, inbox) = (|_, _: &mut Recorder| Forage::Sleep(None), Arc::new(sender));
-    let scheduler = Scheduler::<Nothing>::new(Spawner::free(), 1, |_| (), sleep, &run, inbox);
+    let scheduler = Scheduler::<Nothing>::new(Spawner::free(), 1, 1, |_| (), sleep, &run, inbox);
     let mut crew = scheduler.crew.lock().expect("nobody has panicked");
     let local = crew.dormant.pop().expect("one worker");
     drop(crew);

@@ -1,7 +1,7 @@
 //! Workers that run tasks: generic over the task, ignorant of blocks.
 //!
 //! New tasks enter the *injector*, or the *urgent* queue if they must not wait behind long ones. A worker looks for its
-//! next task in the urgent queue, in its own deque, in the injector (from which it takes a few at once), in the queue of
+//! next task in the urgent queue, in its own deque, in the injector (from which it takes a few at once where tasks are short), in the queue of
 //! *open* tasks, which others than workers may take as well, then in the deques of the others. If there is nothing anywhere it *forages*: a hook finds it a task elsewhere, or says how long
 //! it may sleep at most (`sleep.rs` says why it cannot miss a task). Workers are started one by one, when a task
 //! arrives that no idle worker awaits: a run of three tasks starts at most three threads.
@@ -41,9 +41,6 @@ use crate::telemetry::{Kind, Recorder, Row, Run};
 pub(crate) fn release_threads() {
     kept::THREADS.release();
 }
-
-/// Tasks that a worker takes from the injector at once: few, so that blocks finish roughly in order.
-const TAKE: usize = 2;
 
 /// A unit of work.
 pub(crate) trait Task: Send + Sized {
@@ -116,6 +113,8 @@ struct Shared<'a, T: Task> {
     /// Those of them that [`Scheduler::take_open`] did not accept, which come first.
     passed_over: Injector<T>,
     stealers: Vec<Stealer<T>>,
+    /// Tasks that a worker takes from the injector at once.
+    take: usize,
     sleep: Sleep,
     new_scratch: Box<dyn Fn(usize) -> T::Scratch + Send + Sync + 'a>,
     forage: Box<ForageFn<'a, T>>,
@@ -132,11 +131,13 @@ struct Crew<'a, T: Task> {
 }
 
 impl<'a, T: Task + 'a> Scheduler<'a, T> {
-    /// A scheduler that starts at most `threads` threads, none of them yet. `new_scratch` and `forage` are given the
+    /// A scheduler that starts at most `threads` threads, none of them yet. A worker takes `take` tasks from the injector at once: two save a
+    /// synchronisation, but the second waits for the first, and with it whoever wants results in order. `new_scratch` and `forage` are given the
     /// worker's index.
     pub fn new(
         spawner: Spawner<'a>,
         threads: usize,
+        take: usize,
         new_scratch: impl Fn(usize) -> T::Scratch + Send + Sync + 'a,
         forage: impl Fn(usize, &mut Recorder) -> Forage<T> + Send + Sync + 'a,
         run: &Run,
@@ -149,6 +150,7 @@ impl<'a, T: Task + 'a> Scheduler<'a, T> {
             open: Injector::new(),
             passed_over: Injector::new(),
             stealers: dormant.iter().map(Worker::stealer).collect(),
+            take: take.max(1),
             sleep: Sleep::new(),
             new_scratch: Box::new(new_scratch),
             forage: Box::new(forage),
@@ -377,9 +379,13 @@ impl<T: Task> Shared<'_, T> {
         (1..=others).find_map(|i| until_settled(|| self.stealers[(index + i) % count].steal()))
     }
 
-    /// The first task of the injector, of which the next ones come along.
+    /// The first task of the injector; the next ones may come along.
     fn take_some(&self, local: &Worker<T>) -> Option<T> {
-        let task = until_settled(|| self.injector.steal_batch_with_limit_and_pop(local, TAKE))?;
+        if self.take == 1 {
+            return steal(&self.injector);
+        }
+        let take = || self.injector.steal_batch_with_limit_and_pop(local, self.take);
+        let task = until_settled(take)?;
         if !local.is_empty() {
             // On their way they were in no queue: somebody may have missed them.
             self.sleep.wake_one();

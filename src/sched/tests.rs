@@ -45,7 +45,7 @@ type Output = (u64, ThreadId, u64);
 fn scheduler(threads: usize) -> (Scheduler<'static, Job>, Receiver<Outcome<Output>>) {
     let (sender, receiver) = mpsc::channel();
     let forage = |_, _: &mut Recorder| Forage::Sleep(None);
-    (Scheduler::new(Spawner::free(), threads, |_| 0, forage, &run(), Arc::new(sender)), receiver)
+    (Scheduler::new(Spawner::free(), threads, 2, |_| 0, forage, &run(), Arc::new(sender)), receiver)
 }
 
 fn run() -> Run {
@@ -215,7 +215,7 @@ fn callers(
     let (sender, receiver) = mpsc::channel();
     let forage = move |worker, _: &mut Recorder| forage(worker);
     let inbox = Arc::new(sender);
-    (Scheduler::new(Spawner::free(), threads, |worker| worker, forage, &run(), inbox), receiver)
+    (Scheduler::new(Spawner::free(), threads, 2, |worker| worker, forage, &run(), inbox), receiver)
 }
 
 fn finished(outcome: Outcome<usize>) -> usize {

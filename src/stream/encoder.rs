@@ -231,6 +231,7 @@ impl<'a, S: Sink<'a>> Encoder<'a, S> {
     fn flush_blocks(&mut self) -> Result<()> {
         self.engine.check_cancelled()?;
         self.submit_current();
+        self.engine.submitted_all();
         while let Some(block) = self.engine.next(Wait::Block)? {
             self.write_block(block)?;
         }

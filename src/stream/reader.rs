@@ -249,6 +249,9 @@ impl<R: Read> Decompressor<R> {
         loop {
             // Afterwards there is a block in flight, or nothing more to come.
             self.read_ahead();
+            if let (State::Over(_), Some(engine)) = (&self.state, &self.engine) {
+                engine.submitted_all();
+            }
             let next = self.engine.as_mut().map_or(Ok(None), |engine| engine.next(Wait::Block))?;
             if let Some(block) = next {
                 self.accept(block)?;

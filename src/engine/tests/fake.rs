@@ -50,6 +50,8 @@ pub(crate) enum Trouble {
 #[derive(Default, Debug)]
 pub(crate) struct Seen {
     pub batches: AtomicUsize,
+    /// The blocks of each batch.
+    pub sizes: Mutex<Vec<usize>>,
     pub jobs: AtomicUsize,
     pub most_in_flight: AtomicUsize,
     pub released: AtomicBool,
@@ -253,6 +255,7 @@ impl Accelerator for Fake {
             return Err(DeviceError::Vulkan { call: "vkAllocateMemory", result });
         }
         self.seen.jobs.fetch_add(works.len(), Relaxed);
+        self.seen.sizes.lock().unwrap().push(works.len());
         let in_use: Vec<usize> =
             self.planned.iter().chain(&self.in_flight).map(|batch| batch.slot).collect();
         let idle =

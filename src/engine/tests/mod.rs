@@ -1,12 +1,17 @@
 //! The engine with devices that work, are slow, or fail.
 
+mod batches;
 mod cancel;
 mod fake;
 mod join;
 mod lent;
 mod telemetry;
 
-use std::{sync::atomic::Ordering::Relaxed, thread, time::Duration};
+use std::{
+    sync::atomic::Ordering::Relaxed,
+    thread,
+    time::{Duration, Instant},
+};
 
 pub(crate) use self::fake::{Fake, Trouble};
 use super::{
@@ -202,37 +207,6 @@ fn an_explicit_device_gets_every_block_in_any_order() {
 }
 
 /// Nothing is finished until all slots are at work.
-#[test]
-fn as_many_batches_are_in_flight_as_there_are_slots() {
-    let (fake, seen) = Fake::new(Trouble::Hold, 1, 3);
-    let route = strict(fake.with_batches_of(4096));
-    let mut engine = Engine::new(&options(), route, CONFIG).unwrap();
-    (0..6).for_each(|number| submit(&mut engine, number));
-    while seen.most_in_flight.load(Relaxed) < 3 {
-        thread::yield_now();
-    }
-    seen.released.store(true, Relaxed);
-    for number in 0..6 {
-        assert_eq!(take(&mut engine, number), Side::Device(0));
-    }
-    assert_eq!(seen.most_in_flight.load(Relaxed), 3);
-}
-
-/// Nothing is finished until all blocks are there: the first two may go alone, each to a slot of its own.
-#[test]
-fn a_batch_is_bounded_by_its_bytes() {
-    let (fake, seen) = Fake::new(Trouble::Hold, 100, 2);
-    let route = strict(fake.with_batches_of(3 * 4096 + 4095));
-    let mut engine = Engine::new(&options(), route, CONFIG).unwrap();
-    let blocks = submit_all(&mut engine);
-    seen.released.store(true, Relaxed);
-    for number in 0..blocks {
-        assert_eq!(take(&mut engine, number), Side::Device(0));
-    }
-    let (batches, full) = (seen.batches.load(Relaxed) as u64, 2 + (blocks - 2).div_ceil(3));
-    assert!(blocks > 10 && (blocks.div_ceil(3)..=full).contains(&batches), "{batches} of {blocks}");
-}
-
 /// The stages of a block on workers and device in turn, with and without trouble, both ways.
 #[test]
 fn a_device_codes_the_parts_of_blocks_with_a_model() {

@@ -3,12 +3,12 @@
 use std::ops::Range;
 
 use super::{
-    copy::copy_with_checksum,
     limit::reserve,
     share::{Deal, Lease, Share, load, unload},
 };
 use crate::{
     block::{DecodePart, Encoded},
+    bulk,
     engine::{
         Bytes,
         accel::{BatchLimit, Outcome, Unload, Way, Work},
@@ -248,7 +248,7 @@ fn read(status: &[u32], share: Option<Share>, work: &mut Work<'_>) -> Result<Out
                 }
                 Some((&word, bytes)) => {
                     succeeded(word)?;
-                    crc = Some(copy_with_checksum(bytes, raw));
+                    crc = Some(bulk::copy_with_checksum(bytes, raw));
                 }
                 None => return Err(BlockFault::Stream),
             },

@@ -3,12 +3,12 @@
 use std::ops::Range;
 
 use super::{
-    copy::copy_with_checksum,
     limit::reserve,
     share::{Deal, Lease, Share, lend, load, unload},
 };
 use crate::{
     block::{Coder, EncodePart, Encoded, EncodedPart},
+    bulk,
     engine::accel::{BatchLimit, Outcome, Stay, Unload, Way, Work},
     error::DeviceError,
     format::BlockKind,
@@ -178,7 +178,7 @@ fn fill(mut share: Share, work: &Work<'_>) -> Option<u32> {
     if let [EncodePart { range, .. }] = &parts[..]
         && !range.is_empty()
     {
-        return Some(copy_with_checksum(&raw[range.clone()], share.part_mut(0)));
+        return Some(bulk::copy_with_checksum(&raw[range.clone()], share.part_mut(0)));
     }
     for (number, (raw, _)) in parts_of(raw, parts).enumerate() {
         share.part_mut(number).copy_from_slice(raw);

@@ -3,7 +3,6 @@
 //! A slot's batch is planned, loaded, started and unloaded. Loading and unloading is copying, and done by whoever has
 //! the time; the slot is idle again when the last of those copies is over.
 
-mod copy;
 mod decode;
 mod encode;
 mod limit;
