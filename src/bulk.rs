@@ -1,10 +1,11 @@
 //! Passes over bytes that no cache of the processor has, or that it will not read again soon: what lies behind a device's copies.
 #![allow(unsafe_code)]
 
-/// Bytes that are read twice, for the checksum and for the copy. The checksum's library takes so many in one go, three strands of 256, if they
-/// begin at a multiple of [`ALIGN`].
-const PIECE: usize = 3 * 256;
-const ALIGN: usize = 64;
+/// Bytes that are read twice, for the checksum and for the copy. Where the processor is asked for more meanwhile, so many as the checksum's library
+/// takes in one go, three strands of 256 (if they begin at a multiple of 8); else few enough for a first cache.
+const PIECE: usize = if cfg!(target_arch = "x86_64") { 3 * 256 } else { 16 << 10 };
+/// Bytes of a line of the caches. Pieces begin with one.
+const LINE: usize = 64;
 
 /// How far ahead bytes are asked for. Reading strand by strand, and across pages, the processor does not do that by itself in time
 /// (docs/DECISIONS.md, "What a core does for a device").
@@ -12,6 +13,9 @@ const AHEAD: usize = 9 << 10;
 
 /// The CRC-32C of bytes that are still in memory. (For bytes that a cache has the library alone is as fast.)
 pub(crate) fn checksum(bytes: &[u8]) -> u32 {
+    if !cfg!(target_arch = "x86_64") {
+        return crc32c::crc32c(bytes);
+    }
     let mut crc = 0;
     pieces(bytes, |piece, _| crc = crc32c::crc32c_append(crc, piece));
     crc
@@ -44,7 +48,7 @@ fn copy_pieces(from: &[u8], to: &mut [u8], mut visit: impl FnMut(&[u8])) {
         visit(piece);
         let end = at + piece.len();
         // Up to the last whole line, as part of one would be written twice; the rest follows with the next piece.
-        let rest = if end < from.len() { (to.as_ptr().addr() + end) % ALIGN } else { 0 };
+        let rest = if end < from.len() { (to.as_ptr().addr() + end) % LINE } else { 0 };
         let until = end.saturating_sub(rest).max(copied);
         stream(&from[copied..until], &mut to[copied..until]);
         copied = until;
@@ -56,7 +60,7 @@ fn copy_pieces(from: &[u8], to: &mut [u8], mut visit: impl FnMut(&[u8])) {
 fn pieces(bytes: &[u8], mut visit: impl FnMut(&[u8], usize)) {
     prefetch(bytes, 0..AHEAD);
     let mut at = 0;
-    let mut end = bytes.as_ptr().align_offset(ALIGN);
+    let mut end = bytes.as_ptr().align_offset(LINE);
     while at < bytes.len() {
         end = end.min(bytes.len());
         prefetch(bytes, at + AHEAD..end + AHEAD);
@@ -73,7 +77,7 @@ fn pieces(bytes: &[u8], mut visit: impl FnMut(&[u8], usize)) {
 fn prefetch(bytes: &[u8], range: std::ops::Range<usize>) {
     use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
 
-    for line in bytes[range.start.min(bytes.len())..range.end.min(bytes.len())].chunks(ALIGN) {
+    for line in bytes[range.start.min(bytes.len())..range.end.min(bytes.len())].chunks(LINE) {
         // SAFETY: it has no effect but on caches. The processor has SSE, as all of its kind.
         unsafe { _mm_prefetch::<_MM_HINT_T1>(line.as_ptr().cast()) };
     }

@@ -236,6 +236,23 @@ mod tests {
         }
     }
 
+    /// So long that the last payloads go past the caches.
+    #[test]
+    fn long_results_have_every_byte_at_its_place() {
+        let options = options(Pipeline::Stored).block_size(1 << 16).unwrap();
+        let raw = large().repeat(25);
+        assert!(raw.len() > 18 << 20);
+        let announced = options.clone().content_size(Some(raw.len() as u64));
+        let mut stream = announced.compressor(Vec::new()).unwrap();
+        stream.write_all(&raw).unwrap();
+        let expected = stream.finish().unwrap();
+        let mut coded = vec![0xEE; expected.len() + 3];
+        for start in 0..3 {
+            assert_eq!(options.compress_into(&raw, &mut coded[start..]).unwrap(), expected.len());
+            assert!(coded[start..][..expected.len()] == expected, "from {start} on");
+        }
+    }
+
     /// Text and noise, in blocks whose payloads workers copy.
     fn large() -> Vec<u8> {
         let noise = (0..300_000u32).map(|i| (i.wrapping_mul(0x9e37_79b9) >> 13) as u8);

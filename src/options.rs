@@ -154,7 +154,7 @@ pub struct Options {
     pub(crate) telemetry: Option<Telemetry>,
 }
 
-/// Enough for three blocks a thread, and as much again for a device.
+/// Enough for three blocks of up to 1 MiB a thread, and as much again for a device; of longer ones fewer are in flight.
 fn default_memory_limit() -> u64 {
     static THREADS: LazyLock<u64> =
         LazyLock::new(|| thread::available_parallelism().map_or(1, usize::from) as u64);

@@ -189,6 +189,7 @@ impl<'a> Restorer<'a, '_> {
             if engine.fits(block_size, pipeline) {
                 return Ok(());
             }
+            engine.submitted_all();
         }
         while self.accept_next()? {}
         // The old one goes first: both together may exceed the memory limit.

@@ -15,12 +15,14 @@ const CODEC: u64 = 512 << 10;
 /// What an adapter keeps for itself: small buffers, queues of headers.
 const ADAPTER: u64 = 128 << 10;
 
-/// Blocks in flight that keep so many workers busy. Two each, so that one waits while another is coded; with many workers a third, since what is
-/// done waits for those before it (docs/DECISIONS.md, "From slice to slice"). Few are slower with more, which are in no cache.
-fn in_flight(workers: u64) -> u64 {
-    2 * workers + workers.saturating_sub(FEW)
+/// So many workers are slower with more blocks than two each, which are then in no cache.
+const FEW_WORKERS: u64 = 4;
+
+/// Blocks in flight that keep so many workers busy: two each, so that one waits while another is coded, and beyond a few workers a third, since
+/// what is done waits for those before it (docs/DECISIONS.md, "From slice to slice").
+pub(super) fn in_flight(workers: u64) -> u64 {
+    2 * workers + workers.saturating_sub(FEW_WORKERS)
 }
-const FEW: u64 = 4;
 
 /// Bytes of the streams that a model may make of a block, or that a payload may have for one.
 pub(super) fn streams_bound(block_size: usize) -> usize {
@@ -173,7 +175,10 @@ mod tests {
                     assert!(plan.bytes <= least + extra, "{plan:?} of {}", least + extra);
                     assert!(plan.workers <= threads && plan.sets > plan.workers);
                     assert!(threads > 1 || (plan.workers, plan.sets) == (0, 1));
-                    assert!(plan.sets as u64 <= 1 + in_flight(threads as u64));
+                    assert!(
+                        plan.sets <= 1 + 3 * threads
+                            && (threads > 4 || plan.sets <= 1 + 2 * threads)
+                    );
                 }
             }
             let ample = Plan::new(u64::MAX, 0, demand, 64, None).unwrap();

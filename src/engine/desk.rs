@@ -39,8 +39,8 @@ pub(crate) struct Desk<'a> {
     fleet: OnceLock<Fleet<'a>>,
     /// The caller submits no more blocks for now.
     draining: AtomicBool,
-    /// The caller will submit no more blocks, as far as it knows.
-    complete: AtomicBool,
+    /// All blocks of the run have been submitted, as far as the caller knows.
+    has_all: AtomicBool,
     /// The block that the caller takes next.
     due: AtomicU64,
     /// The caller will take no more.
@@ -123,13 +123,14 @@ impl<'a> Desk<'a> {
         self.draining.swap(draining, Relaxed)
     }
 
-    pub fn is_complete(&self) -> bool {
-        self.complete.load(Relaxed)
+    /// Whether all blocks of the run have been submitted.
+    pub fn has_all(&self) -> bool {
+        self.has_all.load(Relaxed)
     }
 
-    /// Says whether all blocks have been submitted. Returns what was said before.
-    pub fn set_complete(&self, complete: bool) -> bool {
-        self.complete.swap(complete, Relaxed)
+    /// Says so. Returns what was said before.
+    pub fn set_has_all(&self, has_all: bool) -> bool {
+        self.has_all.swap(has_all, Relaxed)
     }
 
     /// The caller has taken all blocks before this.

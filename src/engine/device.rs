@@ -57,11 +57,6 @@ pub(super) struct Surroundings<'a> {
 }
 
 impl<'a> Device<'a> {
-    /// Has the thread look whether there is something to do now.
-    pub fn wake(&self) {
-        (self.waker)();
-    }
-
     pub fn start(
         accelerator: Idle,
         station: Arc<Station<'a>>,
@@ -95,6 +90,11 @@ impl<'a> Device<'a> {
                 }
             })?;
         Ok(Self { stop, waker, thread: Some(thread) })
+    }
+
+    /// Has the thread look whether there is something to do now.
+    pub fn wake(&self) {
+        (self.waker)();
     }
 }
 
@@ -217,7 +217,7 @@ impl<'a> Crew<'a> for Hands<'a> {
     }
 
     fn has_all(&self) -> bool {
-        self.surroundings.desk.is_complete()
+        self.surroundings.desk.has_all()
     }
 
     fn started(&self) {

@@ -76,8 +76,8 @@ use crate::{
 
 /// Bytes of a payload whose copying costs more than handing it over.
 const WORTH_A_TASK: usize = 16 << 10;
-/// Bytes at their places from which on copies go past the processor's caches: below, they would be slower, as whoever reads them finds them there.
-const LONG: u64 = 16 << 20;
+/// Bytes at their places from which on copies go past the processor's caches: a shorter result is sooner read from there.
+const PAST_CACHES: u64 = 16 << 20;
 /// Raw bytes in flight beside a device that takes none: so many that it pays to give it some.
 const WINDOW: u64 = 16 << 20;
 /// A lone block of no more raw bytes is sooner done by the caller's thread than a device's is ready for it.
@@ -287,8 +287,8 @@ impl<'a> Engine<'a> {
         let Some(fleet) = fleet.filter(|_| !self.places) else { return self.plan.sets };
         let block_size = u64::from(self.config.block_size);
         let held = fleet.held().div_ceil(block_size) as usize;
-        let usual = (2 * self.plan.workers).max((WINDOW / block_size) as usize);
-        self.plan.sets.min(1 + usual + 2 * held)
+        let usual = budget::in_flight(self.plan.workers as u64).max(WINDOW / block_size);
+        self.plan.sets.min(1 + usual as usize + 2 * held)
     }
 
     /// Takes back the buffers of [`acquire`](Self::acquire).
@@ -317,7 +317,8 @@ impl<'a> Engine<'a> {
         let stored = outcome.is_ok_and(|encoded| encoded.kind == BlockKind::Stored);
         let worth_a_task = place.len() >= WORTH_A_TASK;
         self.placed += place.len() as u64;
-        let placing = Placing { id, buffers, stored, place, long: self.placed > LONG };
+        let past_caches = worth_a_task && self.placed > PAST_CACHES;
+        let placing = Placing { id, buffers, stored, place, past_caches };
         match self.pool.as_ref().filter(|_| worth_a_task) {
             Some(pool) => {
                 self.placing += 1;
@@ -496,13 +497,9 @@ impl<'a> Engine<'a> {
         }
     }
 
-    /// Says that no more blocks will be submitted, as far as the caller knows: devices begin with what there is.
+    /// Says that no more blocks will be submitted for now: devices begin with what there is.
     pub fn submitted_all(&self) {
-        if let Some(Pool { devices, surroundings, .. }) = &self.pool
-            && !surroundings.desk.set_complete(true)
-        {
-            devices.iter().for_each(|device| device.wake());
-        }
+        self.pool.iter().for_each(Pool::submitted_all);
     }
 
     /// The next block in order. `None` if it is not there and not [waited](Wait) for, if none is in flight, or if there are

@@ -86,6 +86,14 @@ impl<'a> Pool<'a> {
         Self { devices: Vec::new(), surroundings, returns, workload, scratch: None }
     }
 
+    /// Devices need not wait for more blocks. With a model they are yet to come, from workers.
+    pub fn submitted_all(&self) {
+        let with_model = self.workload.pipeline.model().is_some();
+        if !with_model && !self.surroundings.desk.set_has_all(true) {
+            self.devices.iter().for_each(|device| device.wake());
+        }
+    }
+
     /// Routes a block. Only coded ones are worth a way to a device and back.
     pub fn place(
         &self,
@@ -96,7 +104,7 @@ impl<'a> Pool<'a> {
     ) {
         let Surroundings { desk, workers, .. } = &self.surroundings;
         desk.set_draining(false);
-        desk.set_complete(false);
+        desk.set_has_all(false);
         let trivial = match block.work {
             Work::Encode { .. } => block.pipeline == Pipeline::Stored,
             Work::Decode { encoded, .. } => encoded.kind != BlockKind::Coded,

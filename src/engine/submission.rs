@@ -28,9 +28,7 @@ pub(crate) trait Crew<'a> {
     /// A block that waits for a worker and is acceptable, if the device is to take it from there.
     fn spare(&self, accept: &dyn Fn(&Job<'_>) -> bool) -> Option<Job<'a>>;
     /// Whether all blocks of the run have been submitted.
-    fn has_all(&self) -> bool {
-        false
-    }
+    fn has_all(&self) -> bool;
     /// The device has begun a batch that the CPU may back up.
     fn started(&self) {}
     /// A slot has been given the batch of this number, of so many blocks.

@@ -48,16 +48,16 @@ pub(crate) struct Placing<'a> {
     /// Its payload is its raw bytes.
     pub stored: bool,
     pub place: &'a mut [u8],
-    /// The run's result is longer than caches are, so what comes here is gone from them before anybody reads it.
-    pub long: bool,
+    /// The bytes will hardly be read before others have taken their place in the processor's caches.
+    pub past_caches: bool,
 }
 
 impl<'a> Placing<'a> {
     /// Copies, and returns the buffers.
     pub fn copy(self) -> Buffers<'a> {
-        let Self { mut buffers, stored, place, long, .. } = self;
+        let Self { mut buffers, stored, place, past_caches, .. } = self;
         let from = if stored { &buffers.raw } else { &buffers.payload };
-        if long {
+        if past_caches {
             bulk::copy(from, place);
         } else {
             place.copy_from_slice(from);

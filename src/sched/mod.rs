@@ -374,6 +374,9 @@ impl<T: Task> Shared<'_, T> {
 
     /// A task from somebody else's deque. Everybody begins with another victim: their right-hand neighbour.
     fn rob(&self, index: usize) -> Option<T> {
+        if self.take == 1 {
+            return None; // Nobody has more than the task in work.
+        }
         let count = self.stealers.len();
         let others = if index < count { count - 1 } else { count };
         (1..=others).find_map(|i| until_settled(|| self.stealers[(index + i) % count].steal()))

@@ -43,9 +43,17 @@ impl Task for Job {
 type Output = (u64, ThreadId, u64);
 
 fn scheduler(threads: usize) -> (Scheduler<'static, Job>, Receiver<Outcome<Output>>) {
+    taking(2, threads)
+}
+
+/// Whose workers take so many tasks at once.
+fn taking(take: usize, threads: usize) -> (Scheduler<'static, Job>, Receiver<Outcome<Output>>) {
     let (sender, receiver) = mpsc::channel();
     let forage = |_, _: &mut Recorder| Forage::Sleep(None);
-    (Scheduler::new(Spawner::free(), threads, 2, |_| 0, forage, &run(), Arc::new(sender)), receiver)
+    (
+        Scheduler::new(Spawner::free(), threads, take, |_| 0, forage, &run(), Arc::new(sender)),
+        receiver,
+    )
 }
 
 fn run() -> Run {
@@ -75,8 +83,8 @@ fn a_task_that_is_handed_on_sends_no_message() {
 
 #[test]
 fn every_task_runs_once_however_they_arrive() {
-    for threads in [1, 2, 8] {
-        let (scheduler, receiver) = scheduler(threads);
+    for (take, threads) in [(1, 1), (1, 2), (1, 8), (2, 1), (2, 2), (2, 8)] {
+        let (scheduler, receiver) = taking(take, threads);
         // Bursts with pauses in between, so that workers fall asleep and are woken again and again.
         for burst in 0..scaled(2000) as u64 {
             let count = burst % 7;
@@ -212,10 +220,22 @@ fn callers(
     threads: usize,
     forage: impl Fn(usize) -> Forage<Call> + Send + Sync + 'static,
 ) -> (Scheduler<'static, Call>, Receiver<Outcome<usize>>) {
+    callers_taking(2, threads, forage)
+}
+
+/// Whose workers take so many tasks at once.
+fn callers_taking(
+    take: usize,
+    threads: usize,
+    forage: impl Fn(usize) -> Forage<Call> + Send + Sync + 'static,
+) -> (Scheduler<'static, Call>, Receiver<Outcome<usize>>) {
     let (sender, receiver) = mpsc::channel();
     let forage = move |worker, _: &mut Recorder| forage(worker);
     let inbox = Arc::new(sender);
-    (Scheduler::new(Spawner::free(), threads, 2, |worker| worker, forage, &run(), inbox), receiver)
+    (
+        Scheduler::new(Spawner::free(), threads, take, |worker| worker, forage, &run(), inbox),
+        receiver,
+    )
 }
 
 fn finished(outcome: Outcome<usize>) -> usize {
@@ -408,7 +428,8 @@ fn tasks_spawn_tasks_and_the_last_one_ends_the_scheduler() {
         })
     }
     for round in 0..scaled(200) {
-        let (scheduler, done) = callers(1 + round % 3, |_| Forage::Sleep(None));
+        let (scheduler, done) =
+            callers_taking(1 + round % 2, 1 + round % 3, |_| Forage::Sleep(None));
         let scheduler = Arc::new(scheduler);
         scheduler.spawn(grow(Arc::clone(&scheduler), 5));
         drop(scheduler);
@@ -423,7 +444,7 @@ fn many_short_tasks_in_many_pools() {
     for round in 0..scaled(300) {
         let wild = Arc::new(AtomicUsize::new(0));
         let store = Arc::clone(&wild);
-        let (scheduler, done) = callers(1 + round % 4, move |_| {
+        let (scheduler, done) = callers_taking(1 + round / 4 % 2, 1 + round % 4, move |_| {
             let some = |count: usize| count.checked_sub(1);
             match store.fetch_update(Ordering::Relaxed, Ordering::Relaxed, some) {
                 Ok(_) => Forage::Task(Call::new(|| {})),

@@ -126,11 +126,11 @@ impl<R: Read> Decompressor<R> {
     fn advance(&mut self) -> Result<bool> {
         let in_flight = self.engine.as_ref().map_or(0, Engine::in_flight);
         if self.short && in_flight > 0 {
-            return Ok(false);
+            return Ok(self.waits_for_all());
         }
         self.short = false;
         match &mut self.state {
-            State::Over(_) => return Ok(false),
+            State::Over(_) => return Ok(self.waits_for_all()),
             State::Between => self.begin_frame()?,
             State::Begun(frame) => {
                 let block_size = frame.header().block_size();
@@ -139,7 +139,7 @@ impl<R: Read> Decompressor<R> {
                 let fits = |engine: &Engine<'_>| engine.fits(block_size, pipeline);
                 if !self.engine.as_ref().is_some_and(fits) {
                     if in_flight > 0 {
-                        return Ok(false);
+                        return Ok(self.waits_for_all());
                     }
                     self.make_engine()?;
                 }
@@ -151,6 +151,12 @@ impl<R: Read> Decompressor<R> {
             State::Inside(_) => return self.read_record(),
         }
         Ok(true)
+    }
+
+    /// Nothing more is submitted until what is in flight has come back.
+    fn waits_for_all(&self) -> bool {
+        self.engine.iter().for_each(Engine::submitted_all);
+        false
     }
 
     fn begin_frame(&mut self) -> Result<()> {
@@ -249,9 +255,6 @@ impl<R: Read> Decompressor<R> {
         loop {
             // Afterwards there is a block in flight, or nothing more to come.
             self.read_ahead();
-            if let (State::Over(_), Some(engine)) = (&self.state, &self.engine) {
-                engine.submitted_all();
-            }
             let next = self.engine.as_mut().map_or(Ok(None), |engine| engine.next(Wait::Block))?;
             if let Some(block) = next {
                 self.accept(block)?;

@@ -21,7 +21,10 @@ use self::{
     device::{Card, SimDevice},
     threads::World,
 };
-use super::policy::{CpuPrior, DevicePrior};
+use super::{
+    budget::in_flight,
+    policy::{CpuPrior, DevicePrior},
+};
 
 /// What is simulated. Times in nanoseconds.
 #[derive(Clone, Debug)]
@@ -97,7 +100,7 @@ impl Setup {
     /// The window that the engine's plan has with ample memory.
     pub fn ample_window(&mut self) {
         let staged: usize = self.cards.iter().map(|card| card.batch * (card.slots + 1)).sum();
-        self.window = (1 + 2 * self.workers + staged) as u64;
+        self.window = 1 + in_flight(self.workers as u64) + staged as u64;
     }
 
     /// The same without devices.

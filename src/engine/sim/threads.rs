@@ -413,6 +413,11 @@ impl Crew<'static> for Hands<'_> {
         self.queues.tasks.borrow_mut().push_back(Task::StandIn(job));
     }
 
+    /// Nothing is strict here.
+    fn has_all(&self) -> bool {
+        false
+    }
+
     fn spare(&self, accept: &dyn Fn(&Job<'_>) -> bool) -> Option<Job<'static>> {
         let mut tasks = self.queues.tasks.borrow_mut();
         self.fleet.spare(self.device, self.now, self.usual, |pulls| {

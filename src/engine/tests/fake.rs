@@ -52,6 +52,8 @@ pub(crate) struct Seen {
     pub batches: AtomicUsize,
     /// The blocks of each batch.
     pub sizes: Mutex<Vec<usize>>,
+    /// Held while a batch is planned.
+    pub gate: Mutex<()>,
     pub jobs: AtomicUsize,
     pub most_in_flight: AtomicUsize,
     pub released: AtomicBool,
@@ -250,6 +252,7 @@ impl Accelerator for Fake {
         let raw_bytes: usize = works.iter().map(|work| work.raw_bytes()).sum();
         assert!(raw_bytes <= self.batch.raw_bytes, "{raw_bytes} bytes are too many for a batch");
         let number = self.seen.batches.fetch_add(1, Relaxed);
+        let _open = self.seen.gate.lock().unwrap_or_else(PoisonError::into_inner);
         if self.trouble == Trouble::RefusePlan(number) {
             let result = "no".to_owned();
             return Err(DeviceError::Vulkan { call: "vkAllocateMemory", result });

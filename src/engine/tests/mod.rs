@@ -206,7 +206,6 @@ fn an_explicit_device_gets_every_block_in_any_order() {
     }
 }
 
-/// Nothing is finished until all slots are at work.
 /// The stages of a block on workers and device in turn, with and without trouble, both ways.
 #[test]
 fn a_device_codes_the_parts_of_blocks_with_a_model() {
