@@ -20,7 +20,13 @@ pub mod table;
 mod tiles;
 pub mod window;
 
-use std::ops::RangeInclusive;
+use std::{
+    ops::RangeInclusive,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+};
 
 pub use crate::block::{BlockParams, Coder, Encoded};
 use crate::{
@@ -132,6 +138,17 @@ pub struct Codec {
     /// Each segment's symbols, counted.
     counts: Vec<[u32; 256]>,
     rooms: Vec<usize>,
+    stop: Stop,
+}
+
+/// What ends the work on a block, if anything does.
+#[derive(Clone, Default, Debug)]
+struct Stop(Option<Arc<AtomicBool>>);
+
+impl Stop {
+    fn is_set(&self) -> bool {
+        self.0.as_ref().is_some_and(|stop| stop.load(Relaxed))
+    }
 }
 
 impl Codec {
@@ -151,7 +168,13 @@ impl Codec {
             scratch: Default::default(),
             counts: Vec::new(),
             rooms: Vec::new(),
+            stop: Stop::default(),
         })
+    }
+
+    /// From now on, work on a block ends within two segments once this is set, with results that are of no use; `None`: never.
+    pub(crate) fn stop_at(&mut self, stop: Option<Arc<AtomicBool>>) {
+        self.stop = Stop(stop);
     }
 
     /// Encodes a block of 1 byte to 1 MiB into `payload`, which is cleared first and left empty if the block is
@@ -234,7 +257,7 @@ impl Codec {
         self.rooms.clear();
         let segments = raw.chunks(segment).zip(&self.counts);
         self.rooms.extend(segments.map(|(raw, counts)| costs.room(layout, counts, raw)));
-        let Self { instructions, fse_table, scratch, rooms, .. } = self;
+        let Self { instructions, fse_table, scratch, rooms, stop, .. } = self;
         let out = Appended::new(layout, cell_bits, rooms, payload, raw.len());
         if out.is_hopeless() {
             return payload.clear();
@@ -242,15 +265,15 @@ impl Codec {
         match table.coder() {
             Coder::Rans => {
                 let table = rans::EncodeTable::new(table);
-                encode_segments::<Rans>(*instructions, scratch, &table, raw, segment, out);
+                encode_segments::<Rans>(*instructions, scratch, &table, raw, segment, out, stop);
             }
             Coder::Fse => {
                 fse_table.fill(table);
-                encode_segments::<Fse>(*instructions, scratch, fse_table, raw, segment, out);
+                encode_segments::<Fse>(*instructions, scratch, fse_table, raw, segment, out, stop);
             }
             Coder::Huffman => {
                 let table = huffman::EncodeTable::new(table);
-                encode_segments::<Huffman>(*instructions, scratch, &table, raw, segment, out);
+                encode_segments::<Huffman>(*instructions, scratch, &table, raw, segment, out, stop);
             }
         }
         if payload.len() >= raw.len() {
@@ -295,7 +318,8 @@ impl Codec {
                     Coder::Huffman => decode_segments::<Huffman>,
                 };
                 let sizes = counts.as_chunks().0;
-                decode(self.instructions, &self.decode_table, sizes, streams, segment, raw)?;
+                let Self { instructions, decode_table, stop, .. } = self;
+                decode(*instructions, decode_table, sizes, streams, segment, raw, stop)?;
             }
             _ => return Err(BlockFault::Size),
         }
@@ -311,6 +335,7 @@ fn encode_segments<C: Implemented>(
     raw: &[u8],
     segment: usize,
     mut out: Appended<'_>,
+    stop: &Stop,
 ) {
     let bound = C::LAYOUT.stream_bound(segment.min(raw.len()));
     let [a, b] = scratch.each_mut().map(|room| {
@@ -320,7 +345,7 @@ fn encode_segments<C: Implemented>(
         &mut room[..]
     });
     let mut segments = raw.chunks(segment);
-    while let Some(first) = segments.next() {
+    while let Some(first) = segments.next().filter(|_| !stop.is_set()) {
         if let Some(second) = segments.next() {
             let both = [(first, &mut *a), (second, &mut *b)];
             let [i, j] = instructions.encode::<C, _>(table, both);
@@ -342,6 +367,7 @@ fn decode_segments<C: Implemented>(
     mut streams: &[u8],
     segment: usize,
     raw: &mut [u8],
+    stop: &Stop,
 ) -> Result<(), BlockFault> {
     let sizes = sizes.iter().map(|&n| C::LAYOUT.word * usize::from(u16::from_le_bytes(n)));
     if sizes.clone().sum::<usize>() != streams.len() {
@@ -352,7 +378,7 @@ fn decode_segments<C: Implemented>(
         streams = &streams[size..];
         Coded { stream, size, raw }
     });
-    while let Some(first) = segments.next() {
+    while let Some(first) = segments.next().filter(|_| !stop.is_set()) {
         match segments.next() {
             Some(second) => instructions.decode::<C, _>(table, [first, second])?,
             None => instructions.decode::<C, _>(table, [first])?,
@@ -397,6 +423,28 @@ mod tests {
                     assert_eq!(done, Ok(()), "{instructions:?} {params:?}");
                     assert!(back == raw, "{instructions:?} {params:?}");
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn work_that_is_stopped_ends_before_the_next_segments() {
+        let raw = include_bytes!("../../tests/data/alice29.txt");
+        let (mut whole, mut payload) = (Vec::new(), Vec::new());
+        let stop = Arc::new(AtomicBool::new(true));
+        for codec in &mut codecs() {
+            for coder in Coder::ALL {
+                let params = BlockParams { coder, segment_log: 12, table_log: None };
+                let Encoded { kind, table_log } = codec.encode(raw, &params, &mut whole);
+                codec.stop_at(Some(Arc::clone(&stop)));
+                codec.encode(raw, &params, &mut payload);
+                assert!(payload.len() < 2000 && whole.len() > 50_000, "{}", payload.len());
+                let mut back = vec![b'~'; raw.len()];
+                let _ = codec.decode(&whole, kind, coder, table_log, 12, &mut back);
+                assert!(back.iter().all(|&byte| byte == b'~'), "something was decoded");
+                codec.stop_at(None);
+                codec.decode(&whole, kind, coder, table_log, 12, &mut back).unwrap();
+                assert!(back == raw);
             }
         }
     }

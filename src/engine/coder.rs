@@ -3,7 +3,7 @@
 
 use std::{
     mem::{swap, take},
-    sync::Arc,
+    sync::{Arc, atomic::AtomicBool},
 };
 
 use super::{
@@ -246,6 +246,18 @@ impl Coder {
                 .decode_parts(payload, parts, *segment_log, raw)
                 .map(|()| Outcome::Decoded(None)),
         }
+    }
+
+    /// The same until `stop` is set. The results are of no use then.
+    pub fn back_up(
+        &mut self,
+        work: &mut accel::Work<'_>,
+        stop: &Arc<AtomicBool>,
+    ) -> Result<Outcome, BlockFault> {
+        self.codec.stop_at(Some(Arc::clone(stop)));
+        let outcome = self.code_parts(work);
+        self.codec.stop_at(None);
+        outcome
     }
 
     fn encode_parts(

@@ -41,8 +41,8 @@ struct Flights<'a> {
 struct Flight<'a> {
     job: Job<'a>,
     batch: u64,
-    /// A worker does it as well.
-    backed_up: bool,
+    /// If a worker does it as well: what tells that worker to stop.
+    backed_up: Option<Arc<AtomicBool>>,
 }
 
 /// What a backup needs of a job: the rest stays, for the device may be first.
@@ -50,6 +50,8 @@ pub(crate) struct Backup<'a> {
     pub id: u64,
     pub work: Work<'a>,
     pub piece: Piece,
+    /// Somebody else has taken the job out: the work is in vain.
+    pub stop: Arc<AtomicBool>,
 }
 
 /// How far the loads of a batch are.
@@ -57,6 +59,13 @@ pub(crate) struct Backup<'a> {
 pub(crate) struct Loading {
     pub batch: u64,
     left: AtomicUsize,
+}
+
+impl<'a> Flight<'a> {
+    fn end(self) -> Job<'a> {
+        self.backed_up.inspect(|stop| stop.store(true, Relaxed));
+        self.job
+    }
 }
 
 impl<'a> Station<'a> {
@@ -95,7 +104,7 @@ impl<'a> Station<'a> {
         if flights.grounded {
             Some(job)
         } else {
-            let flight = Flight { job, batch: loading.batch, backed_up: false };
+            let flight = Flight { job, batch: loading.batch, backed_up: None };
             flights.jobs.insert(flight.job.id, flight);
             None
         }
@@ -106,9 +115,9 @@ impl<'a> Station<'a> {
         self.flights().jobs.contains_key(&id)
     }
 
-    /// Takes a job out, if nobody has yet.
+    /// Takes a job out, if nobody has yet. Its backup stops.
     pub fn claim(&self, id: u64) -> Option<Job<'a>> {
-        self.flights().jobs.remove(&id).map(|flight| flight.job)
+        self.flights().jobs.remove(&id).map(Flight::end)
     }
 
     /// Whether the device has failed.
@@ -127,7 +136,7 @@ impl<'a> Station<'a> {
         self.lost.store(true, Relaxed);
         let mut flights = self.flights();
         flights.grounded = true;
-        flights.jobs.drain().map(|(_, flight)| flight.job).collect()
+        flights.jobs.drain().map(|(_, flight)| flight.end()).collect()
     }
 
     /// Looks for a job in flight that nobody backs up; `decide` sees its batch and raw bytes. That is the one that would
@@ -139,17 +148,16 @@ impl<'a> Station<'a> {
     ) -> Option<Backup<'a>> {
         let mut flights = self.flights();
         // What a device writes itself, nobody may write as well.
-        let open = flights
-            .jobs
-            .values_mut()
-            .filter(|flight| !flight.backed_up && !flight.job.strict && !flight.job.in_place);
+        let open = flights.jobs.values_mut().filter(|flight| {
+            flight.backed_up.is_none() && !flight.job.strict && !flight.job.in_place
+        });
         let age = |flight: &&mut Flight<'_>| (flight.batch, flight.job.id);
         let flight = if late { open.min_by_key(age) } else { open.max_by_key(age) }?;
         let work = &flight.job.work;
         decide(flight.batch, work.raw_bytes()).then(|| {
-            flight.backed_up = true;
+            let stop = Arc::clone(flight.backed_up.insert(Arc::default()));
             let piece = flight.job.piece("backup", |block| block.entropy_stage());
-            Backup { id: flight.job.id, work: flight.job.work.again(), piece }
+            Backup { id: flight.job.id, work: flight.job.work.again(), piece, stop }
         })
     }
 }

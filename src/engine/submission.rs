@@ -14,7 +14,7 @@ use crate::error::DeviceError;
 /// a cost of its own. Blocks that others may do do not wait: the policy counts on that.
 const FILL: usize = 4;
 
-/// The first batch of strict blocks that an idle device gets is at most this part of the largest.
+/// The first batch that an idle device gets is at most this part of the largest.
 const FIRST: usize = 8;
 
 /// Whoever runs the tasks that a submission makes.
@@ -46,9 +46,8 @@ pub(crate) struct Submission<'a> {
     pub accelerator: Box<dyn Accelerator>,
     station: Arc<Station<'a>>,
     batches: Vec<Batch>,
-    /// The most raw bytes of the next batch if it is of strict blocks. The first of those that come to an idle device are few, so that it has
-    /// something to do while more are loaded, and each batch may have twice as many as the one before. How many others a device gets
-    /// at a time is the policy's.
+    /// The most raw bytes of the next batch. The first blocks that come to an idle device are few, so that it has something to do while more are
+    /// loaded, and each batch may have twice as many as the one before.
     most_bytes: usize,
     /// The next batch's number.
     next: u64,
@@ -249,12 +248,11 @@ impl<'a> Submission<'a> {
     ) -> (Vec<Job<'a>>, usize) {
         let limit = self.station.limit;
         let (mut parts, mut raw_bytes) = (first.work.parts(), first.work.raw_bytes());
-        let most_bytes = if first.strict { self.most_bytes } else { limit.raw_bytes };
         let mut batch = vec![first];
         loop {
             let fits = |job: &Job<'_>| {
                 parts + job.work.parts() <= limit.parts
-                    && raw_bytes + job.work.raw_bytes() <= most_bytes
+                    && raw_bytes + job.work.raw_bytes() <= self.most_bytes
                     && batch[0].work.may_share_batch(&job.work)
             };
             let job = self.take(&mut overtaken, crew, &fits);

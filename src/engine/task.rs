@@ -123,12 +123,14 @@ impl<'a> Task for BlockTask<'a> {
 struct Ends<'f, 'a> {
     fleet: &'f Fleet<'a>,
     worker: usize,
+    /// It was a backup and has been stopped, so how long it took says nothing.
+    stopped: bool,
 }
 
 impl Drop for Ends<'_, '_> {
     fn drop(&mut self) {
-        let Self { fleet, worker } = *self;
-        if thread::panicking() {
+        let Self { fleet, worker, stopped } = *self;
+        if stopped || thread::panicking() {
             fleet.policy().abandoned(worker);
         } else {
             fleet.ended(worker, telemetry::clock());
@@ -156,8 +158,11 @@ impl<'a> BlockTask<'a> {
             return self.perform(worker, coder, desk, recorder);
         };
         fleet.policy().began(worker, telemetry::clock(), kind, bytes, queued);
-        let _ends = Ends { fleet, worker };
-        self.perform(worker, coder, desk, recorder)
+        let is_backup = matches!(self, Self::Backup(..));
+        let mut ends = Ends { fleet, worker, stopped: false };
+        let finished = self.perform(worker, coder, desk, recorder);
+        ends.stopped = is_backup && finished.is_none();
+        finished
     }
 
     /// The kind of its cost, raw bytes, and whether it was announced when it was queued.
@@ -272,8 +277,8 @@ fn back_up<'a>(
         return None;
     }
     recorder.count(|stats| &mut stats.hedged_blocks);
-    let outcome =
-        recorder.piece(Phase::Compute, backup.piece, || coder.code_parts(&mut backup.work));
+    let outcome = recorder
+        .piece(Phase::Compute, backup.piece, || coder.back_up(&mut backup.work, &backup.stop));
     let mut job = station.claim(backup.id)?;
     let outcome = if job.work.accept(backup.work) { outcome } else { Err(BlockFault::Size) };
     Some(finish(job, outcome, Side::Cpu, coder, recorder))

@@ -87,6 +87,13 @@ impl Crew {
         self.rates[LOAD.index()].learn(bytes, 0);
     }
 
+    /// What blocks at devices cost is unknown from now on.
+    pub fn forget_copies(&mut self) {
+        for kind in [LOAD, BEHIND] {
+            self.rates[kind.index()] = Rate::default();
+        }
+    }
+
     /// The task ends as if it had not been: nothing is learnt from it.
     pub fn abandon(&mut self, worker: usize) {
         if self.running.get_mut(worker).and_then(Option::take).is_some() {
@@ -136,21 +143,28 @@ impl Crew {
         let cost = cost.max(1.0);
         let ahead = ((self.queued_ns() + more) / cost + 1e-6).max(0.0);
         let workers = self.running.len();
-        let step = workers.div_ceil(SAMPLE);
-        let mut left = [0.0; SAMPLE];
-        let mut count = 0;
-        for task in self.running.iter().step_by(step) {
-            left[count] = task.map_or(idle, |task| self.left(now, task));
-            count += 1;
-        }
-        if self.idle > 0 && step > 1 {
-            left[0] = idle; // It may not be among those that were looked at.
-        }
+        let (mut left, step) = self.all_left(now, idle);
         let waves = (ahead / workers as f64).floor();
         let place = (ahead - waves * workers as f64) as usize / step;
-        let (_, start, _) =
-            left[..count].select_nth_unstable_by(place.min(count - 1), f64::total_cmp);
+        let place = place.min(left.len() - 1);
+        let (_, start, _) = left.select_nth_unstable_by(place, f64::total_cmp);
         *start + waves * cost + cost
+    }
+
+    /// When, from now, so many nanoseconds of urgent tasks will be done, which every worker takes before anything else as soon as its present task has
+    /// ended, and `others` threads have already begun; as if they could be divided at will.
+    pub fn urgent(&self, now: u64, work: f64, others: usize) -> f64 {
+        let (mut left, step) = self.all_left(now, 0.0);
+        left.sort_unstable_by(f64::total_cmp);
+        let (mut threads, mut ahead) = (others.max(1) as f64, work);
+        for left in left {
+            if ahead <= left * threads {
+                break;
+            }
+            threads += step as f64;
+            ahead += left * step as f64;
+        }
+        ahead / threads
     }
 
     /// When, from the beginning of the run, the workers alone would have been through with all that they have done, run and have
@@ -160,6 +174,17 @@ impl Crew {
         let spent = |task: &Task| now.saturating_sub(task.began) as f64;
         let running: f64 = running.map(|task| spent(task) + self.left(now, *task)).sum();
         (self.coded + running + self.queued_ns() + more) / self.running.len() as f64
+    }
+
+    /// What is left of the workers' tasks, `idle` where there is none, of every so-manieth worker.
+    fn all_left(&self, now: u64, idle: f64) -> (Vec<f64>, usize) {
+        let step = self.running.len().div_ceil(SAMPLE);
+        let of = |task: &Option<Task>| task.map_or(idle, |task| self.left(now, task));
+        let mut left: Vec<_> = self.running.iter().step_by(step).map(of).collect();
+        if self.idle > 0 && step > 1 {
+            left[0] = idle; // It may not be among those that were looked at.
+        }
+        (left, step)
     }
 
     /// What is left of a task. One that takes longer than its like is taken to be half done.
@@ -208,6 +233,22 @@ mod tests {
                 crew.queue(WHOLE, 1000);
             }
         }
+    }
+
+    /// Whoever is free has a share; the others, when they become so.
+    #[test]
+    fn urgent_tasks_are_done_by_whoever_is_or_becomes_free() {
+        let mut crew = crew(2);
+        assert_eq!(crew.urgent(100, 300.0, 1), 100.0);
+        crew.begin(0, 100, WHOLE, 1000);
+        crew.begin(1, 40, WHOLE, 1000);
+        // Free after 100 and 40.
+        assert_eq!(crew.urgent(100, 30.0, 1), 30.0);
+        assert_eq!(crew.urgent(100, 140.0, 1), 90.0);
+        assert_eq!(crew.urgent(100, 460.0, 1), 200.0);
+        let mut many = Crew::new(1000, &CpuPrior::default());
+        many.begin(0, 0, WHOLE, 1000);
+        assert!((many.urgent(0, 1e6, 1) / 1000.0 - 1.0).abs() < 0.03);
     }
 
     #[test]

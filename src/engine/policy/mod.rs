@@ -198,14 +198,20 @@ impl Policy {
     pub fn choose(&mut self, now: u64, kind: Kind, bytes: u64) -> Place {
         self.see(now);
         // A worker goes on at once with a block that it has. Then it matters whether others wait for it.
-        if self.crew.has_waiting(u64::from(kind == WHOLE))
-            && let Some(device) = self.probe(now, bytes)
-        {
+        let waits = self.crew.has_waiting(u64::from(kind == WHOLE));
+        if let Some(device) = self.probe(now, bytes).filter(|_| waits) {
             return Place::Device(device);
         }
         let (Some(cost), behind) = (self.crew.cost(kind, bytes), self.crew.behind(bytes)) else {
             return Place::Cpu; // It comes first where nothing is known.
         };
+        if let Some(device) = self.neglected(now, cost).filter(|_| waits) {
+            self.devices[device].try_again();
+            if cost <= behind + self.crew.load(bytes) {
+                self.crew.forget_copies();
+            }
+            return Place::Device(device);
+        }
         // What a device codes leaves the workers something to do as well.
         if cost <= behind + self.crew.load(bytes) {
             return Place::Cpu;
@@ -215,7 +221,7 @@ impl Policy {
             if device.failed || device.pressure.is_high(now, self.half_life(number, bytes)) {
                 continue;
             }
-            if let Some(finish) = device.finish(now, bytes)
+            if let Some(finish) = device.finish(now, bytes, self.copied(now, bytes))
                 && finish + behind < best.0
             {
                 best = (finish + behind, Place::Device(number));
@@ -229,6 +235,28 @@ impl Policy {
         self.devices.iter().enumerate().position(|(number, device)| {
             device.wants_probe() && !device.pressure.is_high(now, self.half_life(number, bytes))
         })
+    }
+
+    /// When, from now, everything will have been copied to devices, with so many bytes more: by their threads at once, by workers when their
+    /// tasks have ended.
+    fn copied(&self, now: u64, bytes: u64) -> f64 {
+        let unloaded: u64 = self.devices.iter().map(DeviceQueue::unloaded).sum();
+        let copies = self.crew.load(unloaded + bytes);
+        if copies == 0.0 {
+            return 0.0;
+        }
+        let threads = self.devices.iter().filter(|device| !device.failed).count();
+        self.crew.urgent(now, copies, threads).max(self.crew.load(bytes))
+    }
+
+    /// A device that has been left alone so far. It gets one block, once that is a hundredth of the run's time should it have to be done again:
+    /// what earlier runs measured may have been a thread that was put aside.
+    fn neglected(&self, now: u64, cost: f64) -> Option<usize> {
+        let neglected = |device: &DeviceQueue| {
+            device.is_neglected() && !device.pressure.is_high(now, HALF_LIFE)
+        };
+        let affordable = cost <= PATIENCE * self.elapsed(now);
+        self.devices.iter().position(neglected).filter(|_| affordable)
     }
 
     /// Work that the blocks at the devices will yet be for the workers.
@@ -245,7 +273,7 @@ impl Policy {
         let probe = working().find(|(_, device)| device.wants_probe());
         let known = working()
             .filter_map(|(number, device)| {
-                Some((number, device.finish(now, bytes)?, device.held()))
+                Some((number, device.finish(now, bytes, self.copied(now, bytes))?, device.held()))
             })
             // Where a block costs nothing beside its batch, all have the same to do.
             .min_by(|a, b| a.1.total_cmp(&b.1).then(a.2.cmp(&b.2)));
@@ -272,7 +300,7 @@ impl Policy {
     pub fn wants(&self, device: usize, now: u64, kind: Kind, bytes: u64) -> bool {
         let behind = self.crew.behind(bytes);
         let queue = &self.devices[device];
-        match (queue.finish(now, bytes), self.crew.cost(kind, bytes)) {
+        match (queue.finish(now, bytes, self.copied(now, bytes)), self.crew.cost(kind, bytes)) {
             _ if queue.failed => false,
             (None, _) => queue.wants_probe() && self.crew.has_waiting(0),
             (Some(_), None) => queue.held() == 0,
@@ -288,7 +316,7 @@ impl Policy {
     /// device would have done everything that waits, or the device is not on time.
     pub fn reclaims(&self, device: usize, now: u64, kind: Kind, bytes: u64) -> bool {
         let queue = &self.devices[device];
-        match (queue.finish(now, 0), self.crew.cost(kind, bytes)) {
+        match (queue.finish(now, 0, self.copied(now, 0)), self.crew.cost(kind, bytes)) {
             (Some(finish), Some(cost)) if !queue.failed && queue.is_on_time(now) => {
                 cost < finish + self.crew.behind(bytes)
             }

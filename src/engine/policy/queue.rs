@@ -14,6 +14,13 @@ const PROBE: u32 = 2;
 /// then, and runs would leave a device alone because of a single one.
 const KNOWN: f64 = 1.2;
 
+/// Batches that take so many times less than expected show that what was measured before is of no use. What batches of one size say of others is
+/// not as wrong.
+const DISPROVED: f64 = 8.0;
+
+/// How long fewer batches than these took to be loaded says little of the next: workers are in the middle of their first blocks.
+const FIRST_LOADS: f64 = 2.5;
+
 /// A batch is late when it has taken longer than expected by this share.
 const OVERDUE: f64 = 0.5;
 
@@ -37,6 +44,8 @@ pub(super) struct DeviceQueue {
     loading: Rate,
     /// Blocks that it was given as a probe.
     probed: u32,
+    /// It has been given something in this run because it had been given nothing, or something has been measured.
+    tried: bool,
     pub failed: bool,
 }
 
@@ -67,6 +76,7 @@ impl DeviceQueue {
             spared: 0,
             loading: Rate::default(),
             probed: 0,
+            tried: false,
             failed: false,
         }
     }
@@ -74,6 +84,16 @@ impl DeviceQueue {
     /// Whether it is cold and may be given a block to learn from.
     pub fn wants_probe(&self) -> bool {
         !self.failed && self.service.is_none() && self.probed < PROBE
+    }
+
+    /// Whether it has done nothing in this run: it has been left alone because of what earlier ones measured.
+    pub fn is_neglected(&self) -> bool {
+        !self.failed && !self.tried && self.service.is_some() && self.held() == 0
+    }
+
+    /// It is to be neglected no longer.
+    pub fn try_again(&mut self) {
+        self.tried = true;
     }
 
     /// A block has been put into its channel.
@@ -127,6 +147,7 @@ impl DeviceQueue {
         let batch = self.in_flight.remove(place).expect("it is there");
         self.learn(&batch, now);
         self.spared += batch.bytes.saturating_sub(batch.backed_up);
+        self.tried = true;
         if !batch.disturbed {
             self.service = self.measured.service();
         } else if self.in_flight.is_empty() {
@@ -141,12 +162,17 @@ impl DeviceQueue {
         let alone = batch.started >= self.last_arrival.saturating_sub(latency);
         let since = if alone { batch.started } else { self.last_arrival };
         let into = if batch.disturbed { &mut self.rough } else { &mut self.measured };
+        // What is in the way makes a device slower, never faster: the threads that measured it before were held up.
+        let whole = now.saturating_sub(batch.started);
+        let believed = into.service();
+        if believed.is_some_and(|believed| believed.alone(batch.bytes) > DISPROVED * whole as f64) {
+            *into = DevicePrior::default();
+        }
         into.learn(alone, batch.bytes, now.saturating_sub(since));
         // One that waited for others took no less than one alone. If such a one is expected to take twice as long, one was late, and without this
         // the device would have to be left alone until that is forgotten.
-        let whole = now.saturating_sub(batch.started);
         let service = into.service().filter(|_| !alone);
-        let expected = service.map_or(0.0, |service| service.latency + service.time(batch.bytes));
+        let expected = service.map_or(0.0, |service| service.alone(batch.bytes));
         if 2.0 * (whole as f64) < expected {
             into.learn(true, batch.bytes, whole);
         }
@@ -181,13 +207,14 @@ impl DeviceQueue {
     }
 
     /// When, from now, all that it holds and `bytes` more will have arrived; `None` if nothing is known. What waits goes
-    /// as one batch.
-    pub fn finish(&self, now: u64, bytes: u64) -> Option<f64> {
+    /// as one batch, which is taken to be loaded at the time `copied`, or as fast as those before it, once there were several.
+    pub fn finish(&self, now: u64, bytes: u64, copied: f64) -> Option<f64> {
         let service = self.service?;
         let bytes = self.waiting + bytes;
         // It is loaded while the device does what it has.
-        let loaded = self.loading.ns(bytes).unwrap_or(0.0);
-        let begin = self.through(now, service, u64::MAX).max(loaded);
+        let measured = self.loading.ns(bytes).filter(|_| self.loading.weight() > FIRST_LOADS);
+        let copied = measured.unwrap_or(copied);
+        let begin = self.through(now, service, u64::MAX).max(copied);
         Some(begin + service.time(bytes) + service.latency)
     }
 
@@ -204,7 +231,7 @@ impl DeviceQueue {
         let spent = now.saturating_sub(batch.started.max(self.last_arrival)) as f64;
         let expected = match self.service {
             None => cost(batch.bytes),
-            Some(service) => (1.0 + OVERDUE) * (service.time(batch.bytes) + service.latency),
+            Some(service) => (1.0 + OVERDUE) * service.alone(batch.bytes),
         };
         Some(expected - spent)
     }
@@ -237,7 +264,7 @@ impl DeviceQueue {
     pub fn usual(&self, bytes: u64) -> f64 {
         self.service.map_or(0.0, |service| {
             let bytes = self.in_flight.back().map_or(bytes, |batch| batch.bytes);
-            service.time(bytes) + service.latency
+            service.alone(bytes)
         })
     }
 
@@ -254,7 +281,7 @@ impl DeviceQueue {
         let oldest = self.in_flight.front().filter(|batch| !batch.disturbed);
         if let (Some(service), Some(batch)) = (self.service, oldest) {
             let spent = now.saturating_sub(batch.started.max(self.last_arrival));
-            if spent as f64 > service.time(batch.bytes) + service.latency {
+            if spent as f64 > service.alone(batch.bytes) {
                 measured.learn(true, batch.bytes, spent);
             }
         }

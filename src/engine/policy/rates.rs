@@ -49,6 +49,11 @@ impl Rate {
         (self.bytes > 0.0).then(|| self.ns / self.bytes * bytes as f64)
     }
 
+    /// How many measurements it stands for.
+    pub fn weight(&self) -> f64 {
+        self.weight
+    }
+
     fn aged(self) -> Self {
         let Self { ns, bytes, weight } = self;
         let [ns, bytes, weight] = [ns, bytes, weight].map(|sum| sum * PRIOR_WEIGHT);
@@ -72,6 +77,14 @@ impl CpuPrior {
             prior.rates[kind.index()] = Rate { ns: ns_per_byte * BYTES, bytes: BYTES, weight: 1.0 };
         }
         prior
+    }
+
+    /// As if all that workers do for devices had taken so many times as long; for tests.
+    #[cfg(test)]
+    pub fn slow_down(&mut self, times: f64) {
+        for kind in [super::BEHIND, super::LOAD] {
+            self.rates[kind.index()].ns *= times;
+        }
     }
 
     /// As the beginning of another run's measurements. What is only measured where a device works is forgotten when it has not for some
@@ -111,6 +124,11 @@ impl Service {
     /// How long a batch occupies the device.
     pub fn time(&self, bytes: u64) -> f64 {
         self.per_batch + bytes as f64 * self.ns_per_byte
+    }
+
+    /// How long a batch takes that finds the device idle.
+    pub fn alone(&self, bytes: u64) -> f64 {
+        self.latency + self.time(bytes)
     }
 }
 

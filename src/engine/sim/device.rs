@@ -48,6 +48,8 @@ pub(crate) enum Trouble {
 #[derive(Clone)]
 pub(crate) struct SimDevice {
     card: Card,
+    /// Raw bytes of a block.
+    block: u64,
     clock: Arc<AtomicU64>,
     state: Arc<Mutex<State>>,
 }
@@ -90,10 +92,10 @@ impl Card {
 }
 
 impl SimDevice {
-    pub fn new(card: &Card, clock: &Arc<AtomicU64>) -> Self {
+    pub fn new(card: &Card, block: u64, clock: &Arc<AtomicU64>) -> Self {
         let slots = (0..card.slots).map(|_| Slot::default()).collect();
         let state = Arc::new(Mutex::new(State { slots, free: 0, started: 0 }));
-        Self { card: card.clone(), clock: Arc::clone(clock), state }
+        Self { card: card.clone(), block, clock: Arc::clone(clock), state }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -122,7 +124,8 @@ impl Accelerator for SimDevice {
     }
 
     fn batch_limit(&self) -> BatchLimit {
-        BatchLimit { parts: self.card.batch, raw_bytes: usize::MAX }
+        let raw_bytes = self.card.batch * self.block as usize;
+        BatchLimit { parts: self.card.batch, raw_bytes }
     }
 
     fn slots(&self) -> usize {

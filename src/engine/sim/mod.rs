@@ -128,7 +128,8 @@ impl Setup {
     /// Runs it.
     pub fn run(&self) -> Report {
         let clock = Arc::new(AtomicU64::new(0));
-        let devices: Vec<_> = self.cards.iter().map(|card| SimDevice::new(card, &clock)).collect();
+        let device = |card| SimDevice::new(card, self.block, &clock);
+        let devices: Vec<_> = self.cards.iter().map(device).collect();
         World::new(self, clock, devices).run()
     }
 }
@@ -154,7 +155,14 @@ impl Events {
         self.heap.push(Reverse((time, self.added, event)));
     }
 
-    fn next(&mut self) -> Option<(u64, Event)> {
-        self.heap.pop().map(|Reverse((time, _, event))| (time, event))
+    /// When something happens next.
+    fn time(&self) -> Option<u64> {
+        self.heap.peek().map(|Reverse((time, ..))| *time)
+    }
+
+    /// What happens next, if it does at this time.
+    fn next_at(&mut self, time: u64) -> Option<Event> {
+        let _ = self.time().filter(|&next| next == time)?;
+        self.heap.pop().map(|Reverse((.., event))| event)
     }
 }

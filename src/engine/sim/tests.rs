@@ -98,6 +98,24 @@ fn no_device_makes_a_run_of_few_blocks_slower_than_the_cpu_alone() {
     }
 }
 
+/// Wave by wave: from one block to a few for each worker, where a single one too many takes all another turn.
+#[test]
+fn some_blocks_are_shared_with_a_known_device_nearly_as_by_the_best_split_and_never_slower_than_by_the_cpu_alone()
+ {
+    let counts = [5, 12, 16, 24, 32, 40, 48, 64, 75, 100, 150, 200, 300];
+    for (name, cold) in all(&counts) {
+        let (best, alone) = (best_static_split(&cold), cold.cpu_alone().run().makespan);
+        let (known, first) = (cold.experienced().run(), cold.run());
+        let title = cold.experienced().title(name);
+        println!("| {title} | {:.3} | {:.3} |", ratio(&known, alone), ratio(&known, best));
+        for report in [&known, &first] {
+            assert!(ratio(report, alone) <= 1.02, "{title}: {:.3}", ratio(report, alone));
+        }
+        // Within 5 % in five of six; docs/DECISIONS.md, "Routing", says which are not.
+        assert!(ratio(&known, best) <= 1.1, "{title}: {:.3} of the best", ratio(&known, best));
+    }
+}
+
 /// A lone block is sooner on the CPU up to a certain size, and beyond it on a device. Where that is follows from what an earlier
 /// run has measured with blocks of one size.
 #[test]
@@ -161,14 +179,7 @@ fn many_blocks_are_shared_as_well_as_they_can_be_and_never_slower_than_by_the_cp
             let title = setup.title(name);
             println!("| {title} | {:.3} | {:.3} |", ratio(&report, alone), ratio(&report, best));
             assert!(ratio(&report, alone) <= 1.02, "{title}: {:.3}", ratio(&report, alone));
-            // Two workers of this speed and their submission thread can just make the copies for the large card. Each
-            // block that a worker codes makes it wait for copies, which no estimate of finish times sees.
-            let share = match (name, setup.workers) {
-                ("large", 2) => 0.1,
-                ("small", 2) => 0.06,
-                _ => 0.05,
-            };
-            let most = best + (best as f64 * share) as u64 + 4 * BLOCK_TIME;
+            let most = best + best / 20 + 4 * BLOCK_TIME;
             assert!(report.makespan <= most, "{title}: {:.3} of the best", ratio(&report, best));
         }
     }
@@ -197,9 +208,9 @@ fn many_blocks_are_shared_as_well_as_by_the_best_split_that_there_is() {
 #[test]
 fn a_device_whose_copies_cost_much_is_worth_it_too() {
     for (name, entropy, load, behind, share) in [
-        ("rans, compression", 442_000, 95_000, 42_000, 1.15),
-        ("rans, compression of what the device reads itself", 440_000, 0, 100_000, 1.15),
-        ("rans, decompression", 182_000, 40_000, 55_000, 1.2),
+        ("rans, compression", 442_000, 95_000, 42_000, 1.1),
+        ("rans, compression of what the device reads itself", 440_000, 0, 100_000, 1.05),
+        ("rans, decompression", 182_000, 40_000, 55_000, 1.1),
     ] {
         for blocks in [4096, 10_000] {
             let mut cold = setup(14, blocks, &[card(1_200_000, 40_000, 0.033, 64, 6)]);
@@ -227,10 +238,7 @@ fn few_blocks_are_shared_with_a_known_device_as_by_the_best_split() {
         let (report, best) = (setup.run(), best_static_split(&cold));
         let title = setup.title(name);
         println!("| {title} | {:.3} |", ratio(&report, best));
-        // The last of them are done twice: with most lengths of the earlier run, whose measurements this one begins with.
-        let share =
-            if (name, setup.workers, setup.blocks) == ("small", 2, 20) { 1.1 } else { 1.05 };
-        assert!(ratio(&report, best) <= share, "{title}: {:.3} of the best", ratio(&report, best));
+        assert!(ratio(&report, best) <= 1.05, "{title}: {:.3} of the best", ratio(&report, best));
     }
 }
 
@@ -252,6 +260,30 @@ fn blocks_of_all_costs_are_shared_as_well() {
                     assert!(found <= 1.02, "{title}, seed {seed}: {:.3}", ratio(&report, alone));
                 }
             }
+        }
+    }
+}
+
+/// Threads that measured for an earlier run were put aside: a device that took 50 ms once, copies that took 0.2 ms each at the end.
+#[test]
+fn a_device_of_which_too_little_is_thought_is_found_out_in_the_same_run() {
+    for (name, cold) in all(&[10_000]).filter(|(name, _)| *name != "slow") {
+        let known = cold.experienced();
+        let (well, alone) = (known.run().makespan, cold.cpu_alone().run().makespan);
+        let (devices, cpu) = known.priors.clone().unwrap();
+        let mut late = devices[0];
+        late.learn(true, known.block, 50 * MS);
+        let mut copies = cpu;
+        copies.slow_down(10.0);
+        for priors in [(vec![late], cpu), (devices, copies)] {
+            let first = Setup { priors: Some(priors), ..known.clone() }.run();
+            let second = Setup { priors: Some(first.priors.clone()), ..known.clone() }.run();
+            let (found, title) = (ratio(&first, well), known.title(name));
+            println!("| {title} | {found:.3} | {:.3} |", ratio(&second, well));
+            // A block is a hundredth of the time that it is left alone.
+            let most = well + 100 * BLOCK_TIME + BLOCK_TIME;
+            assert!(first.makespan <= most && ratio(&first, alone) < 1.0, "{title}: {found:.3}");
+            assert!(ratio(&second, well) <= 1.02, "{title}, again: {second:?}");
         }
     }
 }

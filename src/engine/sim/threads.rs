@@ -25,6 +25,9 @@ use crate::{
     telemetry::{Recorder, Row, Run, Telemetry},
 };
 
+/// Of so many parts of a block the present one is brought to its end.
+const SEGMENTS: u64 = 8;
+
 /// A task of a thread.
 enum Task {
     /// All of a block, unless a device takes it first.
@@ -56,6 +59,8 @@ pub(super) struct World<'a> {
     queues: Queues,
     /// What each runs: the workers, and behind them the submission threads.
     threads: Vec<Option<Task>>,
+    /// When they end that.
+    ends: Vec<u64>,
     submitted: u64,
     /// When the caller has read the next block.
     ready: u64,
@@ -100,6 +105,7 @@ impl<'a> World<'a> {
             events: Events::default(),
             desk,
             threads: (0..setup.workers + devices.len()).map(|_| None).collect(),
+            ends: vec![0; setup.workers + devices.len()],
             devices,
             submissions,
             queues: Queues::default(),
@@ -118,10 +124,14 @@ impl<'a> World<'a> {
     pub fn run(mut self) -> Report {
         self.events.add(0, Event::Look);
         while self.delivered < self.setup.blocks {
-            let (time, event) = self.events.next().expect("blocks are missing and nothing happens");
+            let time = self.events.time().expect("blocks are missing and nothing happens");
             self.clock.store(time, Relaxed);
-            if let Event::Ended(thread) = event {
-                self.end(thread);
+            // What ends at the same time has ended before anything begins.
+            while let Some(event) = self.events.next_at(time) {
+                match event {
+                    Event::Ended(thread) if self.ends[thread] == time => self.end(thread),
+                    _ => {}
+                }
             }
             while self.settle() {}
             let next = self.devices.iter().filter_map(SimDevice::next_event).min();
@@ -154,6 +164,7 @@ impl<'a> World<'a> {
     /// Has everybody do what they can at once. False if that was nothing.
     fn settle(&mut self) -> bool {
         let mut busy = false;
+        self.stop_backups();
         while self.done.get(self.delivered as usize) == Some(&true) {
             self.delivered += 1;
             busy = true;
@@ -327,14 +338,32 @@ impl<'a> World<'a> {
             self.fleet().policy().began(thread, now, kind, self.setup.block, queued);
         }
         self.threads[thread] = Some(task);
-        self.events.add(self.now() + cost, Event::Ended(thread));
+        self.end_in(thread, cost);
+    }
+
+    fn end_in(&mut self, thread: usize, cost: u64) {
+        self.ends[thread] = self.now() + cost;
+        self.events.add(self.ends[thread], Event::Ended(thread));
+    }
+
+    /// Backups of which the device was faster end after their present segments.
+    fn stop_backups(&mut self) {
+        let grain = self.setup.costs.entropy / SEGMENTS;
+        for thread in 0..self.setup.workers {
+            let Some(Task::Backup(backup, _)) = &self.threads[thread] else { continue };
+            let left = self.ends[thread] - self.now();
+            if backup.stop.load(Relaxed) && left > grain {
+                self.end_in(thread, grain);
+            }
+        }
     }
 
     fn end(&mut self, thread: usize) {
         let task = self.threads[thread].take().expect("it ran");
+        let stopped = matches!(&task, Task::Backup(backup, _) if backup.stop.load(Relaxed));
         if thread < self.setup.workers {
-            let now = self.now();
-            self.fleet().policy().ended(thread, now);
+            let (now, mut policy) = (self.now(), self.fleet().policy());
+            if stopped { policy.abandoned(thread) } else { policy.ended(thread, now) }
         }
         match task {
             Task::Whole(job) | Task::StandIn(job) => self.finish_on_cpu(job.id),

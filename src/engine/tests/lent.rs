@@ -25,6 +25,12 @@ impl Drop for Lent {
     }
 }
 
+fn job(id: u64) -> Job<'static> {
+    let buffers = Buffers { raw: Bytes::Own(raw(id)), ..Buffers::default() };
+    let work = Work::Encode { level: 3, table_log: None };
+    Job::whole(id, Block { buffers, pipeline: Pipeline::Rans, segment_log: 12, work }, false)
+}
+
 #[test]
 fn bytes_are_held_until_they_are_let_go() {
     let gone = Arc::new(AtomicUsize::new(0));
@@ -49,11 +55,6 @@ fn bytes_are_held_until_they_are_let_go() {
 fn results_stay_at_a_device_only_where_they_are_taken_soon() {
     let (fake, _) = Fake::new(Trouble::None, 3, 2);
     let (desk, station) = (Desk::new(0, 4096), Station::new(0, &fake));
-    let job = |id| {
-        let buffers = Buffers { raw: Bytes::Own(raw(id)), ..Buffers::default() };
-        let work = Work::Encode { level: 3, table_log: None };
-        Job::whole(id, Block { buffers, pipeline: Pipeline::Rans, segment_log: 12, work }, false)
-    };
     for due in [0, 100] {
         desk.set_due(due);
         let stay = |id| desk.stay(&job(id), &station);
@@ -75,12 +76,7 @@ fn what_a_device_writes_to_its_place_nobody_does_as_well() {
     let station = Station::new(0, &fake);
     let loading = Loading::new(0, 0);
     assert!(loading.is_done(), "there is nothing to load");
-    let job = |id, in_place| {
-        let buffers = Buffers { raw: Bytes::Own(raw(id)), ..Buffers::default() };
-        let work = Work::Encode { level: 3, table_log: None };
-        let block = Block { buffers, pipeline: Pipeline::Rans, segment_log: 12, work };
-        Job { in_place, ..Job::whole(id, block, false) }
-    };
+    let job = |id, in_place| Job { in_place, ..job(id) };
     assert!(station.take_off(job(0, true), &loading).is_none());
     for late in [false, true] {
         assert!(station.back_up(late, |_, _| true).is_none());
@@ -92,6 +88,23 @@ fn what_a_device_writes_to_its_place_nobody_does_as_well() {
     left.sort_unstable();
     assert_eq!(left, [0, 1], "after a failure they are somebody else's");
     assert_eq!(station.take_off(job(2, true), &loading).map(|job| job.id), Some(2));
+}
+
+/// A worker that does a block as well as a device is told when that is in vain, whoever was faster.
+#[test]
+fn a_backup_stops_when_the_block_is_taken_out() {
+    let (fake, _) = Fake::new(Trouble::None, 3, 2);
+    let station = Station::new(0, &fake);
+    let loading = Loading::new(0, 0);
+    (0..3).for_each(|id| assert!(station.take_off(job(id), &loading).is_none()));
+    let backups: Vec<_> =
+        std::iter::from_fn(|| station.back_up(true, |_, _| true)).take(4).collect();
+    let stopped = || backups.iter().map(|backup| backup.stop.load(Relaxed)).collect::<Vec<_>>();
+    assert_eq!(stopped(), [false; 3]);
+    assert!(station.claim(1).is_some());
+    assert_eq!(stopped(), [false, true, false]);
+    assert_eq!(station.ground().len(), 2);
+    assert_eq!(stopped(), [true; 3]);
 }
 
 /// What it may still write to is somebody else's from then on.
