@@ -405,4 +405,24 @@ mod tests {
             }
         }
     }
+
+    /// At the end of the content, and before an engine is made for a frame with larger blocks. What follows a device's first batch would wait
+    /// for more, as long as the device is busy.
+    #[test]
+    fn the_last_blocks_of_a_slice_do_not_wait_for_more() {
+        let first = options(Pipeline::Rans).compress(&ALICE[..3 * 4096]).unwrap();
+        let larger = options(Pipeline::Rans).block_size(1 << 15).unwrap();
+        let second = larger.compress(&ALICE[3 * 4096..]).unwrap();
+        let both = [&first[..], &second].concat();
+        for (coded, raw) in [(&first, &ALICE[..3 * 4096]), (&both, ALICE)] {
+            let (fake, seen) = Fake::new(Trouble::Hold, 100, 3);
+            let fake = fake.with_batches_of(16 * 4096);
+            let route = Route::open(vec![Idle::new(fake)], Assignment::Gpu);
+            let begun = seen.release_at(2);
+            let mut back = vec![0; raw.len()];
+            restore(&options(Pipeline::Rans), route, coded, &mut back).unwrap();
+            assert!(begun.join().unwrap(), "{seen:?}");
+            assert!(back == raw);
+        }
+    }
 }

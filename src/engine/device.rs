@@ -28,6 +28,7 @@ use super::{
     task::BlockTask,
 };
 use crate::{
+    CancelToken,
     sched::{Handle, Inbox, Outcome, Scheduler, Spawner, panic_message},
     telemetry::{self, BatchSpan, Kind, Recorder, Row, Run},
 };
@@ -54,6 +55,13 @@ pub(super) struct Surroundings<'a> {
     pub returns: Arc<Returns<'a>>,
     pub run: Run,
     pub spawner: Spawner<'a>,
+    pub cancel: Option<CancelToken>,
+}
+
+impl Surroundings<'_> {
+    fn is_cancelled(&self) -> bool {
+        self.cancel.as_ref().is_some_and(CancelToken::is_cancelled)
+    }
 }
 
 impl<'a> Device<'a> {
@@ -73,8 +81,7 @@ impl<'a> Device<'a> {
         });
         let mut thread = Thread {
             submission: Submission::new(accelerator, Arc::clone(&station)),
-            hands: Hands { station, surroundings, log },
-            stop: Arc::clone(&stop),
+            hands: Hands { station, surroundings, log, stop: Arc::clone(&stop) },
         };
         let name = format!("ranvil-device-{}", thread.hands.station.index);
         let spawner = thread.hands.surroundings.spawner.clone();
@@ -90,6 +97,12 @@ impl<'a> Device<'a> {
                 }
             })?;
         Ok(Self { stop, waker, thread: Some(thread) })
+    }
+
+    /// Has the thread begin nothing more.
+    pub fn stop(&self) {
+        self.stop.store(true, Relaxed);
+        (self.waker)();
     }
 
     /// Has the thread look whether there is something to do now.
@@ -108,8 +121,7 @@ pub(super) fn remember(workload: Workload, desk: &Desk<'_>) {
 
 impl Drop for Device<'_> {
     fn drop(&mut self) {
-        self.stop.store(true, Relaxed);
-        (self.waker)();
+        self.stop();
         if let Some(thread) = self.thread.take() {
             thread.join();
         }
@@ -119,7 +131,6 @@ impl Drop for Device<'_> {
 struct Thread<'a> {
     submission: Submission<'a>,
     hands: Hands<'a>,
-    stop: Arc<AtomicBool>,
 }
 
 impl<'a> Thread<'a> {
@@ -128,7 +139,7 @@ impl<'a> Thread<'a> {
         let fleet = desk.fleet().expect("devices are started with the fleet");
         let mut scratch = None;
         self.hands.log.get_mut().recorder.begin();
-        while !self.stop.load(Relaxed) && !self.submission.is_lost() {
+        while !self.hands.is_stopped() && !self.submission.is_lost() {
             let busy = self.submission.step(telemetry::clock(), fleet, &self.hands);
             let recorder = &mut self.hands.log.get_mut().recorder;
             if busy {
@@ -145,6 +156,10 @@ impl<'a> Thread<'a> {
                 self.submission.fail(&error, fleet, &self.hands);
             }
         }
+        // Cancelled tasks are dropped, and let go of the device, which could not be kept for another engine.
+        let Hands { surroundings, log, .. } = &mut self.hands;
+        let recorder = &mut log.get_mut().recorder;
+        while surroundings.is_cancelled() && surroundings.workers.help(&mut scratch, recorder) {}
     }
 
     /// Gives the workers what the device is late with. Returns how long to wait until it may be.
@@ -173,6 +188,7 @@ struct Hands<'a> {
     station: Arc<Station<'a>>,
     surroundings: Surroundings<'a>,
     log: RefCell<Log>,
+    stop: Arc<AtomicBool>,
 }
 
 /// What the thread records.
@@ -218,6 +234,10 @@ impl<'a> Crew<'a> for Hands<'a> {
 
     fn has_all(&self) -> bool {
         self.surroundings.desk.has_all()
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.stop.load(Relaxed) || self.surroundings.is_cancelled()
     }
 
     fn started(&self) {

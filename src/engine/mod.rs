@@ -181,8 +181,8 @@ impl<'a> Engine<'a> {
         let devices = match devices {
             _ if config.is_stored() || assignment == Assignment::Cpu => Vec::new(),
             Devices::None => Vec::new(),
-            Devices::Later => {
-                route.devices = Devices::Later;
+            later @ Devices::Later(_) => {
+                route.devices = later;
                 Vec::new()
             }
             Devices::Open(mut devices) => {
@@ -361,14 +361,13 @@ impl<'a> Engine<'a> {
         // Where blocks are waited for, it is not the CPU that has too much to do.
         let is_full = self.in_flight() + 1 >= self.plan.sets as u64;
         // With a model most of the work is the CPU's in any case.
-        if matches!(self.route.devices, Devices::Later)
-            && self.config.pipeline.model().is_none()
+        if self.config.pipeline.model().is_none()
             && is_full
             && route::worth_opening(raw_bytes.saturating_sub(done), done, seconds)
+            && let Devices::Later(open) = std::mem::replace(&mut self.route.devices, Devices::None)
         {
-            self.route.devices = Devices::None;
             // Buffers in use cannot be taken back: staging gets what the present plan leaves.
-            self.opening = Opening::begin(self.spare_memory().saturating_sub(self.kept));
+            self.opening = Opening::begin(open, self.spare_memory().saturating_sub(self.kept));
         }
         match self.opening.as_ref().map(|opening| opening.result.try_recv()) {
             None | Some(Err(TryRecvError::Empty)) => {}

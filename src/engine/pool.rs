@@ -40,6 +40,8 @@ impl Drop for Pool<'_> {
         // What nobody will take leaves the devices, or they could not be kept for another engine.
         self.surroundings.desk.stop_lending();
         self.returns.clear();
+        // Each is waited for: the others shall not begin anything meanwhile.
+        self.devices.iter().for_each(Device::stop);
         self.scratch.take().into_iter().for_each(BlockTask::lay_aside);
     }
 }
@@ -59,14 +61,14 @@ impl<'a> Pool<'a> {
         let Purpose { demand, pipeline, level, verifies, simd } = purpose;
         let desk = Arc::new(Desk::new(due, demand.block_size));
         let returns = Arc::new(Returns::new(due));
-        let own = Arc::clone(&desk);
+        let (own, token) = (Arc::clone(&desk), cancel.clone());
         let worker = move |_| Worker {
             coder: kept::coder(&purpose).unwrap_or_else(|| {
                 Coder::new(simd, verifies).expect("the caller's thread has made one")
             }),
             desk: Arc::clone(&own),
             purpose,
-            cancel: cancel.clone(),
+            cancel: token.clone(),
         };
         let own = Arc::clone(&desk);
         let forage = move |_, recorder: &mut Recorder| own.forage(telemetry::clock(), recorder);
@@ -81,6 +83,7 @@ impl<'a> Pool<'a> {
             returns: Arc::clone(&returns),
             run,
             spawner,
+            cancel,
         };
         let workload = Workload { pipeline, level };
         Self { devices: Vec::new(), surroundings, returns, workload, scratch: None }

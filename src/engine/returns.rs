@@ -17,6 +17,8 @@ pub(crate) enum Returned<'a> {
     Block(Finished<'a>),
     /// The buffers of one whose payload has been copied to its place.
     Buffers(Buffers<'a>),
+    /// Nothing: a task was dropped, as all is cancelled.
+    Cancelled,
 }
 
 /// What the caller waits for.
@@ -41,6 +43,8 @@ struct State<'a> {
     order: Reorder<'a>,
     buffers: Vec<Buffers<'a>>,
     panic: Option<String>,
+    /// A task was dropped, and so will others be: what the caller waits for may never come.
+    cancelled: bool,
     /// What the caller sleeps for.
     wanted: Wait,
 }
@@ -49,7 +53,7 @@ impl State<'_> {
     fn has(&self, wanted: Wait) -> bool {
         match wanted {
             Wait::No => false,
-            Wait::Block => self.panic.is_some() || self.order.is_ready(),
+            Wait::Block => self.cancelled || self.panic.is_some() || self.order.is_ready(),
             Wait::Buffers => !self.buffers.is_empty() || self.has(Wait::Block),
         }
     }
@@ -59,7 +63,7 @@ impl<'a> Returns<'a> {
     /// For blocks from number `due` on.
     pub fn new(due: u64) -> Self {
         let (order, buffers) = (Reorder::new(due), Vec::new());
-        let state = State { order, buffers, panic: None, wanted: Wait::No };
+        let state = State { order, buffers, panic: None, cancelled: false, wanted: Wait::No };
         Self { state: Mutex::new(state), bell: Condvar::new() }
     }
 
@@ -124,6 +128,7 @@ impl<'a> Inbox<Returned<'a>> for Returns<'a> {
         match outcome {
             Outcome::Finished(Returned::Block(block)) => state.order.insert(block),
             Outcome::Finished(Returned::Buffers(buffers)) => state.buffers.push(buffers),
+            Outcome::Finished(Returned::Cancelled) => state.cancelled = true,
             Outcome::Panicked(message) => state.panic = state.panic.take().or(Some(message)),
         }
         if state.has(state.wanted) {
@@ -183,6 +188,10 @@ mod tests {
         assert_eq!(wakes(Wait::Buffers, vec![block(8), buffers()]), Some(1));
         assert_eq!(wakes(Wait::Buffers, vec![block(9), block(7)]), Some(1));
         assert_eq!(wakes(Wait::Block, vec![block(9), block(8), buffers()]), None);
+        for wanted in [Wait::Block, Wait::Buffers] {
+            let cancelled = Outcome::Finished(Returned::Cancelled);
+            assert_eq!(wakes(wanted, vec![block(9), cancelled]), Some(1));
+        }
         let panicked = || Outcome::Panicked("a".to_owned());
         assert_eq!(wakes(Wait::Block, vec![block(9), panicked()]), Some(1));
     }

@@ -27,12 +27,22 @@ pub(crate) struct Route {
 /// The devices of a run.
 pub(crate) enum Devices {
     None,
-    /// The best hardware, once the content turns out to be large.
-    Later,
+    /// The best hardware, once the content turns out to be large: what opens it.
+    Later(Opener),
     Open(Vec<Idle>),
 }
 
+/// Opens a device whose staging takes at most so many bytes, if there is one.
+pub(super) type Opener = Box<dyn FnOnce(u64) -> Option<Idle> + Send>;
+
 impl Route {
+    /// The entropy stage is anybody's, and the device is opened so if it is worth it.
+    #[cfg(test)]
+    pub fn later(open: Opener) -> Self {
+        let devices = Devices::Later(open);
+        Self { devices, stages: [None; 2], entropy: Assignment::Auto }
+    }
+
     /// CPU workers only.
     #[cfg(test)]
     pub fn cpu() -> Self {
@@ -91,7 +101,7 @@ impl Route {
             (false, false, false) => Assignment::Gpu,
         };
         let later = auto && !strict && stages != [Some(Assignment::Cpu); 2];
-        let devices = if later { Devices::Later } else { Devices::None };
+        let devices = if later { Devices::Later(Box::new(best_hardware)) } else { Devices::None };
         Ok((Self { devices, stages, entropy }, named))
     }
 
@@ -149,16 +159,13 @@ pub(super) struct Opening {
 }
 
 impl Opening {
-    /// The device that `Auto` may use: hardware, never a software implementation. Its staging takes at most `budget`
-    /// bytes.
-    pub fn begin(budget: u64) -> Option<Self> {
+    /// Its staging takes at most `budget` bytes.
+    pub fn begin(open: Opener, budget: u64) -> Option<Self> {
         let (sender, result) = mpsc::channel();
-        let open = move || {
-            let device = open(&DeviceSelector::Auto, budget)
-                .inspect_err(|error| log::debug!("no device beside the CPU: {error}"));
-            let _ = sender.send(device.ok()); // If the engine is gone, the device is parked.
+        let work = move || {
+            let _ = sender.send(open(budget)); // If the engine is gone, the device is parked.
         };
-        let thread = thread::Builder::new().name("ranvil-open".to_owned()).spawn(open).ok()?;
+        let thread = thread::Builder::new().name("ranvil-open".to_owned()).spawn(work).ok()?;
         Some(Self { result, thread: Some(thread) })
     }
 }
@@ -172,6 +179,37 @@ impl Drop for Opening {
     }
 }
 
+/// The device that `Auto` may use: hardware, never a software implementation.
+fn best_hardware(budget: u64) -> Option<Idle> {
+    open(&DeviceSelector::Auto, budget)
+        .inspect_err(|error| log::debug!("no device beside the CPU: {error}"))
+        .ok()
+}
+
 fn open(selector: &DeviceSelector, budget: u64) -> Result<Idle, DeviceError> {
     vk::open(selector, budget).map(Idle::new)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_device_is_worth_opening_where_the_cpu_has_work_for_two_seconds_more_and_is_not_fast() {
+        const MB: u64 = 1_000_000;
+        for (remaining, done, seconds, expected) in [
+            (201, 100, 1.0, true),
+            (200, 100, 1.0, false),
+            (11, 1, 0.2, true),
+            (9, 1, 0.2, false), // 1.8 seconds.
+            (1_000_000, 0, 1.0, false),
+            (1_000_000, 1, 0.09, false),
+            (1_000_000, 999, 1.0, true),
+            (1_000_000, 1000, 1.0, false),
+            (0, 1, 1000.0, false),
+        ] {
+            let found = worth_opening(remaining * MB, done * MB, seconds);
+            assert_eq!(found, expected, "{remaining} MB after {done} in {seconds} s");
+        }
+    }
 }

@@ -17,6 +17,13 @@ const FILL: usize = 4;
 /// The first batch that an idle device gets is at most this part of the largest.
 const FIRST: usize = 8;
 
+/// A batch has no more raw bytes than take the device so many nanoseconds, by what the one before took: whoever
+/// cancels, and whoever waits for a block, waits for its whole batch.
+const LONG: u64 = 20_000_000;
+
+/// So many raw bytes are not too many for any device.
+const LEAST: usize = 1 << 20;
+
 /// Whoever runs the tasks that a submission makes.
 pub(crate) trait Crew<'a> {
     /// Copy a job's input to the device.
@@ -29,6 +36,10 @@ pub(crate) trait Crew<'a> {
     fn spare(&self, accept: &dyn Fn(&Job<'_>) -> bool) -> Option<Job<'a>>;
     /// Whether all blocks of the run have been submitted.
     fn has_all(&self) -> bool;
+    /// Whether nothing more is to be begun, as nobody wants the results.
+    fn is_stopped(&self) -> bool {
+        false
+    }
     /// The device has begun a batch that the CPU may back up.
     fn started(&self) {}
     /// A slot has been given the batch of this number, of so many blocks.
@@ -49,6 +60,10 @@ pub(crate) struct Submission<'a> {
     /// The most raw bytes of the next batch. The first blocks that come to an idle device are few, so that it has something to do while more are
     /// loaded, and each batch may have twice as many as the one before.
     most_bytes: usize,
+    /// The most that it may ever have, as fast as the device is.
+    largest: usize,
+    /// When the last batch arrived.
+    arrived: u64,
     /// The next batch's number.
     next: u64,
     lost: bool,
@@ -59,6 +74,9 @@ struct Batch {
     number: u64,
     slot: usize,
     jobs: Vec<u64>,
+    raw_bytes: usize,
+    /// When the device had it.
+    began: u64,
     /// Whether some of them are not strict.
     shared: bool,
     loading: Arc<Loading>,
@@ -67,8 +85,17 @@ struct Batch {
 
 impl<'a> Submission<'a> {
     pub fn new(accelerator: Box<dyn Accelerator>, station: Arc<Station<'a>>) -> Self {
-        let most_bytes = station.limit.raw_bytes / FIRST;
-        Self { accelerator, station, batches: Vec::new(), most_bytes, next: 0, lost: false }
+        let largest = station.limit.raw_bytes;
+        Self {
+            accelerator,
+            station,
+            batches: Vec::new(),
+            most_bytes: largest / FIRST,
+            largest,
+            arrived: 0,
+            next: 0,
+            lost: false,
+        }
     }
 
     /// Gives the device up, for another engine to use unless it has failed.
@@ -106,9 +133,9 @@ impl<'a> Submission<'a> {
             self.arrive(arrival, now, fleet, crew);
         }
         busy |= self.start_loaded(now, fleet, crew)?;
-        while self.accelerator.idle_slots() > 0 {
+        while self.accelerator.idle_slots() > 0 && !crew.is_stopped() {
             let waiting = self.station.channel.strict_bytes();
-            let few = waiting > 0 && waiting < self.station.limit.raw_bytes / FILL;
+            let few = waiting > 0 && waiting < self.largest / FILL;
             if few && self.is_busy() && !crew.has_all() {
                 break; // More may come, and what is in flight wakes us.
             }
@@ -135,7 +162,8 @@ impl<'a> Submission<'a> {
     ) -> Result<bool, DeviceError> {
         let mut busy = false;
         for batch in self.batches.iter_mut().filter(|batch| !batch.started) {
-            if batch.loading.is_done() {
+            // Of those that were planned, too, the rest is dropped: it is the device alone that cannot be stopped.
+            if batch.loading.is_done() && !crew.is_stopped() {
                 self.accelerator.start(batch.slot)?;
                 let mut policy = fleet.policy();
                 policy.loaded(self.station.index, batch.number, now);
@@ -143,7 +171,7 @@ impl<'a> Submission<'a> {
                     policy.disturbed(self.station.index);
                 }
                 drop(policy);
-                (batch.started, busy) = (true, true);
+                (batch.started, batch.began, busy) = (true, now, true);
                 crew.submitted(batch.number);
                 if batch.shared {
                     crew.started();
@@ -201,6 +229,8 @@ impl<'a> Submission<'a> {
             number,
             slot: planned.slot,
             jobs: batch.iter().map(|job| job.id).collect(),
+            raw_bytes,
+            began: now,
             shared: batch.iter().zip(&planned.ways).any(|(job, way)| !job.strict && !way.in_place),
             loading: Arc::clone(&loading),
             started: false,
@@ -248,11 +278,12 @@ impl<'a> Submission<'a> {
     ) -> (Vec<Job<'a>>, usize) {
         let limit = self.station.limit;
         let (mut parts, mut raw_bytes) = (first.work.parts(), first.work.raw_bytes());
+        let most_bytes = self.most_bytes.min(self.largest);
         let mut batch = vec![first];
         loop {
             let fits = |job: &Job<'_>| {
                 parts + job.work.parts() <= limit.parts
-                    && raw_bytes + job.work.raw_bytes() <= self.most_bytes
+                    && raw_bytes + job.work.raw_bytes() <= most_bytes
                     && batch[0].work.may_share_batch(&job.work)
             };
             let job = self.take(&mut overtaken, crew, &fits);
@@ -268,6 +299,13 @@ impl<'a> Submission<'a> {
         let batch = self.batches.remove(place.expect("only what was started arrives"));
         crew.arrived(batch.number, &arrival);
         fleet.policy().arrived(self.station.index, batch.number, now);
+        let took = now.saturating_sub(batch.began.max(self.arrived));
+        // What arrives with another one says nothing.
+        if let Some(suits) = (batch.raw_bytes as u64).saturating_mul(LONG).checked_div(took) {
+            let limit = self.station.limit.raw_bytes;
+            self.largest = (suits as usize).clamp(LEAST.min(limit), limit);
+        }
+        self.arrived = now;
         assert_eq!(batch.jobs.len(), arrival.unloads.len(), "the device kept blocks");
         for (id, unload) in batch.jobs.into_iter().zip(arrival.unloads) {
             // Otherwise a backup was faster.

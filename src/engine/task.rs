@@ -105,6 +105,10 @@ impl<'a> Task for BlockTask<'a> {
         scratch: &mut Worker<'a>,
         recorder: &mut Recorder,
     ) -> Option<Returned<'a>> {
+        // The caller may be asleep or in the middle of a block, and so not yet know: it would find others begun when it stops.
+        if scratch.is_cancelled() {
+            return Some(Returned::Cancelled);
+        }
         match self {
             Self::Place(placing) => {
                 let (block, bytes) = (placing.id, placing.place.len() as u64);
@@ -112,8 +116,6 @@ impl<'a> Task for BlockTask<'a> {
                 let buffers = recorder.piece(Phase::Other, piece, || placing.copy());
                 Some(Returned::Buffers(buffers))
             }
-            // The caller may be in the middle of a block, and so not yet know: it would find others begun when it stops.
-            Self::All(..) if scratch.is_cancelled() => None,
             task => task.code(worker, scratch, recorder).map(Returned::Block),
         }
     }

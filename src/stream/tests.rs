@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 
 use super::{Compressor, Decompressor};
 use crate::{
-    Assignment, BlockFault, Error, Options, Pipeline, Progress, Result,
+    Assignment, BlockFault, DeviceSelector, Error, Options, Pipeline, Progress, Result,
     engine::{
         Route,
         accel::Idle,
@@ -138,4 +138,31 @@ fn adapters_are_send() {
     send::<crate::SeekableReader<std::fs::File>>();
     send::<Options>();
     send::<Error>();
+}
+
+/// What follows a device's first batch would wait for more, as long as the device is busy.
+#[test]
+fn the_last_blocks_do_not_wait_for_more() {
+    let held = || {
+        let (fake, seen) = Fake::new(Trouble::Hold, 100, 3);
+        let fake = fake.with_batches_of(16 * 4096);
+        (Route::open(vec![Idle::new(fake)], Assignment::Gpu), seen.release_at(2))
+    };
+    let raw = &ALICE[..3 * 4096];
+    let (route, begun) = held();
+    let mut compressor = Compressor::new(&options(), Vec::new(), route).unwrap();
+    compressor.write_all(raw).unwrap();
+    let coded = compressor.finish().unwrap();
+    assert!(begun.join().unwrap(), "of the writer");
+    // At the end of the content, and before another frame, with larger blocks.
+    let larger = options().block_size(1 << 15).unwrap().compress(&ALICE[3 * 4096..]).unwrap();
+    let both = [&coded[..], &larger].concat();
+    for (coded, raw) in [(&coded, raw), (&both, ALICE)] {
+        let (route, begun) = held();
+        let options = options().device(DeviceSelector::Cpu);
+        let mut back = Vec::new();
+        Decompressor::new(&options, &coded[..], route).read_to_end(&mut back).unwrap();
+        assert!(begun.join().unwrap(), "of the reader");
+        assert!(back == raw);
+    }
 }

@@ -7,6 +7,7 @@ use std::{
         atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
         mpsc,
     },
+    thread,
     time::{Duration, Instant},
 };
 
@@ -55,12 +56,40 @@ pub(crate) struct Seen {
     /// Held while a batch is planned.
     pub gate: Mutex<()>,
     pub jobs: AtomicUsize,
+    /// The parts of each block, in the order of service.
+    pub parts: Mutex<Vec<usize>>,
+    /// How many batches were started.
+    pub started: AtomicUsize,
     pub most_in_flight: AtomicUsize,
     pub released: AtomicBool,
     /// How often it was to be quiet.
     pub quiet: AtomicUsize,
+    /// How often an engine gave it up.
+    pub left: AtomicUsize,
     /// How often an engine gave it up for another to use.
     pub parked: AtomicUsize,
+}
+
+impl Seen {
+    /// Waits until something has happened. False if it does not happen for a long time.
+    pub fn comes_to(&self, happened: impl Fn(&Self) -> bool) -> bool {
+        let end = Instant::now() + Duration::from_secs(20);
+        while !happened(self) && Instant::now() < end {
+            thread::yield_now();
+        }
+        happened(self)
+    }
+
+    /// Has a device that [holds](Trouble::Hold) its batches finish them when so many have begun. False if they do not begin for a long
+    /// time: then it finishes them all the same.
+    pub fn release_at(self: &Arc<Self>, batches: usize) -> thread::JoinHandle<bool> {
+        let seen = Arc::clone(self);
+        thread::spawn(move || {
+            let begun = seen.comes_to(|seen| seen.batches.load(Relaxed) >= batches);
+            seen.released.store(true, Relaxed);
+            begun
+        })
+    }
 }
 
 pub(crate) struct Fake {
@@ -259,6 +288,7 @@ impl Accelerator for Fake {
         }
         self.seen.jobs.fetch_add(works.len(), Relaxed);
         self.seen.sizes.lock().unwrap().push(works.len());
+        self.seen.parts.lock().unwrap().extend(works.iter().map(|work| work.parts()));
         let in_use: Vec<usize> =
             self.planned.iter().chain(&self.in_flight).map(|batch| batch.slot).collect();
         let idle =
@@ -296,6 +326,7 @@ impl Accelerator for Fake {
             batch.due = Instant::now() + Duration::from_millis(milliseconds);
         }
         self.started += 1;
+        self.seen.started.fetch_add(1, Relaxed);
         if self.trouble == Trouble::RefuseStart(self.started - 1) {
             let result = "no".to_owned();
             return Err(DeviceError::Vulkan { call: "vkQueueSubmit", result });
@@ -353,5 +384,6 @@ impl Accelerator for Fake {
         if self.idle_slots() == self.slots.len() {
             self.seen.parked.fetch_add(1, Relaxed);
         }
+        self.seen.left.fetch_add(1, Relaxed);
     }
 }

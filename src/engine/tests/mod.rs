@@ -2,9 +2,13 @@
 
 mod batches;
 mod cancel;
+mod desk;
 mod fake;
 mod join;
 mod lent;
+mod opening;
+mod pace;
+mod service;
 mod telemetry;
 
 use std::{
@@ -13,7 +17,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-pub(crate) use self::fake::{Fake, Trouble};
+pub(crate) use self::fake::{Fake, Seen, Trouble};
 use super::{
     accel::Accelerator,
     policy::{
