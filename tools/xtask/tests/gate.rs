@@ -82,3 +82,13 @@ fn the_exit_status_says_what_became_of_the_rows() {
     fs::write(gate.baselines.path().join("test.json"), "no JSON").unwrap();
     gate.expect(wide, 3, "test.json");
 }
+
+#[test]
+fn help_is_given_wherever_it_is_asked_for() {
+    for flags in [&["--help"][..], &["--ranvil", "X", "--help"], &["-h", "--cpu-only"]] {
+        let mut gate = Command::new(env!("CARGO_BIN_EXE_ranvil-xtask"));
+        let done = gate.arg("gate").args(flags).output().expect("it starts");
+        assert_eq!(done.status.code(), Some(0), "{flags:?}");
+        assert!(done.stdout.starts_with(b"usage: cargo xtask gate"), "{flags:?}");
+    }
+}

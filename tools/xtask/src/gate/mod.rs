@@ -33,7 +33,7 @@ const ERROR: u8 = 3;
 
 /// Runs `cargo xtask gate`.
 pub fn run(args: &[&str]) -> ExitCode {
-    if let ["--help" | "-h"] = args {
+    if args.iter().any(|word| matches!(*word, "--help" | "-h")) {
         println!("{USAGE}");
         return ExitCode::SUCCESS;
     }
