@@ -22,7 +22,7 @@ const FIRST: usize = 8;
 const LONG: u64 = 20_000_000;
 
 /// So many raw bytes are not too many for any device.
-const LEAST: usize = 1 << 20;
+const LEAST: usize = 256 << 10;
 
 /// Whoever runs the tasks that a submission makes.
 pub(crate) trait Crew<'a> {
