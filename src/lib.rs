@@ -91,7 +91,10 @@ pub use vk::devices;
 #[doc(hidden)]
 pub mod testing {
     pub use crate::{
-        engine::testing::*, sched::spawn_and_retire, telemetry::record_nothing, vk::testing::*,
+        engine::testing::*,
+        sched::spawn_and_retire,
+        telemetry::{begin_nothing, record_nothing},
+        vk::testing::*,
     };
 }
 

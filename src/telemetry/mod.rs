@@ -213,3 +213,11 @@ pub fn record_nothing(calls: u64) {
         recorder.block(1, 1, |stage| &mut stage.cpu);
     }
 }
+
+/// Begins and ends as many runs that nobody asks about, each with a recorder as every thread of it has one.
+pub fn begin_nothing(runs: u64) {
+    for _ in 0..runs {
+        let run = std::hint::black_box(Run::begin(std::hint::black_box(None), "nothing"));
+        drop(std::hint::black_box(run.recorder(Row::Caller)));
+    }
+}

@@ -18,7 +18,8 @@ const TEXT: &[u8] = include_bytes!("../../../tests/data/alice29.txt");
 /// Numbers: short matches, many literals.
 const MESH: &[u8] = include_bytes!("../../../tests/data/helmet_mesh.64k");
 const SEGMENT_LOG: u8 = 14;
-const TASKS: u64 = 4096;
+/// How often a task or a run is done that takes few instructions.
+const TIMES: u64 = 4096;
 
 /// Work that is about to be counted.
 type Work = Box<dyn FnMut()>;
@@ -73,17 +74,18 @@ fn loops() -> Vec<Loop> {
         loops.push(bytes(name("split"), TEXT, move || streams(model, true)));
         loops.push(bytes(name("rebuild"), TEXT, move || streams(model, false)));
     }
-    let tasks = |name: &str, run: fn(u64)| Loop {
+    let times = |name: &str, unit, run: fn(u64)| Loop {
         name: name.to_owned(),
-        units: TASKS,
-        unit: "task",
+        units: TIMES,
+        unit,
         prepare: Box::new(move || {
-            run(TASKS);
-            Box::new(move || run(TASKS))
+            run(TIMES);
+            Box::new(move || run(TIMES))
         }),
     };
-    loops.push(tasks("spawn and retire", ranvil::testing::spawn_and_retire));
-    loops.push(tasks("telemetry off", ranvil::testing::record_nothing));
+    loops.push(times("spawn and retire", "task", ranvil::testing::spawn_and_retire));
+    loops.push(times("telemetry off", "task", ranvil::testing::record_nothing));
+    loops.push(times("telemetry off, a run", "run", ranvil::testing::begin_nothing));
     loops
 }
 
