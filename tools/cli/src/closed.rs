@@ -1,4 +1,4 @@
-//! Standard input and output that were closed when the process began (`>&-` in a shell), or an output that is only for reading.
+//! Standard streams that were closed when the process began (`>&-` in a shell), or an output that is only for reading.
 //!
 //! Before `main`, Rust's standard library opens `/dev/null` in place of a closed one, lest a file get its number. From
 //! then on it looks like what daemons put there on purpose: what is written would be lost without a word, and what is
@@ -15,6 +15,11 @@ pub fn check_stdin() -> io::Result<()> {
 /// Fails if standard output was closed or only for reading.
 pub fn check_stdout() -> io::Result<()> {
     check(1)
+}
+
+/// Fails if standard error was closed or only for reading.
+pub fn check_stderr() -> io::Result<()> {
+    check(2)
 }
 
 #[cfg(unix)]
@@ -36,8 +41,8 @@ fn check(_: usize) -> io::Result<()> {
 mod at_start {
     use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
-    /// Standard input and output.
-    pub static CLOSED: [AtomicBool; 2] = [const { AtomicBool::new(false) }; 2];
+    /// Standard input, output and error.
+    pub static CLOSED: [AtomicBool; 3] = [const { AtomicBool::new(false) }; 3];
 
     // SAFETY: the section is an array of pointers to functions of C, which the C library calls once, before `main` and on
     // the only thread. `look` is one; where it is given arguments, C's calling convention lets it leave them alone. It
@@ -51,7 +56,7 @@ mod at_start {
         for (stream, closed) in (0..).zip(&CLOSED) {
             // SAFETY: F_GETFL takes no argument and changes nothing; a number that is not open is what it may be asked about.
             let flags = unsafe { libc::fcntl(stream, libc::F_GETFL) };
-            let unfit = stream == 1 && flags & libc::O_ACCMODE == libc::O_RDONLY;
+            let unfit = stream >= 1 && flags & libc::O_ACCMODE == libc::O_RDONLY;
             closed.store(flags == -1 || unfit, Relaxed);
         }
     }

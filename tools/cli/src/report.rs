@@ -6,10 +6,13 @@ use std::{
     process::ExitCode,
 };
 
-use anyhow::Error;
+use anyhow::{Context, Error};
 use log::{Level, LevelFilter};
 
-use crate::args::{Verbosity, is_dash};
+use crate::{
+    args::{Verbosity, is_dash},
+    closed,
+};
 
 /// How the run ended: the worst of all files. `--help` documents the numbers.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -92,6 +95,16 @@ pub fn name(path: &Path) -> String {
 /// Writes a line to standard error. Nobody is left to tell if that fails.
 pub fn say(line: &str) {
     let _ = writeln!(io::stderr().lock(), "{line}");
+}
+
+/// Writes a line that was asked for to standard error.
+///
+/// # Errors
+/// If it cannot be written.
+pub fn tell(line: &str) -> anyhow::Result<()> {
+    closed::check_stderr()
+        .and_then(|()| writeln!(io::stderr().lock(), "{line}"))
+        .context("cannot write standard error")
 }
 
 /// Whether summaries are printed: always with -v, on a terminal unless -q.

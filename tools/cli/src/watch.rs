@@ -89,7 +89,7 @@ impl Watch {
         }
     }
 
-    /// Prints the statistics and writes the trace of a run that ended so. A trace that cannot be written is reported and
+    /// Prints the statistics and writes the trace of a run that ended so. If either cannot be written that is reported and
     /// makes it a failure.
     pub fn end(self, status: Status) -> Status {
         match tell(&self.report) {
@@ -103,10 +103,12 @@ impl Watch {
 fn tell(report: &Mutex<Option<Report>>) -> Result<()> {
     let mut report = report.lock().unwrap_or_else(PoisonError::into_inner);
     let Some(Report { telemetry, trace, prints_stats }) = report.take() else { return Ok(()) };
-    if prints_stats {
-        report::say(&scheduler_line(&telemetry.total()));
-    }
-    trace.map_or(Ok(()), |trace| trace.write(&telemetry))
+    let told = match prints_stats {
+        true => report::tell(&scheduler_line(&telemetry.total())),
+        false => Ok(()),
+    };
+    let traced = trace.map_or(Ok(()), |trace| trace.write(&telemetry));
+    traced.and(told)
 }
 
 impl Trace {

@@ -78,7 +78,7 @@ pub struct BenchArgs {
 }
 
 const AFTER_HELP: &str = "\
-With --print-scheduler-stats a line PROFILE_STATS follows as well, on standard error: the result for programs. \
+With --print-scheduler-stats a line PROFILE_STATS, the result for programs, comes before that line, on standard error. \
 docs/TELEMETRY.md explains the fields of both lines.";
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]

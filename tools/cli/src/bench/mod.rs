@@ -74,18 +74,22 @@ pub fn run(args: &BenchArgs) -> Result<Status> {
     let watch = Watch::begin(&args.telemetry, args.force, &args.files, &interrupt)?;
     let measured = measure(args, &watch, &interrupt);
     let status = match measured {
-        Ok(report) => match print(|out| Ok(writeln!(out, "{report}")?)) {
-            Ok(()) => {
-                if args.telemetry.print_scheduler_stats {
-                    crate::report::say(&report.line());
-                }
-                Status::Done
-            }
+        Ok(report) => match tell(args, &report) {
+            Ok(()) => Status::Done,
             Err(error) => Status::of(&error).report("", &error),
         },
         Err(error) => Status::of(&error).report("bench", &flags::explain(&args.resources, error)),
     };
     Ok(watch.end(status))
+}
+
+/// Prints the result for people, and for programs if they ask for it.
+fn tell(args: &BenchArgs, report: &Report<'_>) -> Result<()> {
+    print(|out| Ok(writeln!(out, "{report}")?))?;
+    if args.telemetry.print_scheduler_stats {
+        crate::report::tell(&report.line())?;
+    }
+    Ok(())
 }
 
 fn measure<'a>(args: &'a BenchArgs, watch: &Watch, interrupt: &Interrupt) -> Result<Report<'a>> {

@@ -323,6 +323,15 @@ mod trace {
         let mut command = sandbox.command(&["bench", "-i1", "a"]);
         command.stdout(writer);
         run(command).expect(141, &[]);
+        // Whoever asked for these lines has not got them. The outputs are there.
+        for stderr in ["2>/dev/full", "2>&-", "2<a"] {
+            for line in ["bench -i1 a", "-c a", "-kf a"] {
+                let line = format!("$RANVIL {line} --print-scheduler-stats {stderr} >/dev/null");
+                sandbox.shell(&line).expect(1, &[]);
+            }
+        }
+        assert_eq!(sandbox.ok(&["-dc", "a.rvl"]), text());
+        sandbox.shell("$RANVIL -kf a 2>/dev/full").expect(0, &[]);
         let nowhere = sandbox.run(&["a", "-f", "--trace", "nowhere/t.json"]);
         nowhere.expect(1, &["cannot write nowhere/t.json"]);
         assert_eq!(sandbox.names(), ["a", "a.rvl"]);
