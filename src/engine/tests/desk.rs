@@ -91,6 +91,24 @@ fn an_idle_worker_takes_back_what_it_does_sooner_than_the_device() {
     assert_eq!(stats.reclaimed_blocks, 1);
 }
 
+/// As long as none has finished anything, the next block goes to the one that has less, and none to the CPU.
+#[test]
+fn auto_shares_blocks_among_two_devices() {
+    let (first, one) = Fake::new(Trouble::Hold, 100, 2);
+    let (second, two) = Fake::new(Trouble::Hold, 100, 2);
+    let config = believing(94, &first, 100_000_000, 1e12);
+    believing(94, &second, 100_000_000, 1e12);
+    let mut engine = Engine::new(&options(), shared(vec![first, second]), config).unwrap();
+    let blocks = submit_all(&mut engine);
+    let jobs = |seen: &Seen| seen.jobs.load(Relaxed) as u64;
+    let both = one.comes_to(|one| jobs(one) > 0 && jobs(&two) > 0);
+    let given = [&one, &two].map(|seen| jobs(seen));
+    [&one, &two].into_iter().for_each(|seen| seen.released.store(true, Relaxed));
+    let sides: Vec<_> = (0..blocks).map(|number| take(&mut engine, number)).collect();
+    assert!(both && blocks > 8 && !given.contains(&0), "{given:?} of {blocks}");
+    assert!(!sides.contains(&Side::Retried), "{sides:?}");
+}
+
 /// The workers are busy until the end, so the submission thread alone can have given these blocks to the device.
 #[test]
 fn a_submission_thread_takes_blocks_that_wait_for_a_worker() {
