@@ -128,7 +128,7 @@ code() {
 
 if wanted limits; then
     step devices 20 "$ranvil" --list-devices
-    take limits 40 limits
+    take limits 40 limits --least 0.3 --most "$most"
     step list 20 "$kbench" list
     step own 60 "$kbench" static --own --json "$out/own.json"
 fi

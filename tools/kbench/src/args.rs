@@ -82,6 +82,8 @@ pub enum Command {
     /// What the device does at most: copies, link, shared memory, integers
     Limits {
         #[command(flatten)]
+        timing: Timing,
+        #[command(flatten)]
         output: Output,
     },
     /// How near each kernel comes to those limits, on the kernels' clock
@@ -178,7 +180,7 @@ pub struct Source {
 /// How long to go on.
 #[derive(Args)]
 pub struct Timing {
-    /// Seconds to measure a case on each clock, at least
+    /// Seconds to measure each thing on each clock, at least
     #[arg(long, value_name = "SECONDS", value_parser = within::<0, 3600>, default_value = "0.5")]
     pub least: f64,
     /// The same, at most
@@ -267,8 +269,8 @@ pub struct Static {
     /// Ask the device's own driver instead of AMD's compiler
     #[arg(long)]
     pub own: bool,
-    /// Record what is found as the baseline
-    #[arg(long, conflicts_with = "own")]
+    /// Record what is found as the baseline: of all kernels
+    #[arg(long, conflicts_with_all = ["own", "kernel"])]
     pub update_baseline: bool,
     /// The baseline's file
     #[arg(long, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/baselines/amd.tsv"))]

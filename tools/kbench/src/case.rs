@@ -186,7 +186,8 @@ impl Case {
 impl fmt::Display for Case {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { direction, coder, variant, params } = self;
-        write!(f, "{direction} {coder} {variant}, blocks of {}", size::human(params.block))?;
+        write!(f, "{direction} {coder} {variant}, {}", size::human(params.size))?;
+        write!(f, ", blocks of {}", size::human(params.block))?;
         write!(f, ", segments of {}", size::human(1 << params.segment_log))?;
         if let Some(log) = params.table_log {
             write!(f, ", table log {log}")?;

@@ -1,8 +1,9 @@
 //! What a device does at most, measured on itself: copies, the host link, shared memory, integers.
 
 use std::{
+    fmt,
     io::{self, Write, stdout},
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use anyhow::{Result, ensure};
@@ -15,13 +16,18 @@ use ranvil::{
     testing::{Gpu, Resident, Stamps},
 };
 
-use crate::{record::Limits, stats};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    measure::{DRIFT, Effort, WARM_UP, sample},
+    record::Limits,
+    stats::{self, Interval},
+};
 
 include!(concat!(env!("OUT_DIR"), "/generated.rs"));
 
-/// Real work before and during a measurement.
-const WARM_UP: Duration = Duration::from_millis(250);
-const MEASURED: Duration = Duration::from_millis(300);
+/// How often the link is measured at least: it takes a second and a half each time.
+const LINK_SAMPLES: usize = 5;
 /// Bytes of a copy over the host link.
 const LINK_COPY: u64 = 32 << 20;
 /// Invocations of a workgroup of these kernels.
@@ -32,39 +38,136 @@ const POISON: u32 = 0xdead_beef;
 const CHAINS: u32 = 8;
 const STEPS: u32 = 4;
 
-/// Measures all of them.
-pub fn measure(gpu: &mut Gpu) -> Result<Limits> {
+/// The samples behind a limit.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct LimitRun {
+    /// The limit's field in [`Limits`].
+    pub limit: String,
+    /// The kernel's form, as `KERNEL VARIANT`, with the CRC-32C of its SPIR-V module; the link is driven by the host.
+    pub module: Option<(String, u32)>,
+    /// Bytes or operations behind each sample.
+    pub amount: f64,
+    /// Nanoseconds, in the order in which they were taken.
+    pub samples: Vec<f64>,
+    pub confidence: f64,
+    /// What is doubtful about it.
+    pub notes: Vec<String>,
+}
+
+impl LimitRun {
+    fn new(limit: &str, amount: f64, samples: Vec<f64>, effort: Effort) -> Self {
+        let mut notes = stats::doubts(&samples, effort.confidence, effort.precision);
+        notes.extend(stats::drifted(&samples, DRIFT));
+        let (limit, confidence) = (limit.to_owned(), effort.confidence);
+        Self { limit, module: None, amount, samples, confidence, notes }
+    }
+
+    /// Units per second.
+    pub fn rate(&self) -> f64 {
+        self.amount / stats::median(&self.samples) * 1e9
+    }
+
+    /// The interval of 10^9 units per second.
+    pub fn interval(&self) -> Interval {
+        let Interval { low, high } = stats::median_interval(&self.samples, self.confidence);
+        Interval { low: self.amount / high, high: self.amount / low }
+    }
+}
+
+/// Measures all of them, each as long as the effort says.
+pub fn measure(gpu: &mut Gpu, effort: Effort) -> Result<(Limits, Vec<LimitRun>)> {
     gpu.add_kernels(KERNELS);
-    let per_second = |gpu: &mut Gpu, kernel, each: f64| -> Result<f64> {
+    let mut runs = Vec::new();
+    let mut run = |gpu: &mut Gpu, limit, kernel, each: f64| -> Result<f64> {
         let mut load = Load::new(gpu, kernel)?;
-        Ok(each * load.steps() / load.time(gpu)?)
+        let amount = each * load.steps();
+        let samples = time(gpu, &mut load.resident, effort)?;
+        let module = Some(module(gpu, kernel)?);
+        runs.push(LimitRun { module, ..LimitRun::new(limit, amount, samples, effort) });
+        Ok(runs[runs.len() - 1].rate())
     };
-    let multiply = per_second(gpu, "multiply", 1.0)?;
-    let logic = per_second(gpu, "logic", 6.0)?;
-    let shared = per_second(gpu, "loads", 4.0)?;
-    let copy = copy(gpu)?;
-    let link = gpu.link_rates(LINK_COPY)?;
-    let (upload, download) = (link.map(|link| link.up), link.map(|link| link.down));
-    Ok(Limits { copy, upload, download, shared, multiply, logic })
+    let multiply = run(gpu, "multiply", "multiply", 1.0)?;
+    let logic = run(gpu, "logic", "logic", 6.0)?;
+    let shared = run(gpu, "shared", "loads", 4.0)?;
+    runs.push(copy(gpu, effort)?);
+    let copy = runs[runs.len() - 1].rate();
+    let link = link(gpu, effort)?;
+    let [upload, download] = [0, 1].map(|way| link.as_ref().map(|link| link[way].rate()));
+    runs.extend(link.into_iter().flatten());
+    Ok((Limits { copy, upload, download, shared, multiply, logic }, runs))
 }
 
-/// Each limit: what it is of, 10^9 a second, and of what.
-pub fn lines(limits: &Limits) -> Vec<(&'static str, f64, &'static str)> {
-    let Limits { copy, upload, download, shared, multiply, logic } = *limits;
-    let all = [
-        ("copy within the device's memory, read + write", Some(copy), "B"),
-        ("upload", upload, "B"),
-        ("download", download, "B"),
-        ("shared memory, conflict-free loads", Some(shared), "B"),
-        ("32-bit multiply-add", Some(multiply), "op"),
-        ("32-bit shift and logic", Some(logic), "op"),
+/// The form of one of this tool's kernels that runs on the device.
+fn module(gpu: &Gpu, name: &str) -> Result<(String, u32)> {
+    let kernel = KERNELS.iter().find(|kernel| kernel.name == name).expect("one of this tool's");
+    let variant = gpu.suitable(kernel)?;
+    Ok((format!("{name} {}", variant.name), crc32c::crc32c(cast_slice(variant.spirv))))
+}
+
+/// To the device and from it, if host and device do not share their memory. Each sample is the mean of many copies.
+fn link(gpu: &mut Gpu, effort: Effort) -> Result<Option<[LimitRun; 2]>> {
+    let mut ways: [Vec<f64>; 2] = Default::default();
+    let start = Instant::now();
+    while ways[0].len() < LINK_SAMPLES || start.elapsed() < effort.least {
+        let Some(rates) = gpu.link_rates(LINK_COPY)? else { return Ok(None) };
+        for (way, rate) in ways.iter_mut().zip([rates.up, rates.down]) {
+            way.push(LINK_COPY as f64 / rate * 1e9);
+        }
+    }
+    let [up, down] = ways;
+    let run = |name, samples| LimitRun::new(name, LINK_COPY as f64, samples, effort);
+    Ok(Some([run("upload", up), run("download", down)]))
+}
+
+/// A limit as people read it.
+pub struct Limit<'a> {
+    pub name: &'static str,
+    /// 10^9 a second.
+    pub value: f64,
+    /// Of what.
+    pub unit: &'static str,
+    /// What is behind it; records of before it was kept have none.
+    pub run: Option<&'a LimitRun>,
+}
+
+impl fmt::Display for Limit<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, value, unit, run } = self;
+        write!(f, "{name}: {value:.1} G{unit}/s")?;
+        let Some(run) = run else { return Ok(()) };
+        write!(f, " {}", behind(*value, run))
+    }
+}
+
+/// How sure a value is.
+fn behind(value: f64, run: &LimitRun) -> String {
+    let (precision, samples) = (100.0 * run.interval().precision(value), run.samples.len());
+    let notes: String = run.notes.iter().map(|note| format!("; {note}")).collect();
+    format!("±{precision:.2} % at {} %, {samples} samples{notes}", 100.0 * run.confidence)
+}
+
+/// Each limit, with the samples behind it if they are there.
+pub fn lines<'a>(limits: &Limits, runs: &'a [LimitRun]) -> Vec<Limit<'a>> {
+    let names = [
+        ("copy", "copy within the device's memory, read + write", "B"),
+        ("upload", "upload", "B"),
+        ("download", "download", "B"),
+        ("shared", "shared memory, conflict-free loads", "B"),
+        ("multiply", "32-bit multiply-add", "op"),
+        ("logic", "32-bit shift and logic", "op"),
     ];
-    all.into_iter().filter_map(|(name, value, unit)| Some((name, value? / 1e9, unit))).collect()
+    let line = |(field, name, unit)| {
+        let run = runs.iter().find(|run| run.limit == field);
+        Some(Limit { name, value: limits.get(field)? / 1e9, unit, run })
+    };
+    names.into_iter().filter_map(line).collect()
 }
 
-pub fn print(limits: &Limits, mark: &str) -> io::Result<()> {
-    for (name, value, unit) in lines(limits) {
-        writeln!(stdout(), "{name:<46}{value:>10.1} G{unit}/s{mark}")?;
+pub fn print(limits: &Limits, runs: &[LimitRun], mark: &str) -> io::Result<()> {
+    for Limit { name, value, unit, run } in lines(limits, runs) {
+        let rate = format!("G{unit}/s{mark}");
+        let behind = run.map_or(String::new(), |run| behind(value, run));
+        writeln!(stdout(), "{name:<46}{value:>10.1} {rate}  {behind}")?;
     }
     if limits.upload.is_none() {
         let shared = "host and device share their memory: nothing is uploaded or downloaded";
@@ -73,8 +176,8 @@ pub fn print(limits: &Limits, mark: &str) -> io::Result<()> {
     Ok(())
 }
 
-/// Bytes per second of a copy within the device's memory, read and write counted.
-fn copy(gpu: &mut Gpu) -> Result<f64> {
+/// A copy within the device's memory, read and write counted.
+fn copy(gpu: &mut Gpu, effort: Effort) -> Result<LimitRun> {
     // Ten times a large cache.
     let most = if gpu.info().software { 16 << 20 } else { 512 << 20 };
     let size = gpu.max_buffer().min(most) / 16 * 16;
@@ -98,23 +201,25 @@ fn copy(gpu: &mut Gpu) -> Result<f64> {
     gpu.run(&mut resident)?;
     let (_, bytes) = inputs.remove(0);
     ensure!(gpu.read(&mut resident, BufferId(1))? == bytes, "a copy is wrong");
-    Ok(2.0 * size as f64 / time(gpu, &mut resident)?)
+    let samples = time(gpu, &mut resident, effort)?;
+    let run = LimitRun::new("copy", 2.0 * size as f64, samples, effort);
+    Ok(LimitRun { module: Some(module(gpu, "copy")?), ..run })
 }
 
-/// Median seconds of a recording, warmed up.
-fn time(gpu: &mut Gpu, resident: &mut Resident) -> Result<f64> {
+/// Nanoseconds of a recording, warmed up.
+fn time(gpu: &mut Gpu, resident: &mut Resident, effort: Effort) -> Result<Vec<f64>> {
     gpu.repeat(resident, 8, Stamps::Repetitions)?;
-    let mut samples = Vec::new();
-    for span in [WARM_UP, MEASURED] {
-        let start = Instant::now();
-        samples.clear();
-        while samples.is_empty() || start.elapsed() < span {
-            let times = gpu.run(resident)?;
-            ensure!(!times.is_empty(), "{} has no timestamps", gpu.info().name);
-            samples.extend(times.iter().map(|command| command.time.as_secs_f64()));
-        }
+    let mut once = |samples: &mut Vec<f64>| -> Result<()> {
+        let times = gpu.run(resident)?;
+        ensure!(!times.is_empty(), "{} has no timestamps", gpu.info().name);
+        samples.extend(times.iter().map(|command| command.time.as_nanos() as f64));
+        Ok(())
+    };
+    let start = Instant::now();
+    while start.elapsed() < WARM_UP {
+        once(&mut Vec::new())?;
     }
-    Ok(stats::median(&samples))
+    sample(effort, once)
 }
 
 /// One of the kernels of this tool, as much of it as takes a while.
@@ -157,10 +262,6 @@ impl Load {
     /// Steps of all chains of all invocations.
     fn steps(&self) -> f64 {
         f64::from(self.groups * WORKGROUP) * f64::from(self.rounds * STEPS * CHAINS)
-    }
-
-    fn time(&mut self, gpu: &mut Gpu) -> Result<f64> {
-        time(gpu, &mut self.resident)
     }
 
     /// Nanoseconds of one run; `None` if the device has no timestamps.

@@ -4,6 +4,7 @@
 mod args;
 mod blocks;
 mod case;
+mod check;
 mod clock;
 mod compare;
 mod compiled;
@@ -85,7 +86,7 @@ fn run(Cli { device, command }: &Cli) -> Result<bool> {
             run::compare(device, [a, b], work, output, margin / 100.0, fail_on)
         }
         Command::Small(args) => run::small(device, args),
-        Command::Limits { output } => run::limits(device, output),
+        Command::Limits { timing, output } => run::limits(device, timing.effort(), output),
         Command::Static(args) => compiled::run(device, args),
         Command::Roofline { forms, work, output } => run::roofline(device, forms, work, output),
         Command::Report(args) => report::run(args),

@@ -31,7 +31,7 @@ const LEAST_SAMPLES: usize = 15;
 /// The largest cache of any GPU so far (AMD's MI300, 256 MiB), twice.
 const CACHE_RESISTANT: u64 = 512 << 20;
 /// How much slower the device may become while it is measured.
-const DRIFT: f64 = 0.03;
+pub const DRIFT: f64 = 0.03;
 
 /// How long to go on.
 #[derive(Clone, Copy, Debug)]
@@ -261,25 +261,15 @@ pub fn sample(
 /// What is doubtful about a row's samples.
 pub fn doubts(row: &Row, effort: Effort) -> Vec<String> {
     let samples = &row.samples;
-    let mut notes = Vec::new();
-    let precision =
-        stats::median_interval(samples, row.confidence).precision(stats::median(samples));
-    if precision > effort.precision {
-        notes.push("less precise than asked for".to_owned());
-    }
-    let far = stats::outliers(samples);
-    if far > 0 {
-        notes.push(format!("{far} of {} samples are outliers", samples.len()));
-    }
-    let drift = stats::drift(samples);
+    let mut notes = stats::doubts(samples, row.confidence, effort.precision);
     let calibration = if row.calibration.len() < 3 { 1.0 } else { stats::drift(&row.calibration) };
     if calibration > 1.0 + DRIFT {
         notes.push(format!(
             "the device throttled: calibration took {:.0} % longer in the end",
             100.0 * (calibration - 1.0)
         ));
-    } else if (drift - 1.0).abs() > DRIFT {
-        notes.push(format!("times drifted by {:+.0} %", 100.0 * (drift - 1.0)));
+    } else {
+        notes.extend(stats::drifted(samples, DRIFT));
     }
     if row.clock != Clock::Host && row.working_set < CACHE_RESISTANT {
         notes.push("a cache may have held the data".to_owned());

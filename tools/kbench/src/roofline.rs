@@ -2,7 +2,10 @@
 //! must do for a raw byte is counted by hand from its algorithm, below; what it does beyond that shows as distance from the
 //! roof.
 
-use std::io::{self, Write, stdout};
+use std::{
+    collections::BTreeSet,
+    io::{self, Write, stdout},
+};
 
 use crate::{
     record::{Limits, Row},
@@ -26,7 +29,7 @@ struct Needs {
     operations: f64,
 }
 
-/// Kernels that touch every byte. A decoder's operations: index, look-up, symbol and fields out of the entry, the state's
+/// Kernels that touch every byte, raw or coded. A decoder's operations: index, look-up, symbol and fields out of the entry, the state's
 /// transition, comparison, ballot, count, address, refill, and a quarter of a store. An encoder's: byte, look-up, fields,
 /// comparison, word out, division by reciprocal, ballot, count, address.
 const NEEDS: &[Needs] = &[
@@ -37,7 +40,22 @@ const NEEDS: &[Needs] = &[
     Needs { kernel: "decode_rans", raw: 1.0, coded: 1.0, shared: 4.0, operations: 13.0 },
     Needs { kernel: "decode_fse", raw: 1.0, coded: 1.0, shared: 4.0, operations: 12.0 },
     Needs { kernel: "decode_huff", raw: 1.0, coded: 1.0, shared: 4.0, operations: 11.0 },
+    // A copy of the payloads: what it computes is a word's address.
+    Needs { kernel: "gather", raw: 0.0, coded: 2.0, shared: 0.0, operations: 0.0 },
 ];
+
+/// Kernels that touch a block's tables and sizes, and none of its bytes: how long they take depends on the number of blocks.
+const PER_BLOCK: [&str; 3] = ["lengths", "normalise", "parse"];
+
+/// Which of the rows' kernels have no roof, and why; nothing if all have one.
+pub fn roofless(rows: &[Row]) -> Option<String> {
+    let kernels = rows.iter().filter_map(|row| row.kernel.as_deref());
+    let known: BTreeSet<&str> = kernels.filter(|kernel| PER_BLOCK.contains(kernel)).collect();
+    let names = Vec::from_iter(known).join(", ");
+    (!names.is_empty()).then(|| {
+        format!("No roof for {names}: their work is for each block's tables, not for each byte.")
+    })
+}
 
 /// Where a kernel stands.
 #[derive(Clone, Debug)]
@@ -66,6 +84,9 @@ impl Standing {
         let traffic = needs.raw + needs.coded * row.ratio();
         let limit =
             |rate: f64, each: f64| if each > 0.0 { rate / each / 1e9 } else { f64::INFINITY };
+        if traffic <= 0.0 {
+            return None;
+        }
         Some(Self {
             kernel: kernel.clone(),
             variant: row.case.variant.clone(),
@@ -79,6 +100,12 @@ impl Standing {
         })
     }
 
+    /// 10^9 integer operations a second at what shared memory allows, if it needs that and any.
+    pub fn shared_operations(&self) -> Option<f64> {
+        let operations = self.operations / self.speed * self.shared;
+        (operations.is_finite() && operations > 0.0).then_some(operations)
+    }
+
     /// The lowest limit, and what sets it.
     pub fn roof(&self) -> (f64, &'static str) {
         let all =
@@ -89,7 +116,8 @@ impl Standing {
     /// What [`COLUMNS`] says.
     pub fn cells(&self) -> [String; 9] {
         let (roof, name) = self.roof();
-        let number = |value: f64| format!("{value:.1}");
+        let number =
+            |value: f64| if value.is_finite() { format!("{value:.1}") } else { "-".to_owned() };
         [
             self.kernel.clone(),
             self.variant.clone(),
@@ -123,10 +151,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_entry_is_a_kernel() {
-        for needs in NEEDS {
-            assert!(ranvil::kernel::find(needs.kernel).is_some(), "{}", needs.kernel);
-        }
+    fn every_kernel_has_a_roof_or_is_said_to_have_none() {
+        let known = NEEDS.iter().map(|needs| needs.kernel).chain(PER_BLOCK);
+        let known: BTreeSet<&str> = known.collect();
+        let all: BTreeSet<&str> = ranvil::kernel::ALL.iter().map(|kernel| kernel.name).collect();
+        assert_eq!(known, all);
+        let mut row = crate::record::tests::row();
+        assert_eq!(roofless(std::slice::from_ref(&row)), None);
+        row.kernel = Some("parse".to_owned());
+        assert!(roofless(&[row]).unwrap().starts_with("No roof for parse:"));
     }
 
     #[test]
@@ -146,7 +179,17 @@ mod tests {
         let standing = Standing::of(&row, &limits).unwrap();
         assert_eq!((standing.speed, standing.memory), (1000.0, 2500.0));
         assert_eq!(standing.roof(), (1000.0, "integers"));
+        // 13 operations and 4 bytes of shared memory for each of 7500 GB/s.
+        assert!((standing.shared_operations().unwrap() - 97_500.0).abs() < 1e-6);
         row.kernel = Some("parse".to_owned());
         assert!(Standing::of(&row, &limits).is_none());
+        // Payloads, read and written, are all that this one moves.
+        row.kernel = Some("gather".to_owned());
+        let gather = Standing::of(&row, &limits).unwrap();
+        assert_eq!((gather.roof().1, gather.shared_operations()), ("memory", None));
+        assert!((gather.memory - 4000.0 / 1.2).abs() < 1e-6);
+        assert_eq!(gather.cells()[5..7], ["-", "-"]);
+        row.coded_bytes = 0;
+        assert!(Standing::of(&row, &limits).is_none(), "nothing was to be moved");
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{
     env,
-    io::{Write, stdout},
+    io::{self, Write, stdout},
 };
 
 use anyhow::{Result, anyhow, bail, ensure};
@@ -17,10 +17,9 @@ use crate::{
     ledger::Ledger,
     limits,
     measure::{self, Effort},
-    record::{Device, Limits},
-    roofline::{self, Standing},
-    size, small, table,
-    variants::{AUTO, Entry},
+    record::{Device, Record},
+    roofline, size, small, table,
+    variants::{self, AUTO, Entry},
     verify,
 };
 
@@ -72,8 +71,8 @@ impl Session {
         let Self { gpu, ledger } = self;
         let name = work.source.data.as_str();
         let data = load(name)?;
-        let [length, size] = [data.len() as u64, cases[0].params.size].map(size::human);
-        writeln!(stdout(), "{name}: {length} repeated to {size}")?;
+        let length = size::human(data.len() as u64);
+        writeln!(stdout(), "{name}: {length} repeated to {}", repeated(cases))?;
         table::header(work.timing.confidence)?;
         for case in cases {
             let rows = measure::case(gpu, case, (name, &data), clocks, work.timing.effort());
@@ -110,14 +109,37 @@ impl Session {
         Ok(good)
     }
 
-    /// Measures cases and prints how near their kernels come to the limits.
-    fn stand(&mut self, cases: &[Case], work: &Work, limits: &Limits) -> Result<()> {
-        limits::print(limits, self.ledger.mark())?;
+    /// Measures what the device does at most.
+    fn limits(&mut self, effort: Effort) -> Result<()> {
+        let (limits, runs) = limits::measure(&mut self.gpu, effort)?;
+        self.ledger.add(|record| (record.limits, record.limit_runs) = (Some(limits), runs));
+        Ok(())
+    }
+
+    fn print_limits(&self) -> io::Result<()> {
+        let Record { limits, limit_runs, .. } = &self.ledger.record;
+        limits.as_ref().map_or(Ok(()), |found| limits::print(found, limit_runs, self.ledger.mark()))
+    }
+
+    /// Measures cases and prints how near their kernels come to the limits, which were measured.
+    fn stand(&mut self, cases: &[Case], work: &Work) -> Result<()> {
+        self.print_limits()?;
         self.measure(cases, &[Clock::Kernel], work)?;
         let Ledger { record, .. } = &self.ledger;
-        let standings = record.rows.iter().filter_map(|row| Standing::of(row, limits));
-        Ok(roofline::print(&standings.collect::<Vec<_>>(), self.ledger.mark())?)
+        let standings = record.standings();
+        roofline::print(&standings, self.ledger.mark())?;
+        if let Some(text) = roofline::roofless(&record.rows) {
+            writeln!(stdout(), "{text}")?;
+        }
+        Ok(())
     }
+}
+
+/// The size of all of them, or that each has its own.
+fn repeated(cases: &[Case]) -> String {
+    let size = cases[0].params.size;
+    let same = cases.iter().all(|case| case.params.size == size);
+    if same { size::human(size) } else { "the size of each row".to_owned() }
 }
 
 fn load(name: &str) -> Result<Vec<u8>> {
@@ -190,11 +212,10 @@ pub fn compare(
     session.ledger.finish(outcome)
 }
 
-pub fn limits(selector: &DeviceSelector, output: &Output) -> Result<bool> {
+pub fn limits(selector: &DeviceSelector, effort: Effort, output: &Output) -> Result<bool> {
     let mut session = Session::open(selector, output)?;
-    let found = limits::measure(&mut session.gpu)?;
-    session.ledger.add(|record| record.limits = Some(found));
-    let outcome = limits::print(&found, session.ledger.mark());
+    session.limits(effort)?;
+    let outcome = session.print_limits();
     session.ledger.finish(outcome.map(|()| true).map_err(Into::into))
 }
 
@@ -206,9 +227,8 @@ pub fn roofline(
 ) -> Result<bool> {
     let mut session = Session::open(selector, output)?;
     let cases = usage(work.cases(&forms.variant, session.size()))?;
-    let found = limits::measure(&mut session.gpu)?;
-    session.ledger.add(|record| record.limits = Some(found));
-    let outcome = session.stand(&cases, work, &found);
+    session.limits(work.timing.effort())?;
+    let outcome = session.stand(&cases, work);
     session.ledger.finish(outcome.map(|()| true))
 }
 
@@ -219,6 +239,7 @@ pub fn small(selector: &DeviceSelector, args: &args::Small) -> Result<bool> {
     let Session { gpu, mut ledger } = Session::open(selector, &args.output)?;
     // The library is to open it itself, and not to choose: that would be none for inputs like these.
     let device = DeviceSelector::Uuid(gpu.info().uuid);
+    ledger.record.modules = variants::product(&gpu)?;
     drop(gpu);
     let outcome = small_inputs(&device, args, &mut ledger);
     ledger.finish(outcome.map(|()| true))

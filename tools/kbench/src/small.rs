@@ -15,14 +15,23 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     case::Direction,
-    measure::{Effort, WARM_UP, Wrong, sample},
+    measure::{DRIFT, Effort, WARM_UP, Wrong, sample},
     record::Data,
     size, stats,
 };
 
 /// What a table has of each; times are medians.
-pub const COLUMNS: [&str; 8] =
-    ["pipeline", "work", "input", "ratio", "device, µs", "CPU, µs", "auto, µs", "blocks by device"];
+pub const COLUMNS: [&str; 9] = [
+    "pipeline",
+    "work",
+    "input",
+    "ratio",
+    "device, µs",
+    "CPU, µs",
+    "auto, µs",
+    "blocks by device",
+    "notes",
+];
 
 /// An input of one size: nanoseconds of each way, taken in turns.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -44,6 +53,9 @@ pub struct Small {
     pub blocks: u64,
     pub on_device: f64,
     pub confidence: f64,
+    /// What is doubtful about it, each behind the name of the way.
+    #[serde(default)]
+    pub notes: Vec<String>,
 }
 
 impl Small {
@@ -58,7 +70,7 @@ impl Small {
     }
 
     /// What [`COLUMNS`] says.
-    pub fn cells(&self) -> [String; 8] {
+    pub fn cells(&self) -> [String; COLUMNS.len()] {
         let [device, cpu, auto] = self.ways().map(|(_, samples)| {
             let median = stats::median(samples);
             let precision = stats::median_interval(samples, self.confidence).precision(median);
@@ -73,7 +85,18 @@ impl Small {
             cpu,
             auto,
             format!("{:.1} of {}", self.on_device, self.blocks),
+            self.notes.join("; "),
         ]
+    }
+
+    /// What is doubtful about the samples.
+    fn doubts(&self, effort: Effort) -> Vec<String> {
+        let of = |(way, samples): (&'static str, &[f64])| {
+            let mut notes = stats::doubts(samples, self.confidence, effort.precision);
+            notes.extend(stats::drifted(samples, DRIFT));
+            notes.into_iter().map(move |note| format!("{way}: {note}"))
+        };
+        self.ways().into_iter().flat_map(of).collect()
     }
 
     /// Whether the device was sooner than the CPU.
@@ -173,7 +196,7 @@ pub fn measure(device: &DeviceSelector, input: &Input<'_>, effort: Effort) -> Re
         Ok(())
     })?;
     let [device, cpu, auto] = times;
-    Ok(Small {
+    let mut small = Small {
         pipeline: input.pipeline.to_string(),
         direction: input.direction,
         data: Data {
@@ -189,7 +212,10 @@ pub fn measure(device: &DeviceSelector, input: &Input<'_>, effort: Effort) -> Re
         blocks: ways[2].blocks.load(Relaxed),
         on_device: on_device as f64 / rounds.len() as f64,
         confidence: effort.confidence,
-    })
+        notes: Vec::new(),
+    };
+    small.notes = small.doubts(effort);
+    Ok(small)
 }
 
 /// Prints what is in the columns.
@@ -202,11 +228,11 @@ pub fn row(small: &Small, mark: &str) -> io::Result<()> {
     line(&small.cells(), mark)
 }
 
-fn line(cells: &[String; 8], mark: &str) -> io::Result<()> {
-    let [pipeline, work, input, ratio, device, cpu, auto, blocks] = cells;
+fn line(cells: &[String; COLUMNS.len()], mark: &str) -> io::Result<()> {
+    let [pipeline, work, input, ratio, device, cpu, auto, blocks, notes] = cells;
     writeln!(
         stdout(),
-        "{pipeline:<9}{work:<8}{input:>8}{ratio:>8}{device:>20}{cpu:>20}{auto:>20}  {blocks}{mark}"
+        "{pipeline:<9}{work:<8}{input:>8}{ratio:>8}{device:>20}{cpu:>20}{auto:>20}  {blocks:<17}{mark}  {notes}"
     )
 }
 
@@ -255,7 +281,27 @@ pub mod tests {
             blocks: 4,
             on_device,
             confidence: 0.95,
+            notes: Vec::new(),
         }
+    }
+
+    #[test]
+    fn what_is_doubtful_is_said_of_each_way() {
+        let effort = Effort {
+            least: Default::default(),
+            most: Default::default(),
+            precision: 0.005,
+            confidence: 0.95,
+        };
+        let mut one = small(1 << 16, 1e6, 0.0);
+        assert!(one.doubts(effort).is_empty());
+        one.cpu = vec![100.0; 30];
+        one.cpu[7] = 200.0;
+        one.auto = (0..30).map(|at| 100.0 + f64::from(at)).collect();
+        let notes = one.doubts(effort);
+        assert_eq!(notes[0], "cpu: 1 of 30 samples are outliers");
+        assert_eq!(notes[1], "auto: less precise than asked for");
+        assert!(notes[2].starts_with("auto: times drifted by +"), "{notes:?}");
     }
 
     #[test]

@@ -117,6 +117,26 @@ pub fn drift(samples: &[f64]) -> f64 {
     median(&samples[samples.len() - third..]) / median(&samples[..third])
 }
 
+/// What is doubtful about samples of which the interval was to be so narrow; drift is judged by who knows what else drifted.
+pub fn doubts(samples: &[f64], confidence: f64, precision: f64) -> Vec<String> {
+    let mut notes = Vec::new();
+    if median_interval(samples, confidence).precision(median(samples)) > precision {
+        notes.push("less precise than asked for".to_owned());
+    }
+    let far = outliers(samples);
+    if far > 0 {
+        notes.push(format!("{far} of {} samples are outliers", samples.len()));
+    }
+    notes
+}
+
+/// That times became longer or shorter, by more than `most`, if they did.
+pub fn drifted(samples: &[f64], most: f64) -> Option<String> {
+    let drift = drift(samples);
+    let text = || format!("times drifted by {:+.0} %", 100.0 * (drift - 1.0));
+    ((drift - 1.0).abs() > most).then(text)
+}
+
 /// xorshift64*: the same numbers everywhere.
 pub struct Random(pub u64);
 
@@ -204,5 +224,16 @@ mod tests {
         }
         assert!(drift(&samples) > 1.1);
         assert_eq!(outliers(&[5.0; 9]), 0);
+    }
+
+    #[test]
+    fn doubts_are_named() {
+        let mut samples = vec![100.0; 30];
+        assert!(doubts(&samples, 0.95, 0.005).is_empty() && drifted(&samples, 0.03).is_none());
+        samples[3] = 300.0;
+        assert_eq!(doubts(&samples, 0.95, 0.005), ["1 of 30 samples are outliers"]);
+        samples.iter_mut().enumerate().for_each(|(at, sample)| *sample += at as f64);
+        assert!(doubts(&samples, 0.95, 0.005)[0].starts_with("less precise"));
+        assert_eq!(drifted(&samples, 0.03).unwrap(), "times drifted by +18 %");
     }
 }

@@ -10,11 +10,12 @@ use crate::{
 pub fn header(confidence: f64) -> io::Result<()> {
     writeln!(
         stdout(),
-        "\n{:<6} {:<11} {:<11} {:<26} {:>7} {:>3} {:>4} {:>5} {:>6} {:>9} {:>7} {:>7}",
+        "\n{:<6} {:<11} {:<11} {:<26} {:>8} {:>7} {:>3} {:>4} {:>5} {:>6} {:>9} {:>7} {:>7}",
         "clock",
         "work",
         "kernel",
         "variant",
+        "size",
         "block",
         "seg",
         "log",
@@ -40,11 +41,12 @@ pub fn row(row: &Row, software: bool) -> io::Result<()> {
     }
     writeln!(
         stdout(),
-        "{:<6} {:<11} {:<11} {:<26} {:>7} {:>3} {:>4} {:>5} {:>6.4} {:>9.3} {:>6.2}% {:>7}  {}",
+        "{:<6} {:<11} {:<11} {:<26} {:>8} {:>7} {:>3} {:>4} {:>5} {:>6.4} {:>9.3} {:>6.2}% {:>7}  {}",
         row.clock,
         row.work(),
         row.kernel(),
         row.case.variant,
+        size::human(row.data.bytes),
         size::human(params.block),
         params.segment_log,
         optional(params.table_log),
@@ -59,17 +61,17 @@ pub fn row(row: &Row, software: bool) -> io::Result<()> {
 
 pub fn comparison(comparison: &Comparison, software: bool) -> io::Result<()> {
     let Comparison { baseline, candidate, ratio, interval, verdict, .. } = comparison;
+    let mark = if software { " (software)" } else { "" };
     for (name, row) in [("A", baseline), ("B", candidate)] {
         writeln!(
             stdout(),
-            "{name}: {}: {:.3} GB/s, ratio {:.4}{}",
+            "{name}: {}: {:.3} GB/s{mark}, ratio {:.4}{}",
             row.case,
             row.speed().unwrap_or(0.0),
             row.ratio(),
             row.notes.iter().map(|note| format!("; {note}")).collect::<String>(),
         )?;
     }
-    let mark = if software { " (software)" } else { "" };
     writeln!(
         stdout(),
         "B is {verdict}: {ratio:.4} times A's speed, {:.4} to {:.4} at {:.0} % confidence, {} rounds{mark}\n",

@@ -8,7 +8,7 @@ use super::Compiled;
 pub fn header(family: &str) -> io::Result<()> {
     writeln!(
         stdout(),
-        "\n{family:<43}{:>5}{:>7}{:>6}{:>6}{:>6}{:>7}{:>7}{:>11}{:>9}{:>12}",
+        "\n{family:<43}{:>5}{:>7}{:>6}{:>6}{:>6}{:>7}{:>7}{:>11}{:>9}{:>14}",
         "wave",
         "instr",
         "loop",
@@ -29,7 +29,7 @@ pub fn row(found: &Compiled) -> io::Result<()> {
         Err(error) => writeln!(stdout(), "{name:<43}{:>5}  rejected: {error}", found.wave),
         Ok(f) => writeln!(
             stdout(),
-            "{name:<43}{:>5}{:>7}{:>6}{:>6}{:>6}{:>7}{:>7}{:>11}{:>9}{:>12}",
+            "{name:<43}{:>5}{:>7}{:>6}{:>6}{:>6}{:>7}{:>7}{:>11}{:>9}{:>14}",
             found.wave,
             text(f.instructions),
             text(f.hot_loop),

@@ -2,12 +2,23 @@
 
 use super::peers::Peer;
 use crate::{
-    record::{Comparison, Row},
+    record::{Comparison, Record, Row},
     size,
 };
 
 /// What is said of a record that is not complete.
-pub const INCOMPLETE: &str = "Its run was ended before all of it was measured.";
+pub fn incomplete(record: &Record) -> String {
+    format!("Its run was ended before all of it was measured{}.", of(record))
+}
+
+/// What could not be measured.
+pub fn failure(record: &Record, failure: &str) -> String {
+    format!("Not measured{}: {failure}", of(record))
+}
+
+fn of(record: &Record) -> String {
+    if record.file.is_empty() { String::new() } else { format!(" ({})", record.file) }
+}
 
 pub const ROWS: [&str; 14] = [
     "work",
@@ -75,12 +86,14 @@ pub const PEERS: [&str; 6] = ["peer", "chunk", "ratio", "encode GB/s", "decode G
 /// What [`PEERS`] says.
 pub fn peer(peer: &Peer) -> [String; PEERS.len()] {
     let Peer { name, chunk, ratio, encode, decode, remark } = peer;
+    // What its own program found wrong has no speed.
+    let figure = |text: String| if remark.is_none() { text } else { "-".to_owned() };
     [
         name.clone(),
         size::human(*chunk),
-        format!("{ratio:.4}"),
-        format!("{encode:.1}"),
-        format!("{decode:.1}"),
+        figure(format!("{ratio:.4}")),
+        figure(format!("{encode:.1}")),
+        figure(format!("{decode:.1}")),
         remark.clone().unwrap_or_default(),
     ]
 }

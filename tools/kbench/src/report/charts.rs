@@ -10,6 +10,8 @@ use plotters::{
 };
 
 pub const SIZE: (u32, u32) = (760, 420);
+/// How far a ceiling reaches to either side.
+const CEILING: f64 = 1.12;
 /// What stands at the axes, whatever the size of the chart.
 pub const LABELS: (&str, u32) = ("sans-serif", 13);
 
@@ -282,9 +284,16 @@ fn duration(nanoseconds: f64) -> String {
 }
 
 /// Both axes logarithmic: the roof made of `bandwidth` (10^9 bytes a second) and `peak` (10^9 operations a second), and
-/// points of (operations a byte, 10^9 operations a second).
-pub fn roofline(bandwidth: f64, peak: f64, series: &[Series]) -> Result<Chart> {
-    let all = || series.iter().flat_map(|one| one.points.iter().copied());
+/// points of (operations a byte, 10^9 operations a second). `ceilings` are such points too, by the series that they limit:
+/// bars of its colour.
+pub fn roofline(
+    bandwidth: f64,
+    peak: f64,
+    series: &[Series],
+    ceilings: &[(usize, (f64, f64))],
+) -> Result<Chart> {
+    let points = || series.iter().flat_map(|one| one.points.iter().copied());
+    let all = || points().chain(ceilings.iter().map(|(_, at)| *at));
     let ridge = peak / bandwidth;
     let least = |values: &mut dyn Iterator<Item = f64>| values.fold(f64::INFINITY, f64::min);
     let most = |values: &mut dyn Iterator<Item = f64>| values.fold(0.0, f64::max);
@@ -293,7 +302,8 @@ pub fn roofline(bandwidth: f64, peak: f64, series: &[Series]) -> Result<Chart> {
     let above = |value: f64| 10_f64.powf((value * 1.5).log10().ceil());
     let x = below(least(&mut all().map(|p| p.0)).min(ridge))
         ..above(most(&mut all().map(|p| p.0)).max(ridge));
-    let y = below(least(&mut all().map(|p| p.1)).min(bandwidth * x.start))..above(peak);
+    let y = below(least(&mut all().map(|p| p.1)).min(bandwidth * x.start))
+        ..above(most(&mut all().map(|p| p.1)).max(peak));
     let svg = draw(SIZE, |area| {
         area.fill(&WHITE)?;
         let mut chart = ChartBuilder::on(area)
@@ -313,12 +323,21 @@ pub fn roofline(bandwidth: f64, peak: f64, series: &[Series]) -> Result<Chart> {
             .draw()?;
         let roof = [(x.start, bandwidth * x.start), (ridge, peak), (x.end, peak)];
         chart.draw_series(LineSeries::new(roof, BLACK.stroke_width(2)))?;
+        for &(index, (at, height)) in ceilings {
+            let bar = [(at / CEILING, height), (at * CEILING, height)];
+            chart.draw_series(LineSeries::new(bar, colour(index).stroke_width(3)))?;
+        }
         for (index, one) in series.iter().enumerate() {
             draw_marks(&mut chart, index, one)?;
         }
         Ok(())
     })?;
-    Ok(Chart { svg, legend: legend(series) })
+    let mut legend = legend(series);
+    if !ceilings.is_empty() {
+        let name = "what shared memory allows the kernel of that colour".to_owned();
+        legend.push(Key { colour: css(BLACK), mark: '━', name });
+    }
+    Ok(Chart { svg, legend })
 }
 
 #[cfg(test)]
@@ -389,6 +408,17 @@ mod tests {
         }
         let marks: String = chart.legend.iter().map(|key| key.mark).collect();
         assert_eq!(marks, "●┄");
+    }
+
+    #[test]
+    fn a_roof_of_its_own_stands_above_a_kernel() {
+        let one = Series { name: "one".to_owned(), points: vec![(8.0, 50.0)], kind: Kind::Ours };
+        let lines = |chart: &Chart| chart.svg.matches(&css(colour(0)).to_uppercase()).count();
+        let bare = roofline(10.0, 100.0, std::slice::from_ref(&one), &[]).unwrap();
+        let with = roofline(10.0, 100.0, &[one], &[(0, (8.0, 20_000.0))]).unwrap();
+        assert_eq!((lines(&bare), lines(&with)), (1, 2));
+        assert_eq!((bare.legend.len(), with.legend.len()), (1, 2));
+        assert!(with.svg.contains("\n100000\n") && !bare.svg.contains("\n100000\n"), "room");
     }
 
     #[test]

@@ -20,7 +20,7 @@ pub fn section(page: &mut Page, record: &Record) -> Result<()> {
     if record.compiled.is_empty() {
         return Ok(());
     }
-    let whose = record.device.label();
+    let whose = format!("{}{}", record.device.label(), record.source());
     for forms in kernels(&record.compiled) {
         let (drawn, same) = apart(&forms);
         let (about, chart) = chart(&drawn)?;
@@ -161,7 +161,8 @@ fn all(page: &mut Page, record: &Record) {
     if names.is_empty() {
         return;
     }
-    page.heading(&format!("All that the driver says of its code: {}", record.device.label()));
+    let whose = format!("{}{}", record.device.label(), record.source());
+    page.heading(&format!("All that the driver says of its code: {whose}"));
     let row = |(form, figures): (&&Compiled, &Figures)| {
         let value = |name: &&str| {
             let found = figures.all.iter().find(|(known, _)| known == name);

@@ -11,7 +11,7 @@ use super::{
 use crate::{
     case::{Direction, Param},
     clock::Clock,
-    record::{Limits, Record, Row},
+    record::{Device, Limits, Record, Row},
 };
 
 const LIMIT: &str = "what the link allows";
@@ -25,9 +25,9 @@ struct Link {
 
 impl Link {
     /// As it was last measured; `None` if it was not, or host and device share their memory.
-    fn of(records: &[Record], device: &str) -> Option<Self> {
+    fn of(records: &[Record], device: &Device) -> Option<Self> {
         let link = |limits: &Limits| Some(Self { up: limits.upload?, down: limits.download? });
-        let own = records.iter().filter(|record| record.device.name == device);
+        let own = records.iter().filter(|record| record.device == *device);
         own.filter_map(|record| link(record.limits.as_ref()?)).next_back()
     }
 
@@ -112,10 +112,13 @@ mod tests {
         other.device.name = "another".to_owned();
         let mut last = record();
         other.limits.as_mut().unwrap().download = Some(1e10);
-        assert!(Link::of(&[record(), other.clone()], "Some <GPU>").is_none(), "no download");
-        assert_eq!(Link::of(&[other.clone()], "another").unwrap().down, 1e10);
+        let (one, its) = (record().device, other.device.clone());
+        assert!(Link::of(&[record(), other.clone()], &one).is_none(), "no download");
+        assert_eq!(Link::of(&[other.clone()], &its).unwrap().down, 1e10);
         last.limits.as_mut().unwrap().download = Some(2e10);
-        assert_eq!(Link::of(&[last, record(), other], "Some <GPU>").unwrap().down, 2e10);
+        assert_eq!(Link::of(&[last.clone(), record(), other], &one).unwrap().down, 2e10);
+        last.device.driver_version = "1.3".to_owned();
+        assert!(Link::of(&[last], &one).is_none(), "another driver's");
     }
 
     #[test]

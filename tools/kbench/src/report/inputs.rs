@@ -1,11 +1,10 @@
 //! Small inputs: time against size, and where the device begins to be sooner.
 
-use std::collections::BTreeSet;
-
 use anyhow::Result;
 
 use super::{
     charts::{self, Axes, Kind, Scale, Series},
+    origins::origins,
     page::Page,
 };
 use crate::{
@@ -17,11 +16,10 @@ use crate::{
 
 /// A chart for each pipeline and direction.
 pub fn section(page: &mut Page, records: &[Record]) -> Result<()> {
-    let devices: BTreeSet<_> = records.iter().map(|record| &record.device.name).collect();
-    for record in records {
-        let device = &record.device;
-        let named = devices.len() > 1 || device.software;
-        let place = if named { format!(", on {}", device.label()) } else { String::new() };
+    let several = records.iter().filter(|record| !record.small.is_empty()).count() > 1;
+    for (record, from) in records.iter().zip(origins(records)) {
+        let file = if several { record.source() } else { String::new() };
+        let place = format!("{}{file}", from.label);
         // As they were measured: sizes in ascending order.
         for sizes in record.small.chunk_by(alike) {
             let Small { pipeline, direction, threads, data, .. } = &sizes[0];

@@ -7,30 +7,33 @@ mod code;
 mod export;
 mod host;
 mod inputs;
+mod origins;
 mod page;
 mod panels;
 mod peers;
 mod views;
 
 use std::{
+    collections::BTreeSet,
     fs,
     io::{Write, stdout},
     path::PathBuf,
 };
 
 use anyhow::{Context, Result, ensure};
-use charts::Axes;
+use charts::{Axes, Kind, Series};
 use page::Page;
 use peers::Peer;
-use views::Group;
+use views::{Compared, Group};
 
 use crate::{
-    args::{self, Format},
+    args::{self, Format, Usage},
     case::Param,
     clock::Clock,
     destination::Destination,
     record::Record,
     roofline::{self, Standing},
+    variants::AUTO,
 };
 
 /// What is measured.
@@ -41,6 +44,7 @@ pub fn run(args: &args::Report) -> Result<bool> {
     let destination = args.output.as_ref().map(|path| Destination::new(path, args.force));
     let destination = destination.transpose()?;
     let (records, peers) = read(&args.files)?;
+    check_baseline(&records, &args.baseline)?;
     let text = match args.format {
         Format::Html => html(&records, &peers, &args.baseline)?,
         Format::Csv => export::csv(&records, &peers),
@@ -53,20 +57,55 @@ pub fn run(args: &args::Report) -> Result<bool> {
     Ok(true)
 }
 
-/// JSON is ours; anything else must be rows of peers.
+/// JSON is ours; anything else must be rows of peers. What is in two files counts once.
 fn read(files: &[PathBuf]) -> Result<(Vec<Record>, Vec<Peer>)> {
-    let (mut records, mut peers) = (Vec::new(), Vec::new());
-    for path in files {
-        let name = || path.display().to_string();
-        let text = fs::read_to_string(path).with_context(name)?;
-        if text.trim_start().starts_with(['{', '[']) {
-            records.push(Record::parse(&text).with_context(name)?);
-        } else {
-            peers.extend(peers::parse(&text).with_context(name)?);
+    let (mut records, mut peers) = (Vec::<Record>::new(), Vec::new());
+    for (path, name) in files.iter().zip(names(files)) {
+        let text = fs::read_to_string(path).with_context(|| path.display().to_string())?;
+        if !text.trim_start().starts_with(['{', '[']) {
+            let found = peers::parse(&text).with_context(|| path.display().to_string())?;
+            peers
+                .extend(found.into_iter().filter(|peer| !peers.contains(peer)).collect::<Vec<_>>());
+            continue;
         }
+        let mut record = Record::parse(&text).with_context(|| path.display().to_string())?;
+        let same = records.iter().find(|known| {
+            record.file.clone_from(&known.file);
+            **known == record
+        });
+        if let Some(known) = same {
+            eprintln!("kbench: {name} is the same record as {}: left out", known.file);
+            continue;
+        }
+        record.file = name;
+        records.push(record);
     }
     ensure!(!records.is_empty(), "none of the files is a record of kbench");
     Ok((records, peers))
+}
+
+/// The files' names; their paths where two have one name.
+fn names(files: &[PathBuf]) -> Vec<String> {
+    let name = |path: &PathBuf| path.file_name().map(|name| name.to_string_lossy().into_owned());
+    let alone =
+        |path: &&PathBuf| files.iter().filter(|other| name(other) == name(path)).count() == 1;
+    let text = |path: &PathBuf| {
+        Some(path).filter(alone).and_then(name).unwrap_or_else(|| path.display().to_string())
+    };
+    files.iter().map(text).collect()
+}
+
+/// # Errors
+/// The baseline that is asked for was not measured.
+fn check_baseline(records: &[Record], baseline: &str) -> Result<()> {
+    let rows = records.iter().flat_map(|record| &record.rows);
+    let known: BTreeSet<&str> = rows.map(|row| row.case.variant.as_str()).collect();
+    if baseline == AUTO || known.contains(baseline) {
+        return Ok(());
+    }
+    let known = Vec::from_iter(known).join(", ");
+    let message = format!("--baseline: no row is of the variant {baseline:?}; there are: {known}");
+    Err(Usage(message).into())
 }
 
 fn html(records: &[Record], peers: &[Peer], baseline: &str) -> Result<String> {
@@ -108,11 +147,7 @@ fn speeds(page: &mut Page, records: &[Record], peers: &[Peer], baseline: &str) -
             for axis in Param::ALL.into_iter().filter(|&param| drawn(coder, param)) {
                 let series = coder.against(axis, peers, baseline);
                 let (work, label) = (coder.work(), views::label(axis));
-                let crosses = if peers.is_empty() {
-                    ""
-                } else {
-                    " Crosses are peers, whose chunk is a block."
-                };
+                let crosses = crosses(&series, " Crosses are peers, whose chunk is a block.");
                 page.chart(
                     &format!("{work}: speed against {label}{}", coder.place),
                     &format!("{about}{}{crosses}", coder.fixed(axis)),
@@ -130,27 +165,42 @@ fn speeds(page: &mut Page, records: &[Record], peers: &[Peer], baseline: &str) -
             );
         }
         let axes = Axes { x: "payload / raw", y: SPEED, ..Axes::default() };
+        let series = group.ratios(peers, baseline);
+        let crosses = crosses(&series, " Crosses are peers.");
         page.chart(
             &format!("{}: ratio against speed{}", group.direction, group.place),
-            "Data in the device's memory; a point for each case. Up and to the left is better.",
-            &charts::points(axes, &group.ratios(peers, baseline), false)?,
+            &format!("Data in the device's memory; a point for each case. Up and to the left is better.{crosses}"),
+            &charts::points(axes, &series, false)?,
         );
     }
     Ok(())
 }
 
+/// What is to be said of a peer's crosses, where there are any.
+fn crosses<'a>(series: &[Series], text: &'a str) -> &'a str {
+    if series.iter().any(|one| one.kind == Kind::Peer) { text } else { "" }
+}
+
 fn roof(page: &mut Page, record: &Record) -> Result<()> {
     let Some(limits) = &record.limits else { return Ok(()) };
-    let standings: Vec<Standing> =
-        record.rows.iter().filter_map(|row| Standing::of(row, limits)).collect();
+    let standings = record.standings();
     if standings.is_empty() {
         return Ok(());
     }
+    let series = views::roof(&standings);
+    let text = "The roof is what this device's memory and integer units do at most, measured; a bar of a kernel's colour is what shared \
+                memory allows that kernel. A kernel's operations are the least that its algorithm needs: distance from the lowest of these \
+                is what it does beyond that, or waits for.";
+    let roofless = roofline::roofless(&record.rows);
     page.chart(
-        &format!("Roofline of {}", record.device.label()),
-        "The roof is what this device's memory and integer units do at most, measured. A kernel's operations are the least that \
-         its algorithm needs: distance from the roof is what it does beyond that, or waits for.",
-        &charts::roofline(limits.copy / 1e9, limits.logic / 1e9, &views::roof(&standings))?,
+        &format!("Roofline of {}{}", record.device.label(), record.source()),
+        &roofless.map_or(text.to_owned(), |none| format!("{text} {none}")),
+        &charts::roofline(
+            limits.copy / 1e9,
+            limits.logic / 1e9,
+            &series,
+            &views::ceilings(&standings, &series),
+        )?,
     );
     let cells: Vec<_> = standings.iter().map(Standing::cells).collect();
     page.grid(&roofline::COLUMNS, &cells);
@@ -172,9 +222,9 @@ fn stages(page: &mut Page, records: &[Record]) -> Result<()> {
 }
 
 fn differences(page: &mut Page, records: &[Record], baseline: &str) -> Result<()> {
-    for (device, ratios) in views::compared(records) {
+    for Compared { place, ratios } in views::compared(records) {
         page.chart(
-            &format!("Difference from the baseline, in turns, on {device}"),
+            &format!("Difference from the baseline, in turns{place}"),
             "Speed over that of the baseline, as kbench compare found it: measured in turns, with the interval of the ratio.",
             &bars::differences("times the baseline's speed", &ratios)?,
         );
@@ -251,10 +301,12 @@ mod tests {
     #[test]
     fn an_incomplete_record_says_so() {
         let mut record = record();
+        record.file = "some.json".to_owned();
+        let ended = "Its run was ended before all of it was measured (some.json).";
         let page = |record: &Record| html(std::slice::from_ref(record), &[], "auto").unwrap();
-        assert!(!page(&record).contains(cells::INCOMPLETE));
+        assert!(!page(&record).contains(ended));
         record.complete = false;
-        assert!(page(&record).contains(cells::INCOMPLETE));
+        assert!(page(&record).contains(ended));
     }
 
     #[test]

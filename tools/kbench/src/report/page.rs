@@ -17,7 +17,7 @@ figure svg{max-width:100%;height:auto}\
 figcaption{flex:1 1 14em;font-size:13px}figcaption ul{list-style:none;padding:0;margin:.5em 0}\
 i{display:inline-block;width:1.4em;font-style:normal}\
 table{display:block;overflow-x:auto;border-collapse:collapse;font-size:13px;margin:.5em 0}td,th{padding:.15em .7em;text-align:right;border-bottom:1px solid #ddd}\
-td:nth-child(-n+2),th:nth-child(-n+2),td:last-child,th:last-child{text-align:left}td:not(:last-child){white-space:nowrap}td:last-child{min-width:15em}\
+td:nth-child(-n+2),th:nth-child(-n+2),td:last-child,th:last-child{text-align:left}td{white-space:nowrap}.below td{white-space:normal;text-align:left;color:#a33;padding-left:2em}tr:has(+.below) td{border-bottom:none}\
 .software{background:#fde8e0;border:1px solid #d55e00;padding:.7em 1em}.note{color:#a33}";
 
 /// A page being written.
@@ -39,16 +39,19 @@ impl Page {
             self.device(record);
         }
         if let Some(found) = &record.limits {
-            let limits = limits::lines(found).into_iter();
-            let limits = limits.map(|(name, value, unit)| format!("{name} {value:.1} G{unit}/s"));
-            let limits: Vec<String> = limits.collect();
-            self.push(format!("<p>At most: {}</p>\n", limits.join("; ")));
+            let limits = limits::lines(found, &record.limit_runs);
+            let limits: Vec<String> = limits.iter().map(|l| escaped(&l.to_string())).collect();
+            let file = escaped(&record.source());
+            self.push(format!(
+                "<p>At most{file}:</p>\n<ul><li>{}</li></ul>\n",
+                limits.join("</li><li>")
+            ));
         }
         if !record.complete {
-            self.push(format!("<p class=\"note\">{}</p>\n", cells::INCOMPLETE));
+            self.note(&cells::incomplete(record));
         }
         for failure in &record.failures {
-            self.push(format!("<p class=\"note\">Not measured: {}</p>\n", escaped(failure)));
+            self.note(&cells::failure(record, failure));
         }
     }
 
@@ -76,9 +79,8 @@ impl Page {
     /// Rows of peers that their own program found wrong.
     pub fn wrong_peers(&mut self, peers: &[Peer]) {
         for Peer { name, chunk, remark, .. } in peers {
-            let (name, chunk) = (escaped(name), size::human(*chunk));
-            let remark = escaped(remark.as_deref().unwrap_or_default());
-            self.push(format!("<p class=\"note\">Left out: {name} at {chunk}: {remark}</p>\n"));
+            let (chunk, remark) = (size::human(*chunk), remark.as_deref().unwrap_or_default());
+            self.note(&format!("Left out: {name} at {chunk}: {remark}"));
         }
     }
 
@@ -90,20 +92,35 @@ impl Page {
         }
     }
 
+    /// What a reader must not miss.
+    fn note(&mut self, text: &str) {
+        self.push(format!("<p class=\"note\">{}</p>\n", escaped(text)));
+    }
+
     pub fn heading(&mut self, text: &str) {
         self.push(format!("<h2>{}</h2>\n", escaped(text)));
     }
 
-    /// A table; what is in its cells is text.
+    /// A table; what is in its cells is text. Notes stand below their row, over the whole width, where no scroll bar hides
+    /// them.
     pub fn grid(&mut self, columns: &[&str], rows: &[impl AsRef<[String]>]) {
         let line = |tag: &str, cells: &mut dyn Iterator<Item = &str>| {
             let cells: String = cells.map(|cell| format!("<{tag}>{}", escaped(cell))).collect();
             format!("<tr>{cells}</tr>\n")
         };
+        let notes = columns.last() == Some(&"notes");
+        let shown = columns.len() - usize::from(notes);
         self.push("<table>\n".to_owned());
-        self.push(line("th", &mut columns.iter().copied()));
+        self.push(line("th", &mut columns[..shown].iter().copied()));
         for row in rows {
-            self.push(line("td", &mut row.as_ref().iter().map(String::as_str)));
+            let (cells, notes) = row.as_ref().split_at(shown);
+            self.push(line("td", &mut cells.iter().map(String::as_str)));
+            for note in notes.iter().filter(|note| !note.is_empty()) {
+                let note = escaped(note);
+                self.push(format!(
+                    "<tr class=\"below\"><td colspan=\"{shown}\">{note}</td></tr>\n"
+                ));
+            }
         }
         self.push("</table>\n".to_owned());
     }
@@ -126,7 +143,7 @@ impl Page {
 
     /// All that was measured.
     pub fn tables(&mut self, record: &Record) {
-        let device = record.device.label();
+        let device = format!("{}{}", record.device.label(), record.source());
         if !record.rows.is_empty() {
             self.heading(&format!("All rows of {device}"));
             self.grid(&cells::ROWS, &record.rows.iter().map(cells::row).collect::<Vec<_>>());

@@ -6,48 +6,52 @@ use super::{
     SPEED,
     bars::{Difference, Speed},
     charts::{Axes, Kind, Scale, Series},
+    origins::{Origin, origins},
     peers::Peer,
 };
 use crate::{
     case::{Case, Direction, Param},
     clock::Clock,
     compare::Verdict,
-    record::{Comparison, Record, Row},
+    record::{Comparison, Device, Record, Row},
     roofline::Standing,
     size,
     stats::Interval,
     variants::AUTO,
 };
 
-/// Rows that may stand in one chart: one clock and direction, one device, one set of data.
+/// Rows that may stand in one chart: one clock and direction, one device and build, one set of data.
 pub struct Group<'a> {
     pub direction: Direction,
-    /// The device's name.
-    pub device: &'a str,
+    pub device: &'a Device,
     /// Where and of what, as far as there is more than one of these.
     pub place: String,
     pub rows: Vec<&'a Row>,
 }
 
-/// The rows of a clock.
+/// The rows of a clock. What two files have of one measurement counts once.
 pub fn groups(records: &[Record], clock: Clock) -> Vec<Group<'_>> {
-    let rows = || records.iter().flat_map(|r| r.rows.iter().map(move |row| (&r.device, row)));
-    let devices: BTreeSet<_> = rows().map(|(device, _)| &device.name).collect();
-    let data: BTreeSet<_> = rows().map(|(_, row)| &row.data.name).collect();
+    let origins = origins(records);
+    let rows = || {
+        let all = records.iter().zip(&origins);
+        all.flat_map(|(record, from)| record.rows.iter().map(move |row| (record, from, row)))
+    };
+    let data: BTreeSet<_> = rows().map(|(_, from, row)| from.data(&row.data)).collect();
     let mut groups: BTreeMap<_, Group<'_>> = BTreeMap::new();
-    for (device, row) in rows().filter(|(_, row)| row.clock == clock) {
-        let key = (&device.name, &row.data.name, row.case.direction);
+    for (record, from, row) in rows().filter(|(.., row)| row.clock == clock) {
+        let device = &record.device;
+        let key = (&device.name, from.data(&row.data), from.number, row.case.direction);
         let group = groups.entry(key).or_insert_with(|| {
             let mut place = String::new();
             if data.len() > 1 {
-                place += &format!(", {}", row.data.name);
+                place += &format!(", {}", from.data_label(&row.data));
             }
-            if devices.len() > 1 || device.software {
-                place += &format!(", on {}", device.label());
-            }
-            Group { direction: row.case.direction, device: &device.name, place, rows: Vec::new() }
+            place += &from.label;
+            Group { direction: row.case.direction, device, place, rows: Vec::new() }
         });
-        group.rows.push(row);
+        if !group.rows.contains(&row) {
+            group.rows.push(row);
+        }
     }
     groups.into_values().collect()
 }
@@ -137,8 +141,9 @@ impl<'a> Group<'a> {
 
     /// All of its speeds, each beside its limit if it has one.
     pub fn speeds(&self, limit: impl Fn(&Row) -> Option<f64>) -> Vec<Speed> {
+        let mut runs = Runs::default();
         let speed = |row: &&Row| {
-            let name = format!("{} {}", row.case.coder, self.name(row, None));
+            let name = runs.name(format!("{} {}", row.case.coder, self.name(row, None)));
             let (speed, interval) = (row.speed()?, row.speed_interval()?);
             Some(Speed { name, speed, interval, limit: limit(row) })
         };
@@ -163,7 +168,7 @@ impl<'a> Group<'a> {
     }
 
     /// The kernels, and for each case the picoseconds for a raw byte that each of them took, so that cases of different
-    /// sizes stand side by side.
+    /// sizes stand side by side. A case that was measured again has a bar for each time.
     pub fn stages(&self) -> (Vec<String>, Vec<(String, Vec<f64>)>) {
         let mut kernels: Vec<String> = Vec::new();
         let mut bars: Vec<(String, BTreeMap<usize, f64>)> = Vec::new();
@@ -175,16 +180,20 @@ impl<'a> Group<'a> {
                 kernels.push(kernel);
             }
             let name = self.name(row, None);
-            let bar = bars.iter().position(|(known, _)| *known == name).unwrap_or(bars.len());
-            if bar == bars.len() {
-                bars.push((name, BTreeMap::new()));
+            let lacks = |(known, parts): &&mut (String, BTreeMap<_, _>)| {
+                *known == name && !parts.contains_key(&part)
+            };
+            let share = 1000.0 * time / row.data.bytes as f64;
+            match bars.iter_mut().find(lacks) {
+                Some((_, parts)) => _ = parts.insert(part, share),
+                None => bars.push((name, BTreeMap::from([(part, share)]))),
             }
-            bars[bar].1.insert(part, 1000.0 * time / row.data.bytes as f64);
         }
         let all = |parts: BTreeMap<usize, f64>| {
             (0..kernels.len()).map(|part| parts.get(&part).copied().unwrap_or(0.0)).collect()
         };
-        let bars = bars.into_iter().map(|(name, parts)| (name, all(parts))).collect();
+        let mut runs = Runs::default();
+        let bars = bars.into_iter().map(|(name, parts)| (runs.name(name), all(parts))).collect();
         (kernels, bars)
     }
 
@@ -199,13 +208,15 @@ impl<'a> Group<'a> {
         let rows = others.filter(|row| base(row).is_some()).copied().collect();
         // Names need say no more than what tells these apart.
         let others = Self { place: self.place.clone(), rows, ..*self };
+        let mut runs = Runs::default();
         let difference = |row: &&Row| {
             let base = base(row)?;
             let (own, its) = (row.speed_interval()?, base.speed_interval()?);
             let ratio = row.speed()? / base.speed()?;
             let interval = Interval { low: own.low / its.high, high: own.high / its.low };
             let verdict = Verdict::of(interval, 0.0);
-            Some(Difference { name: others.name(row, None), ratio, interval, verdict })
+            let name = runs.name(others.name(row, None));
+            Some(Difference { name, ratio, interval, verdict })
         };
         others.rows.iter().filter_map(difference).collect()
     }
@@ -217,18 +228,53 @@ pub fn place(axis: Param, row: &Row) -> Option<f64> {
     Some(if axis.doubles() { value.log2() } else { value })
 }
 
-/// What `kbench compare` found, by device.
-pub fn compared(records: &[Record]) -> BTreeMap<String, Vec<Difference>> {
-    let mut devices: BTreeMap<_, Vec<_>> = BTreeMap::new();
-    for record in records.iter().filter(|record| !record.comparisons.is_empty()) {
-        let found = record.comparisons.iter().map(|comparison| {
-            let &Comparison { ratio, interval, verdict, .. } = comparison;
-            let name = change(&comparison.baseline.case, &comparison.candidate.case);
-            Difference { name, ratio, interval, verdict }
-        });
-        devices.entry(record.device.label()).or_default().extend(found);
+/// Names bars, of which some are of one case that was measured more than once.
+#[derive(Default)]
+struct Runs(BTreeMap<String, usize>);
+
+impl Runs {
+    fn name(&mut self, name: String) -> String {
+        let runs = self.0.entry(name.clone()).or_default();
+        *runs += 1;
+        if *runs == 1 { name } else { format!("{name}, run {runs}") }
     }
-    devices
+}
+
+/// What `kbench compare` found on one device with one build and one set of data.
+pub struct Compared {
+    pub place: String,
+    pub ratios: Vec<Difference>,
+}
+
+pub fn compared(records: &[Record]) -> Vec<Compared> {
+    let origins = origins(records);
+    let all = records.iter().zip(&origins);
+    let all = all.flat_map(|(r, from)| r.comparisons.iter().map(move |found| (r, from, found)));
+    let data = |from: &Origin, found: &Comparison| from.data_label(&found.candidate.data);
+    let sets: BTreeSet<_> = all.clone().map(|(_, from, found)| data(from, found)).collect();
+    let mut groups: BTreeMap<_, (String, Vec<&Comparison>)> = BTreeMap::new();
+    for (record, from, found) in all {
+        let key = (&record.device.name, data(from, found), from.number);
+        let (_, group) = groups.entry(key).or_insert_with(|| {
+            let of =
+                if sets.len() > 1 { format!(", {}", data(from, found)) } else { String::new() };
+            (format!("{of}{}", from.label), Vec::new())
+        });
+        if !group.contains(&found) {
+            group.push(found);
+        }
+    }
+    let one = |(place, found): (String, Vec<&Comparison>)| {
+        let mut runs = Runs::default();
+        let difference = |found: &&Comparison| {
+            let &Comparison { ratio, interval, verdict, .. } = *found;
+            let name = runs.name(change(&found.baseline.case, &found.candidate.case));
+            Difference { name, ratio, interval, verdict }
+        };
+        let ratios = found.iter().map(difference).collect();
+        Compared { place, ratios }
+    };
+    groups.into_values().map(one).collect()
 }
 
 /// What is done, and how the candidate differs from the baseline.
@@ -251,10 +297,24 @@ fn change(a: &Case, b: &Case) -> String {
     }
 }
 
-/// Kernels' places under the roof.
+/// Kernels' places under the roof, those that compute something.
 pub fn roof(standings: &[Standing]) -> Vec<Series> {
-    let point = |s: &Standing| (format!("{} {}", s.kernel, s.variant), (s.intensity, s.operations));
-    collect(standings.iter().map(point), std::iter::empty(), "")
+    let computing = standings.iter().filter(|standing| standing.operations > 0.0);
+    let point = |s: &Standing| (roof_name(s), (s.intensity, s.operations));
+    collect(computing.map(point), std::iter::empty(), "")
+}
+
+/// What shared memory allows each of these series.
+pub fn ceilings(standings: &[Standing], series: &[Series]) -> Vec<(usize, (f64, f64))> {
+    let ceiling = |s: &Standing| {
+        let index = series.iter().position(|one| one.name == roof_name(s))?;
+        Some((index, (s.intensity, s.shared_operations()?)))
+    };
+    standings.iter().filter_map(ceiling).collect()
+}
+
+fn roof_name(standing: &Standing) -> String {
+    format!("{} {}", standing.kernel, standing.variant)
 }
 
 /// A parameter's value as people read it.
@@ -340,7 +400,8 @@ mod tests {
     }
 
     fn group(rows: Vec<&Row>) -> Group<'_> {
-        Group { direction: Direction::Decode, device: "", place: String::new(), rows }
+        let device = Box::leak(Box::new(record().device));
+        Group { direction: Direction::Decode, device, place: String::new(), rows }
     }
 
     #[test]

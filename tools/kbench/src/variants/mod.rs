@@ -103,6 +103,14 @@ pub fn choose(gpu: &Gpu, kernels: &[&'static KernelDesc], name: &str) -> Result<
     Ok(chosen)
 }
 
+/// The product's choice of all kernels, as `KERNEL VARIANT`, each with the CRC-32C of its SPIR-V module.
+pub fn product(gpu: &Gpu) -> Result<Vec<(String, u32)>> {
+    let kernels: Vec<&'static KernelDesc> = kernel::ALL.iter().collect();
+    let entries = choose(gpu, &kernels, AUTO)?;
+    let module = |entry: &Entry| (format!("{} {}", entry.kernel.name, entry.name), entry.module());
+    Ok(entries.iter().map(module).collect())
+}
+
 /// Every name but `name` that means other forms of these kernels than the others do, all of which the device runs.
 pub fn others(gpu: &Gpu, kernels: &[&'static KernelDesc], name: &str) -> Result<Vec<String>> {
     let own = kernels.iter().flat_map(|kernel| kernel.variants).map(|v| v.name.to_owned());
