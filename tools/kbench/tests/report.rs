@@ -253,3 +253,15 @@ fn a_list_says_what_each_variant_needs() {
         assert!(text.contains(need), "no {need}");
     }
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn columns_of_code_stand_apart() {
+    let text = good(&["static", "--kernel", "parse"]);
+    let headings: Vec<&str> = text.lines().filter(|line| line.contains("latency")).collect();
+    assert_eq!(headings.len(), 3, "{text}");
+    for heading in headings {
+        assert!(heading.contains(" latency  "), "{heading}");
+        assert!(heading.split_whitespace().any(|word| word == "inverse"), "{heading}");
+    }
+}

@@ -299,6 +299,22 @@ mod tests {
     }
 
     #[test]
+    fn crosses_are_explained_where_there_are_some() {
+        let mut record = record();
+        record.rows.truncate(1);
+        record.rows.push(record.rows[0].clone());
+        record.rows[1].case.params.segment_log = 12;
+        let peers = peers::parse("ANS\t65536\t1\t0.6626\t725.5\t1104.6").unwrap();
+        let page = html(&[record], &peers, "auto").unwrap();
+        let charts: Vec<&str> = page.split("<h2>").filter(|part| part.contains("<svg")).collect();
+        let segments = charts.iter().find(|chart| chart.contains("against segment length"));
+        assert!(!segments.unwrap().contains("Crosses"), "it has none");
+        for chart in charts {
+            assert_eq!(chart.contains("Crosses"), chart.contains('✕'), "{chart}");
+        }
+    }
+
+    #[test]
     fn an_incomplete_record_says_so() {
         let mut record = record();
         record.file = "some.json".to_owned();
@@ -307,6 +323,12 @@ mod tests {
         assert!(!page(&record).contains(ended));
         record.complete = false;
         assert!(page(&record).contains(ended));
+    }
+
+    #[test]
+    fn files_are_called_by_their_names_where_these_tell_them_apart() {
+        let files = ["a/x.json", "b/x.json", "b/y.json"].map(PathBuf::from);
+        assert_eq!(names(&files), ["a/x.json", "b/x.json", "y.json"]);
     }
 
     #[test]

@@ -16,8 +16,8 @@ figure{margin:0;display:flex;gap:1.2em;align-items:flex-start;flex-wrap:wrap}\
 figure svg{max-width:100%;height:auto}\
 figcaption{flex:1 1 14em;font-size:13px}figcaption ul{list-style:none;padding:0;margin:.5em 0}\
 i{display:inline-block;width:1.4em;font-style:normal}\
-table{display:block;overflow-x:auto;border-collapse:collapse;font-size:13px;margin:.5em 0}td,th{padding:.15em .7em;text-align:right;border-bottom:1px solid #ddd}\
-td:nth-child(-n+2),th:nth-child(-n+2),td:last-child,th:last-child{text-align:left}td{white-space:nowrap}.below td{white-space:normal;text-align:left;color:#a33;padding-left:2em}tr:has(+.below) td{border-bottom:none}\
+table{display:block;overflow-x:auto;border-collapse:collapse;font-size:13px;margin:.5em 0}td,th{padding:.15em .5em;text-align:right;border-bottom:1px solid #ddd}\
+td:nth-child(-n+2),th:nth-child(-n+2),td:last-child,th:last-child{text-align:left}td{white-space:nowrap}.below td{white-space:normal;text-align:left;color:#a33;padding-left:2em}.below div{position:sticky;left:2em;width:fit-content;max-width:70em}tr:has(+.below) td{border-bottom:none}\
 .software{background:#fde8e0;border:1px solid #d55e00;padding:.7em 1em}.note{color:#a33}";
 
 /// A page being written.
@@ -116,7 +116,7 @@ impl Page {
             let (cells, notes) = row.as_ref().split_at(shown);
             self.push(line("td", &mut cells.iter().map(String::as_str)));
             for note in notes.iter().filter(|note| !note.is_empty()) {
-                let note = escaped(note);
+                let note = format!("<div>{}</div>", escaped(note));
                 self.push(format!(
                     "<tr class=\"below\"><td colspan=\"{shown}\">{note}</td></tr>\n"
                 ));
@@ -172,4 +172,21 @@ impl Page {
 
 pub fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn notes_stand_below_their_row() {
+        let mut page = Page::new("page");
+        let rows = [["a", "1", "a <note>"], ["b", "2", ""]].map(|row| row.map(str::to_owned));
+        page.grid(&["name", "figure", "notes"], &rows);
+        page.grid(&["name", "notes", "figure"], &rows[1..]);
+        let page = page.finish();
+        let first = "<tr><td>a<td>1</tr>\n<tr class=\"below\"><td colspan=\"2\"><div>a &lt;note&gt;</div></td></tr>\n<tr><td>b";
+        assert!(page.contains(first), "{page}");
+        assert_eq!((page.matches("colspan").count(), page.matches("<th>notes").count()), (1, 1));
+    }
 }

@@ -246,6 +246,7 @@ pub struct Compared {
     pub ratios: Vec<Difference>,
 }
 
+/// All that was compared.
 pub fn compared(records: &[Record]) -> Vec<Compared> {
     let origins = origins(records);
     let all = records.iter().zip(&origins);
@@ -393,6 +394,33 @@ mod tests {
         assert_eq!(places, expected);
         let one = groups_of(&[record()]);
         assert_eq!(one, [""], "what there is but one of needs no name");
+    }
+
+    #[test]
+    fn one_measurement_in_two_records_counts_once() {
+        let mut longer = record();
+        longer.complete = false;
+        let mut again = row();
+        again.samples.push(11.0);
+        longer.rows.push(again);
+        let records = [record(), longer];
+        let groups = groups(&records, Clock::Device);
+        assert_eq!(groups.len(), 1);
+        let names: Vec<String> = groups[0].speeds(|_| None).into_iter().map(|s| s.name).collect();
+        assert_eq!(names, ["rans auto", "rans auto+streams4", "rans auto, run 2"]);
+        let compared = compared(&records);
+        assert_eq!((compared.len(), compared[0].ratios.len()), (1, 1));
+    }
+
+    #[test]
+    fn comparisons_of_different_builds_stand_apart() {
+        let mut other = record();
+        other.revision = "0ther".to_owned();
+        let places: Vec<String> =
+            compared(&[record(), other]).into_iter().map(|one| one.place).collect();
+        let own = format!(", revision {}", record().revision);
+        assert!(places.contains(&own) && places.contains(&", revision 0ther".to_owned()));
+        assert_eq!(places.len(), 2);
     }
 
     fn groups_of(records: &[Record]) -> Vec<String> {
