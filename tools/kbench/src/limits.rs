@@ -300,3 +300,37 @@ fn twin(kernel: &str, invocation: u32, push: ArithmeticPush) -> u32 {
     let chains = (0..CHAINS).map(chain);
     if kernel == "loads" { chains.sum() } else { chains.fold(0, |a, b| a ^ b) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::tests::record;
+
+    #[test]
+    fn a_limit_is_the_amount_over_the_median() {
+        let (least, most) = Default::default();
+        let effort = Effort { least, most, precision: 0.005, confidence: 0.95 };
+        let mut samples = vec![50.0; 31];
+        let run = LimitRun::new("upload", 100.0, samples.clone(), effort);
+        assert_eq!(
+            (run.rate(), run.interval(), run.notes),
+            (2e9, Interval { low: 2.0, high: 2.0 }, vec![])
+        );
+        samples[0] = 500.0;
+        let run = LimitRun::new("upload", 100.0, samples, effort);
+        assert_eq!(run.notes, ["1 of 31 samples are outliers"]);
+    }
+
+    #[test]
+    fn a_line_says_how_sure_it_is_where_that_is_known() {
+        let record = record();
+        let (limits, runs) = (record.limits.unwrap(), record.limit_runs);
+        let texts = |runs: &[LimitRun]| -> Vec<String> {
+            lines(&limits, runs).iter().map(ToString::to_string).collect()
+        };
+        let name = "copy within the device's memory, read + write: 4000.0 GB/s";
+        assert_eq!(texts(&runs)[0], format!("{name} ±0.00 % at 95 %, 3 samples"));
+        assert_eq!(texts(&[])[0], name);
+        assert_eq!(texts(&runs)[1], "upload: 50.0 GB/s");
+    }
+}

@@ -298,6 +298,28 @@ mod tests {
         assert!(page.contains("LZ4") && page.contains("MISMATCH"), "it is not left out silently");
     }
 
+    /// A chart of what reaches over too many decades never ends.
+    #[test]
+    fn what_is_just_allowed_is_drawn() {
+        for (rate, time, bytes, coded) in
+            [(1e3, 1e15, 1, 1 << 41), (1e18, 1e-3, 1 << 41, 1), (1e3, 1e-3, 1 << 41, 0)]
+        {
+            let mut record = record();
+            record.limits.as_mut().unwrap().copy = rate;
+            record.limits.as_mut().unwrap().logic = rate;
+            record.limit_runs.clear();
+            for row in &mut record.rows {
+                (row.data.bytes, row.coded_bytes) = (bytes, coded);
+                row.samples = vec![time; 3];
+            }
+            record.small[0].device = vec![time; 3];
+            record.comparisons[0].interval.high = 1e9;
+            let peers = peers::parse("ANS\t2199023255552\t1\t1e9\t1e-9\t1e9").unwrap();
+            crate::check::record(&record).unwrap();
+            assert!(html(&[record], &peers, "auto").unwrap().contains("<h2>Roofline"));
+        }
+    }
+
     #[test]
     fn crosses_are_explained_where_there_are_some() {
         let mut record = record();

@@ -50,10 +50,11 @@ fn row(line: &str) -> Option<Peer> {
     let fields: Vec<&str> = line.split('\t').collect();
     // Behind the last figure may stand what is wrong with it.
     let [name, chunk, _, ratio, encode, decode, remarks @ ..] = &fields[..] else { return None };
-    let figure = |text: &str| text.parse().ok().filter(|&v: &f64| v.is_finite() && v > 0.0);
+    // Neither a ratio nor GB/s of anything: a chart of such would have no end.
+    let figure = |text: &str| text.parse().ok().filter(|v: &f64| (1e-9..=1e9).contains(v));
     Some(Peer {
         name: (*name).to_owned(),
-        chunk: chunk.parse().ok().filter(|&chunk| chunk > 0)?,
+        chunk: chunk.parse().ok().filter(|chunk| (1..=1 << 41).contains(chunk))?,
         ratio: figure(ratio)?,
         encode: figure(encode)?,
         decode: figure(decode)?,
@@ -76,7 +77,8 @@ mod tests {
         let remarks: Vec<_> = peers.iter().map(|peer| peer.remark.as_deref()).collect();
         assert_eq!(remarks, [None, Some("MISMATCH")]);
         let zero = "ANS\t0\t9\t0.6\t7\t11";
-        for bad in ["ANS 65536", "", "# nothing\n", zero, "ANS\t65536\t9\t0.6\tnan\t11"] {
+        let [nan, huge] = ["nan", "1e308"].map(|speed| format!("ANS\t65536\t9\t0.6\t{speed}\t11"));
+        for bad in ["ANS 65536", "", "# nothing\n", zero, &nan, &huge] {
             assert!(parse(bad).is_err(), "{bad:?} was accepted");
         }
     }
