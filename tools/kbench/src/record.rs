@@ -256,11 +256,13 @@ impl Record {
         all.filter_map(|(row, found)| Standing::of(row, found)).collect()
     }
 
-    /// All that was coded.
-    pub fn data(&self) -> impl Iterator<Item = &Data> {
+    /// All that was coded, with what it was cut from: bytes that were asked for, and those of a block (0: none). Of one set of
+    /// data, as many of both have one checksum. (The bytes of a row do not tell: what is stored is not decoded.)
+    pub fn data(&self) -> impl Iterator<Item = ([u64; 2], &Data)> {
         let pairs = self.comparisons.iter().flat_map(|c| [&c.baseline, &c.candidate]);
-        let rows = self.rows.iter().chain(pairs).map(|row| &row.data);
-        rows.chain(self.small.iter().map(|small| &small.data))
+        let rows = self.rows.iter().chain(pairs);
+        let rows = rows.map(|row| ([row.case.params.size, row.case.params.block], &row.data));
+        rows.chain(self.small.iter().map(|small| ([small.data.bytes, 0], &small.data)))
     }
 
     /// Whether speeds were measured, not only limits or code.

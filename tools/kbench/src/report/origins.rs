@@ -108,18 +108,19 @@ fn modules(record: &Record) -> BTreeMap<String, u32> {
 
 /// Of each record, for each name of data that it has, which of the sets of that name it is.
 fn data(records: &[Record]) -> Vec<BTreeMap<String, Checksum>> {
-    let names: BTreeSet<&String> = records.iter().flat_map(Record::data).map(|d| &d.name).collect();
+    let all = records.iter().flat_map(Record::data);
+    let names: BTreeSet<&String> = all.map(|(_, data)| &data.name).collect();
     let mut found = vec![BTreeMap::new(); records.len()];
     for name in names {
-        let own = |record: &Record| -> BTreeMap<u64, u32> {
-            let data = record.data().filter(|data| data.name == *name);
-            data.map(|data| (data.bytes, data.crc32c)).collect()
+        let own = |record: &Record| -> BTreeMap<[u64; 2], u32> {
+            let data = record.data().filter(|(_, data)| data.name == *name);
+            data.map(|(cut, data)| (cut, data.crc32c)).collect()
         };
         let sums: Vec<_> = records.iter().map(own).collect();
         let classes = classes(sums.clone());
         let several = classes.iter().max() > Some(&0);
         for (at, sums) in sums.iter().enumerate() {
-            let Some((bytes, sum)) = sums.first_key_value() else { continue };
+            let Some(([bytes, _], sum)) = sums.last_key_value() else { continue };
             let size = crate::size::human(*bytes);
             let label = if several { format!(" ({sum:#010x} at {size})") } else { String::new() };
             found[at].insert(name.clone(), Checksum { number: classes[at], label });
@@ -195,7 +196,7 @@ mod tests {
         // Another amount of the same data has another checksum.
         other.rows.truncate(1);
         (other.comparisons, other.small) = Default::default();
-        (other.rows[0].data.bytes, other.rows[0].data.crc32c) = (2000, 77);
+        (other.rows[0].case.params.size, other.rows[0].data.crc32c) = (2000, 77);
         let of = |records: &[Record]| -> Vec<(usize, String)> {
             let found = origins(records);
             let one = |(origin, record): (&Origin, &Record)| {
@@ -206,9 +207,9 @@ mod tests {
         };
         let mixed = || "mixed".to_owned();
         assert_eq!(of(&[record(), other.clone()]), [(0, mixed()), (0, mixed())]);
-        other.rows[0].data.bytes = 1000;
+        other.rows[0].case.params.size = record().rows[0].case.params.size;
         let found = of(&[record(), other]);
-        assert_eq!(found[0].1, "mixed (0x00000009 at 1000 B)");
-        assert_eq!(found[1], (1, "mixed (0x0000004d at 1000 B)".to_owned()));
+        assert_eq!(found[0].1, "mixed (0x00000009 at 1 GiB)");
+        assert_eq!(found[1], (1, "mixed (0x0000004d at 1 GiB)".to_owned()));
     }
 }
