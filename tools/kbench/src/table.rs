@@ -46,7 +46,7 @@ pub fn row(row: &Row, software: bool) -> io::Result<()> {
         row.work(),
         row.kernel(),
         row.case.variant,
-        size::human(row.data.bytes),
+        size::human(params.size),
         size::human(params.block),
         params.segment_log,
         optional(params.table_log),
