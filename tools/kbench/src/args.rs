@@ -272,6 +272,9 @@ pub struct Static {
     /// Record what is found as the baseline: of all kernels
     #[arg(long, conflicts_with_all = ["own", "kernel"])]
     pub update_baseline: bool,
+    /// Pass although the baseline is of another compiler, with which nothing can be compared
+    #[arg(long, conflicts_with_all = ["own", "update_baseline"])]
+    pub other_compiler: bool,
     /// The baseline's file
     #[arg(long, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/baselines/amd.tsv"))]
     pub baseline: PathBuf,

@@ -31,6 +31,9 @@ pub struct Figures {
     pub instructions: Option<u64>,
     /// Instructions of the largest innermost loop.
     pub hot_loop: Option<u64>,
+    /// Of all innermost loops, in the order of the code.
+    #[serde(default)]
+    pub loops: Vec<u64>,
     /// Registers of an invocation.
     pub vgprs: Option<u64>,
     /// Registers of a subgroup.
@@ -107,10 +110,12 @@ impl Figures {
             let found = all.iter().filter(|(name, _)| names.contains(&name.as_str()));
             found.map(|(_, value)| *value).reduce(|a, b| a + b)
         };
+        let loops = loops::innermost(text);
         // By the names of RADV; then those of Intel's and NVIDIA's drivers.
         Self {
             instructions: sum(&["Instructions", "Instruction Count"]),
-            hot_loop: loops::hot_loop(text),
+            hot_loop: loops.iter().copied().max(),
+            loops,
             vgprs: sum(&["VGPRs", "Register Count"]),
             sgprs: sum(&["SGPRs"]),
             spills: sum(&["Spilled SGPRs", "Spilled VGPRs", "Spill Count"]),

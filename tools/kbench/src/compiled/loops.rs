@@ -2,12 +2,12 @@
 
 use std::collections::HashMap;
 
-/// Instructions of the largest innermost loop: the one in which a kernel spends its time. `None` if the text has no loop
-/// that can be recognised.
+/// Instructions of every innermost loop, in the order of the text: among them is the one in which a kernel spends its time,
+/// which need not be the largest. None if the text has no loop that can be recognised.
 ///
 /// Understood is what AMD's disassembler prints: labels `BB7:` at the beginning of a line, and branches such as
 /// `s_cbranch_scc0 BB7`. A branch to a label above it closes a loop.
-pub fn hot_loop(text: &str) -> Option<u64> {
+pub fn innermost(text: &str) -> Vec<u64> {
     let mut labels = HashMap::new();
     let mut loops: Vec<(u64, u64)> = Vec::new();
     let mut count = 0;
@@ -29,16 +29,17 @@ pub fn hot_loop(text: &str) -> Option<u64> {
         }
     }
     let inside = |a: &(u64, u64), b: &(u64, u64)| a != b && b.0 <= a.0 && a.1 <= b.1;
+    loops.sort_unstable();
     let innermost = loops.iter().filter(|&outer| !loops.iter().any(|inner| inside(inner, outer)));
-    innermost.map(|(begin, end)| end - begin).max()
+    innermost.map(|(begin, end)| end - begin).collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::hot_loop;
+    use super::innermost;
 
     #[test]
-    fn the_largest_innermost_loop_counts() {
+    fn innermost_loops_count() {
         let text = "BB0:
 \ts_mov_b32 s0, s3    ; be800003
 BB1:
@@ -56,14 +57,14 @@ BB4:
 \ts_branch BB1
 \ts_endpgm
 ";
-        assert_eq!(hot_loop(text), Some(3));
-        assert_eq!(hot_loop("BB0:\n\ts_cbranch_scc0 BB1\nBB1:\n\ts_endpgm\n"), None);
-        assert_eq!(hot_loop(""), None);
+        assert_eq!(innermost(text), [3, 2]);
+        assert_eq!(innermost("BB0:\n\ts_cbranch_scc0 BB1\nBB1:\n\ts_endpgm\n"), [0; 0]);
+        assert_eq!(innermost(""), [0; 0]);
     }
 
     #[test]
     fn branches_back_to_one_place_are_one_loop() {
         let text = "BB0:\n\ta\n\ts_cbranch_scc0 BB0\n\tb\n\ts_branch BB0\n";
-        assert_eq!(hot_loop(text), Some(4));
+        assert_eq!(innermost(text), [4]);
     }
 }
