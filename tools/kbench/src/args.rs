@@ -34,7 +34,7 @@ Exit codes: 0 all is well; 1 a check failed: wrong results, a verdict that --fai
 pub enum Command {
     /// Kernels, their variants, what those need, and whether the device has it
     List,
-    /// Every variant against its CPU twin and the CPU's coder
+    /// Every variant against its CPU twin, the CPU's coder and the recorded checksum
     Verify(Verify),
     /// Speeds of one or several variants
     Measure {
@@ -121,6 +121,18 @@ pub struct Verify {
     /// Raw bytes of a block
     #[arg(long, value_parser = size::parse, default_value = "48K")]
     pub block: u64,
+    /// The checksums of what data is encoded to; else those of the repository
+    #[arg(long, value_name = "FILE")]
+    pub checksums: Option<PathBuf>,
+    /// Record the checksums of this data, size and block size in that file, if nothing is wrong otherwise
+    #[arg(long)]
+    pub update_checksums: bool,
+    /// Fail where no checksum is recorded
+    #[arg(long, conflicts_with = "update_checksums")]
+    pub recorded: bool,
+    /// Internal: only the forms that would be checked, one a line
+    #[arg(long, hide = true)]
+    pub names: bool,
 }
 
 /// In which forms.
@@ -165,6 +177,9 @@ pub struct Work {
     /// Force the invocations of a workgroup that codes segments
     #[arg(long, value_name = "N")]
     pub workgroup: Option<u32>,
+    /// Let encoding bring the payloads together too, as on a device behind a link
+    #[arg(long)]
+    pub gather: bool,
     #[command(flatten)]
     pub timing: Timing,
 }
@@ -351,6 +366,7 @@ impl Work {
         }
         let mut cases = Vec::new();
         for &direction in &self.direction {
+            base.params.gather = self.gather && direction == Direction::Encode;
             for &coder in &self.coder {
                 for variant in variants {
                     let variant = variant.clone();
@@ -389,6 +405,26 @@ mod tests {
         assert_eq!(within::<50, 100>("99.5"), Ok(99.5));
         for bad in ["nan", "inf", "1e300", "-1", "49.9", "101", "", "5x"] {
             assert!(within::<50, 100>(bad).is_err(), "{bad} was accepted");
+        }
+    }
+
+    #[test]
+    fn flags_reach_what_they_are_of() {
+        let line = "kbench measure --precision 2 --confidence 90 --least 1 --most 4 --workgroup 64 \
+                    --table-log 9 --gather --variant shared,auto";
+        let Command::Measure { work, forms, .. } = Cli::parse_from(line.split_whitespace()).command
+        else {
+            panic!("another command")
+        };
+        let Effort { least, most, precision, confidence } = work.timing.effort();
+        assert_eq!((precision, confidence), (0.02, 0.9));
+        assert_eq!((least.as_secs(), most.as_secs()), (1, 4));
+        let cases = work.cases(&forms.variant, 5).unwrap();
+        assert_eq!(cases.len(), 2 * 3 * 2);
+        for case in cases {
+            let Params { workgroup, table_log, size, gather, .. } = case.params;
+            assert_eq!((workgroup, table_log, size), (Some(64), Some(9), 5));
+            assert_eq!(gather, case.direction == Direction::Encode, "nothing else gathers");
         }
     }
 

@@ -21,6 +21,8 @@ pub struct Blocks {
     /// Which of them each block is.
     order: Vec<usize>,
     pub params: BlockParams,
+    /// An encoder is to bring the payloads together.
+    pub gather: bool,
 }
 
 /// A block as the CPU codes it.
@@ -38,7 +40,7 @@ impl Blocks {
     /// # Errors
     /// There is no data, or the coder has no such table log.
     pub fn new(case: &Case, data: &[u8], max_buffer: u64) -> Result<Self> {
-        let Params { block, segment_log, table_log, size, .. } = case.params;
+        let Params { block, segment_log, table_log, size, gather, .. } = case.params;
         let coder = coder::Coder::from(case.coder);
         let logs = coder.table_logs();
         ensure!(!data.is_empty(), "there is no data");
@@ -63,7 +65,7 @@ impl Blocks {
             });
             order.push(number);
         }
-        Ok(Self { data: data.to_vec(), distinct, order, params })
+        Ok(Self { data: data.to_vec(), distinct, order, params, gather })
     }
 
     /// Each block's raw bytes and what the CPU made of them.
@@ -95,6 +97,14 @@ impl Blocks {
     /// CRC-32C of all raw bytes.
     pub fn crc32c(&self) -> u32 {
         self.iter().fold(0, |crc, (raw, _)| crc32c::crc32c_append(crc, raw))
+    }
+
+    /// CRC-32C of what the CPU made of all blocks: of each the kind, the table log and the payload.
+    pub fn encoded_crc32c(&self) -> u32 {
+        self.iter().fold(0, |crc, (_, block)| {
+            let crc = crc32c::crc32c_append(crc, &[block.kind as u8, block.table_log]);
+            crc32c::crc32c_append(crc, &block.payload)
+        })
     }
 
     /// As the accelerator takes them.

@@ -67,6 +67,9 @@ pub struct Params {
     pub workgroup: Option<u32>,
     /// Raw bytes.
     pub size: u64,
+    /// Encoding also brings the payloads together, as the product does on a device behind a link.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub gather: bool,
 }
 
 /// A parameter by its name.
@@ -195,13 +198,23 @@ impl fmt::Display for Case {
         if let Some(size) = params.workgroup {
             write!(f, ", workgroups of {size}")?;
         }
+        if params.gather {
+            write!(f, ", gathered")?;
+        }
         Ok(())
     }
 }
 
 impl Default for Params {
     fn default() -> Self {
-        Self { block: 256 << 10, segment_log: 14, table_log: None, workgroup: None, size: 1 << 30 }
+        Self {
+            block: 256 << 10,
+            segment_log: 14,
+            table_log: None,
+            workgroup: None,
+            size: 1 << 30,
+            gather: false,
+        }
     }
 }
 

@@ -5,6 +5,7 @@ mod args;
 mod blocks;
 mod case;
 mod check;
+mod checksums;
 mod clock;
 mod compare;
 mod compiled;
@@ -75,7 +76,7 @@ pub fn is_closed_pipe(error: &anyhow::Error) -> bool {
 fn run(Cli { device, command }: &Cli) -> Result<bool> {
     match command {
         Command::List => list::list(device),
-        Command::Verify(args) => run::verify(device, args),
+        Command::Verify(args) => verify::run(device, args),
         Command::Measure { forms, clocks, work, output } => {
             run::measure(device, forms, &clocks.clock, work, output)
         }

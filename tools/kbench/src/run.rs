@@ -10,7 +10,7 @@ use ranvil::{DeviceSelector, testing::Gpu};
 
 use crate::{
     args::{self, Forms, Output, Range, Usage, Work},
-    case::{Case, Param},
+    case::Case,
     clock::Clock,
     compare::{self, ALL, Verdict},
     data,
@@ -18,9 +18,9 @@ use crate::{
     limits,
     measure::{self, Effort},
     record::{Device, Record},
-    roofline, size, small, table,
+    roofline::{self, Standing},
+    size, small, table,
     variants::{self, AUTO, Entry},
-    verify,
 };
 
 /// Host memory for staging, in bytes.
@@ -142,13 +142,13 @@ fn repeated(cases: &[Case]) -> String {
     if same { size::human(size) } else { "the size of each row".to_owned() }
 }
 
-fn load(name: &str) -> Result<Vec<u8>> {
+pub fn load(name: &str) -> Result<Vec<u8>> {
     let data = data::load(name).map_err(|error| anyhow!(error))?;
     ensure!(!data.is_empty(), "{name} is empty");
     Ok(data)
 }
 
-fn usage<T>(result: Result<T, String>) -> Result<T> {
+pub fn usage<T>(result: Result<T, String>) -> Result<T> {
     result.map_err(|message| Usage(message).into())
 }
 
@@ -267,40 +267,4 @@ fn small_inputs(device: &DeviceSelector, args: &args::Small, ledger: &mut Ledger
         }
     }
     Ok(())
-}
-
-pub fn verify(selector: &DeviceSelector, args: &args::Verify) -> Result<bool> {
-    let mut gpu = Gpu::open(selector, STAGING)?;
-    writeln!(stdout(), "{}, {} {}", gpu.info().name, gpu.info().driver, gpu.info().driver_version)?;
-    let data = load(&args.data)?;
-    let (mut checked, mut wrong) = (0, 0);
-    for &coder in &args.coder {
-        for &direction in &args.direction {
-            let mut case = Case { direction, coder, ..Case::default() };
-            usage(case.params.set(Param::Block, args.block))?;
-            usage(case.params.set(Param::Size, args.size))?;
-            let wanted = |entry: &Entry| entry.name.contains(&args.variant);
-            for finding in verify::case(&mut gpu, &case, &data, wanted)? {
-                checked += 1;
-                let verify::Finding { kernel, variant, outcome } = finding;
-                match outcome {
-                    Ok(()) => {
-                        writeln!(stdout(), "{direction} {coder:<5}{kernel:<14}{variant:<28}right")?
-                    }
-                    Err(difference) => {
-                        wrong += 1;
-                        writeln!(
-                            stdout(),
-                            "{direction} {coder:<5}{kernel:<14}{variant:<28}WRONG: {difference}"
-                        )?;
-                    }
-                }
-            }
-        }
-    }
-    writeln!(stdout(), "{checked} checked, {wrong} wrong")?;
-    if checked == 0 {
-        bail!("no variant was checked: does the name {:?} occur in `kbench list`?", args.variant);
-    }
-    Ok(wrong == 0)
 }

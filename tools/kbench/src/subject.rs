@@ -122,12 +122,7 @@ mod tests {
         let blocks = Blocks::new(&case, &data, gpu.max_buffer()).unwrap();
         let work = Work::new(case.direction, &blocks).unwrap();
         let recording = work.recording();
-        let mut buffers: Vec<Vec<u32>> =
-            recording.buffers.iter().map(|desc| vec![POISON; desc.size as usize / 4]).collect();
-        for (id, bytes) in work.inputs() {
-            let buffer: &mut [u8] = bytemuck::cast_slice_mut(&mut buffers[id.0 as usize]);
-            buffer[..bytes.len()].copy_from_slice(&bytes);
-        }
+        let mut buffers = verify::poisoned(&work);
         for command in &recording.commands {
             let before = buffers.clone();
             twin::step(command, &mut buffers);

@@ -3,6 +3,7 @@
 use anyhow::{Result, ensure};
 use bytemuck::cast_slice;
 use ranvil::{
+    coder,
     format::BlockKind,
     kernel::{
         self, BufferId, Command, KernelDesc, Recording,
@@ -12,7 +13,10 @@ use ranvil::{
     testing::{Gpu, Resident},
 };
 
-use crate::{blocks::Blocks, case::Direction};
+use crate::{
+    blocks::Blocks,
+    case::{Coder, Direction},
+};
 
 /// A plan over blocks.
 pub struct Work<'a> {
@@ -38,7 +42,8 @@ impl<'a> Work<'a> {
                     table_log: params.table_log,
                 };
                 let raw: Vec<RawBlock> = blocks.iter().map(block).collect();
-                Plan::Encode(EncodePlan::new(&raw, params.segment_log))
+                let plan = if blocks.gather { EncodePlan::gathered } else { EncodePlan::new };
+                Plan::Encode(plan(&raw, params.segment_log))
             }
             Direction::Decode => {
                 let coded: Vec<CodedBlock> = blocks
@@ -66,11 +71,7 @@ impl<'a> Work<'a> {
 
     /// The kernels that it runs, in order.
     pub fn kernels(&self) -> Vec<&'static KernelDesc> {
-        let kernel = |command: &Command| match command {
-            Command::Dispatch { kernel, .. } => kernel::find(kernel),
-            Command::Copy { .. } | Command::Fill { .. } => None,
-        };
-        self.recording().commands.iter().filter_map(kernel).collect()
+        dispatched(self.recording())
     }
 
     /// Bytes of all buffers.
@@ -132,9 +133,9 @@ impl<'a> Work<'a> {
     pub fn check(&self, gpu: &Gpu, resident: &mut Resident) -> Result<Result<(), String>> {
         let mut read = |buffer| gpu.read(resident, buffer);
         Ok(match &self.plan {
-            Plan::Encode(_) => {
-                let (results, payload) = (read(EncodePlan::RESULTS)?, read(EncodePlan::PAYLOAD)?);
-                self.check_encoded(&results, &payload)
+            Plan::Encode(plan) => {
+                let (results, payload) = outputs(plan.gathers);
+                self.check_encoded(&read(results)?, &read(payload)?)
             }
             Plan::Decode(plan) => {
                 let (status, raw) = (read(DecodePlan::STATUS)?, read(DecodePlan::RAW)?);
@@ -143,17 +144,19 @@ impl<'a> Work<'a> {
         })
     }
 
-    /// The same for buffers of a twin.
-    pub fn check_buffers(&self, buffers: &[Vec<u32>]) -> Result<(), String> {
+    /// The same for buffers as one of its kernels leaves them, if that is one that leaves results.
+    pub fn check_buffers(&self, kernel: &str, buffers: &[Vec<u32>]) -> Result<(), String> {
         let bytes = |id: BufferId| cast_slice::<u32, u8>(&buffers[id.0 as usize]);
         match &self.plan {
-            Plan::Encode(_) => {
-                self.check_encoded(bytes(EncodePlan::RESULTS), bytes(EncodePlan::PAYLOAD))
+            Plan::Encode(_) if kernel == "gather" || kernel.starts_with("encode_") => {
+                let (results, payload) = outputs(kernel == "gather");
+                self.check_encoded(bytes(results), bytes(payload))
             }
-            Plan::Decode(plan) => {
+            Plan::Decode(plan) if kernel.starts_with("decode_") => {
                 let status = &buffers[DecodePlan::STATUS.0 as usize];
                 self.check_decoded(plan, status, bytes(DecodePlan::RAW))
             }
+            _ => Ok(()),
         }
     }
 
@@ -193,5 +196,57 @@ impl<'a> Work<'a> {
             }
         }
         Ok(())
+    }
+}
+
+/// Where an encoder's results are, and its payloads.
+fn outputs(gathered: bool) -> (BufferId, BufferId) {
+    match gathered {
+        true => (EncodePlan::REPORTS, EncodePlan::GATHERED),
+        false => (EncodePlan::RESULTS, EncodePlan::PAYLOAD),
+    }
+}
+
+/// The kernels of such work, whatever the data.
+pub fn kernels(direction: Direction, coder: Coder, gather: bool) -> Vec<&'static KernelDesc> {
+    let (coder, table_log, segment_log) = (coder.into(), None, 14);
+    match direction {
+        Direction::Encode => {
+            let plan = if gather { EncodePlan::gathered } else { EncodePlan::new };
+            let block = RawBlock { raw_size: 2, coder, table_log };
+            dispatched(&plan(&[block], segment_log).recording)
+        }
+        Direction::Decode => {
+            let table_log = *coder::Coder::table_logs(coder).end();
+            let block = CodedBlock { coder, coded_size: 1, raw_size: 2, table_log };
+            dispatched(&DecodePlan::new(&[block], segment_log).recording)
+        }
+    }
+}
+
+fn dispatched(recording: &Recording) -> Vec<&'static KernelDesc> {
+    let kernel = |command: &Command| match command {
+        Command::Dispatch { kernel, .. } => kernel::find(kernel),
+        Command::Copy { .. } | Command::Fill { .. } => None,
+    };
+    recording.commands.iter().filter_map(kernel).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What no plan here runs, nothing here verifies.
+    #[test]
+    fn every_kernel_of_the_library_is_in_some_plan() {
+        let mut named = Vec::new();
+        for coder in [Coder::Rans, Coder::Fse, Coder::Huff] {
+            for direction in [Direction::Encode, Direction::Decode] {
+                named.extend(kernels(direction, coder, true).iter().map(|kernel| kernel.name));
+            }
+        }
+        for kernel in kernel::ALL {
+            assert!(named.contains(&kernel.name), "{}", kernel.name);
+        }
     }
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use crate::{
     Result, drivers, instructions, package,
     process::{cargo, command, output, run},
-    tests,
+    tests, verify,
 };
 
 /// Packages that run on Windows; ranvil-kernelc links shaderc, which only the build machine has.
@@ -22,8 +22,9 @@ pub fn all() -> Result {
     docs()?;
     spirv()?;
     windows()?;
+    tests::benches()?;
     instructions::check(false)?;
-    tests::verify_kernels()?;
+    verify::all()?;
     tests::compile_for_amd(&[])?;
     package::check()
 }

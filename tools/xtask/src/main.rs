@@ -10,6 +10,7 @@ mod instructions;
 mod package;
 mod process;
 mod tests;
+mod verify;
 
 /// What every task returns; the message says what to do.
 type Result<T = (), E = String> = std::result::Result<T, E>;
@@ -30,10 +31,12 @@ usage: cargo xtask TASK
   gate        compares ranvil's speed with a baseline of this class of machine; `cargo xtask gate --help`
   instructions [--update]
               counts the instructions of the hot loops, and compares with those recorded
-  verify      checks every variant of every kernel against its twin, on lavapipe and SwiftShader
+  benches     runs each bench of the CPU code once
+  verify      checks every variant of every kernel that lavapipe or SwiftShader can run against its twin
   static [--update-baseline]
               compiles every kernel with AMD's compiler, and compares with what was recorded
-  ci          all checks after `test`: fmt, clippy, docs, spirv, windows, instructions, verify, static, package";
+  ci          all checks after `test`: fmt, clippy, docs, spirv, windows, benches, instructions, verify,
+              static, package";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -54,7 +57,8 @@ fn main() -> ExitCode {
         ["windows"] => checks::windows(),
         ["instructions"] => instructions::check(false),
         ["instructions", "--update"] => instructions::check(true),
-        ["verify"] => tests::verify_kernels(),
+        ["verify"] => verify::all(),
+        ["benches"] => tests::benches(),
         ["static", ref flags @ ..] => tests::compile_for_amd(flags),
         ["ci"] => checks::all(),
         _ => {

@@ -114,7 +114,7 @@ pub fn run_tests(command: &mut Command) -> Result<Counts> {
 }
 
 /// A command as a shell takes it, with the variables set for it.
-fn shown(command: &Command) -> String {
+pub fn shown(command: &Command) -> String {
     let variables = command
         .get_envs()
         .filter_map(|(key, value)| value.map(|v| format!("{}={}", key.display(), quoted(v))));

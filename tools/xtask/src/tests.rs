@@ -1,5 +1,5 @@
-//! Every test: the workspace's own, and the device tests once per driver configuration. And `kbench`, which checks kernels
-//! on the same drivers.
+//! Every test: the workspace's own, and the device tests once per driver configuration. And what checks beside them build and
+//! run like that.
 
 use std::{env, ffi::OsStr, fs, path::PathBuf, process::Command};
 
@@ -16,8 +16,8 @@ const DEVICE_TESTS: &str = "gpu";
 const FEATURES: [&str; 3] = ["--workspace", "--features", "ranvil/compile-kernels,ranvil/tracing"];
 
 /// A driver, made to behave in one way.
-struct Config {
-    name: &'static str,
+pub struct Config {
+    pub name: &'static str,
     driver: Driver,
     /// Invocations per subgroup that the driver must report.
     subgroup: &'static str,
@@ -64,8 +64,13 @@ const CONFIGS: &[Config] = &[
 ];
 
 impl Config {
+    /// The configuration of this name.
+    pub fn find(name: &str) -> Option<&'static Self> {
+        CONFIGS.iter().find(|config| config.name == name)
+    }
+
     /// Sets every variable of this configuration; the device tests check the `EXPECT` ones first.
-    fn apply(&self, drivers: &Drivers, mut set: impl FnMut(&str, &OsStr)) {
+    pub fn apply(&self, drivers: &Drivers, mut set: impl FnMut(&str, &OsStr)) {
         for (key, value) in drivers.environment(self.driver) {
             set(key, &value);
         }
@@ -97,7 +102,7 @@ pub fn print_environment(name: &str) -> Result {
         drivers.environment(Driver::Radv).iter().for_each(|(key, value)| export(key, value));
         return Ok(());
     }
-    let config = CONFIGS.iter().find(|config| config.name == name).ok_or_else(|| {
+    let config = Config::find(name).ok_or_else(|| {
         let known: Vec<_> = CONFIGS.iter().map(|config| config.name).collect();
         format!("no configuration {name}; there are {} and radv", known.join(", "))
     })?;
@@ -128,44 +133,30 @@ pub fn run_all() -> Result {
     summarise(&suites)
 }
 
-/// Every form of every kernel, experiments too, against its twin, on both drivers: `kbench verify`.
-pub fn verify_kernels() -> Result {
-    let drivers = drivers::install()?;
-    // The shared-memory form is among those that each runs. At other subgroup sizes, which take minutes to compile, the
-    // device tests check the product's; the forms with a second loop that other devices get, but not lavapipe, are checked here.
-    let runs: [(&str, &[&str]); 4] = [
-        ("lavapipe-8", &[]),
-        ("swiftshader", &[]),
-        ("lavapipe-16", &["--variant", "subgroup16.int64", "--direction", "decode"]),
-        ("lavapipe-16", &["--variant", "subgroup16.16bit", "--coder", "rans"]),
-    ];
-    for (name, flags) in runs {
-        let config = CONFIGS.iter().find(|config| config.name == name);
-        let config = config.expect("a configuration of this name");
-        println!("\n==> {name} {}", flags.join(" "));
-        let mut verify = kbench(&[&["verify"], flags].concat())?;
-        config.apply(&drivers, |key, value| {
-            verify.env(key, value);
-        });
-        run(verify.env_remove("RANVIL_VALIDATION"))?;
-    }
-    Ok(())
-}
-
 /// What AMD's compiler makes of every kernel, against what was recorded: `kbench static`.
 pub fn compile_for_amd(flags: &[&str]) -> Result {
     let drivers = drivers::install()?;
-    let flags = [&["static"], flags].concat();
-    run(kbench(&flags)?.envs(drivers.environment(Driver::Radv)))
+    build_kbench()?;
+    run(kbench(&[&["static"], flags].concat()).envs(drivers.environment(Driver::Radv)))
 }
 
-/// `kbench`, built as the tests are.
-fn kbench(args: &[&str]) -> Result<Command> {
-    run(cargo(&["build", "--locked", "--bin", "kbench"]).args(FEATURES))?;
+/// Builds `kbench` as the tests are.
+pub fn build_kbench() -> Result {
+    run(cargo(&["build", "--locked", "--bin", "kbench"]).args(FEATURES))
+}
+
+/// The `kbench` that was built.
+pub fn kbench(args: &[&str]) -> Command {
     let mut kbench =
         command(target().join("debug/kbench").with_extension(env::consts::EXE_EXTENSION));
     kbench.args(args);
-    Ok(kbench)
+    kbench
+}
+
+/// Every bench of the CPU code once, as a test, with little data.
+pub fn benches() -> Result {
+    let mut benches = cargo(&["test", "--locked", "--bench", "coder", "--bench", "model"]);
+    run(benches.args(FEATURES).args(["--", "--test"]).env("RANVIL_BENCH_DATA", "alice"))
 }
 
 /// Real data beside the repository, if there is any and nothing else was named: unpacked below the target directory.
