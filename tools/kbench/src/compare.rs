@@ -97,14 +97,12 @@ pub fn cases(
     ];
     let mut subjects =
         [Subject::new(gpu, cases[0], &blocks[0])?, Subject::new(gpu, cases[1], &blocks[1])?];
-    for subject in &mut subjects {
-        measure::verify(gpu, subject)?;
-        measure::warm_up(gpu, subject, Stamps::Repetitions)?;
-    }
-    let rounds = Rounds::run(gpu, &mut subjects, effort)?;
-    for subject in &mut subjects {
-        measure::verify(gpu, subject)?;
-    }
+    let rounds = measure::verified(gpu, &mut subjects, |gpu, subjects| {
+        for subject in &mut *subjects {
+            measure::warm_up(gpu, subject, Stamps::Repetitions)?;
+        }
+        Rounds::run(gpu, subjects, effort)
+    })?;
     let [baseline, candidate] = [0, 1].map(|who| {
         let (subject, blocks) = (&subjects[who], &blocks[who]);
         let mut row = measure::row(subject, blocks, name, Clock::Device, effort.confidence);
@@ -139,10 +137,7 @@ impl Rounds {
         let mut load = limits::calibration(gpu)?;
         let start = Instant::now();
         loop {
-            // Whoever comes second finds what the first has left: they take turns at that too.
-            let round = rounds.samples[0].len();
-            for turn in 0..2 {
-                let who = (round + turn) % 2;
+            for who in turns(rounds.samples[0].len()) {
                 let times = subjects[who].run(gpu)?;
                 let times: Vec<f64> = times.iter().map(|c| c.time.as_nanos() as f64).collect();
                 rounds.samples[who].push(stats::median(&times));
@@ -175,9 +170,19 @@ impl Rounds {
     }
 }
 
+/// Who is measured first in a round, and who then. Whoever comes second finds what the first has left: they take turns at that.
+fn turns(round: usize) -> [usize; 2] {
+    [round % 2, (round + 1) % 2]
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_is_first_in_every_other_round() {
+        assert_eq!([0, 1, 2].map(turns), [[0, 1], [1, 0], [0, 1]]);
+    }
 
     #[test]
     fn rounds_tell_speeds_of_unequal_amounts() {

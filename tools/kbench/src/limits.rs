@@ -74,6 +74,11 @@ impl LimitRun {
     }
 }
 
+/// What a step of a chain is: a multiplication with addition; three shifts with an exclusive or each; bytes loaded.
+const MULTIPLY: f64 = 1.0;
+const LOGIC: f64 = 6.0;
+const LOAD: f64 = 4.0;
+
 /// Measures all of them, each as long as the effort says.
 pub fn measure(gpu: &mut Gpu, effort: Effort) -> Result<(Limits, Vec<LimitRun>)> {
     gpu.add_kernels(KERNELS);
@@ -86,9 +91,9 @@ pub fn measure(gpu: &mut Gpu, effort: Effort) -> Result<(Limits, Vec<LimitRun>)>
         runs.push(LimitRun { module, ..LimitRun::new(limit, amount, samples, effort) });
         Ok(runs[runs.len() - 1].rate())
     };
-    let multiply = run(gpu, "multiply", "multiply", 1.0)?;
-    let logic = run(gpu, "logic", "logic", 6.0)?;
-    let shared = run(gpu, "shared", "loads", 4.0)?;
+    let multiply = run(gpu, "multiply", "multiply", MULTIPLY)?;
+    let logic = run(gpu, "logic", "logic", LOGIC)?;
+    let shared = run(gpu, "shared", "loads", LOAD)?;
     runs.push(copy(gpu, effort)?);
     let copy = runs[runs.len() - 1].rate();
     let link = link(gpu, effort)?;
@@ -176,6 +181,11 @@ pub fn print(limits: &Limits, runs: &[LimitRun], mark: &str) -> io::Result<()> {
     Ok(())
 }
 
+/// Bytes read and written by a copy of so many.
+fn copied(size: u64) -> f64 {
+    2.0 * size as f64
+}
+
 /// A copy within the device's memory, read and write counted.
 fn copy(gpu: &mut Gpu, effort: Effort) -> Result<LimitRun> {
     // Ten times a large cache.
@@ -202,7 +212,7 @@ fn copy(gpu: &mut Gpu, effort: Effort) -> Result<LimitRun> {
     let (_, bytes) = inputs.remove(0);
     ensure!(gpu.read(&mut resident, BufferId(1))? == bytes, "a copy is wrong");
     let samples = time(gpu, &mut resident, effort)?;
-    let run = LimitRun::new("copy", 2.0 * size as f64, samples, effort);
+    let run = LimitRun::new("copy", copied(size), samples, effort);
     Ok(LimitRun { module: Some(module(gpu, "copy")?), ..run })
 }
 
@@ -261,13 +271,17 @@ impl Load {
 
     /// Steps of all chains of all invocations.
     fn steps(&self) -> f64 {
-        f64::from(self.groups * WORKGROUP) * f64::from(self.rounds * STEPS * CHAINS)
+        steps(self.groups, self.rounds)
     }
 
     /// Nanoseconds of one run; `None` if the device has no timestamps.
     pub fn once(&mut self, gpu: &mut Gpu) -> Result<Option<f64>> {
         Ok(gpu.run(&mut self.resident)?.first().map(|command| command.time.as_nanos() as f64))
     }
+}
+
+fn steps(groups: u32, rounds: u32) -> f64 {
+    f64::from(groups * WORKGROUP) * f64::from(rounds * STEPS * CHAINS)
 }
 
 /// A load for calibration, which is none of the product's code: if its time changes, it was the device that changed.
@@ -332,5 +346,20 @@ mod tests {
         assert_eq!(texts(&runs)[0], format!("{name} ±0.00 % at 95 %, 3 samples"));
         assert_eq!(texts(&[])[0], name);
         assert_eq!(texts(&runs)[1], "upload: 50.0 GB/s");
+    }
+
+    /// Against counting one by one, as `tools/kbench/kernels` do it.
+    #[test]
+    fn rates_count_what_the_kernels_do() {
+        let mut loads = 0;
+        for _invocation in 0..3 * WORKGROUP {
+            for _round in 0..2 {
+                loads += STEPS * CHAINS;
+            }
+        }
+        assert_eq!(steps(3, 2), f64::from(loads));
+        assert_eq!(LOAD * steps(3, 2), 4.0 * f64::from(loads), "4 bytes each");
+        assert_eq!((MULTIPLY, LOGIC), (1.0, 6.0));
+        assert_eq!(copied(1 << 30), f64::from(1 << 30) * 2.0, "read and written");
     }
 }

@@ -23,6 +23,8 @@ use crate::{
 
 /// Real work before any timing: a GPU's clocks are slow to rise.
 pub const WARM_UP: Duration = Duration::from_millis(250);
+const _: () =
+    assert!(WARM_UP.as_millis() >= 250, "less leaves a large GPU at a fifth of its clock");
 /// How long a run should take, so that what the host does in between counts little.
 const RUN: Duration = Duration::from_millis(10);
 const MOST_REPETITIONS: usize = 64;
@@ -72,22 +74,49 @@ pub fn case(
     effort: Effort,
 ) -> Result<Vec<Row>> {
     let blocks = Blocks::new(case, data, gpu.max_buffer())?;
-    let mut subject = Subject::new(gpu, case, &blocks)?;
-    verify(gpu, &mut subject)?;
+    let mut subjects = [Subject::new(gpu, case, &blocks)?];
+    verified(gpu, &mut subjects, |gpu, [subject]| {
+        on_clocks(gpu, subject, &blocks, name, clocks, effort)
+    })
+}
+
+/// What is measured of subjects that compute the right bytes before it and after it.
+///
+/// # Errors
+/// One of them does not: there is no speed then; or the measurement's.
+pub fn verified<T, const N: usize>(
+    gpu: &mut Gpu,
+    subjects: &mut [Subject<'_>; N],
+    measure: impl FnOnce(&mut Gpu, &mut [Subject<'_>; N]) -> Result<T>,
+) -> Result<T> {
+    subjects.iter_mut().try_for_each(|subject| verify(gpu, subject))?;
+    let measured = measure(gpu, subjects)?;
+    // Right before is not right after: a race may take its time.
+    subjects.iter_mut().try_for_each(|subject| verify(gpu, subject))?;
+    Ok(measured)
+}
+
+/// The rows of each clock.
+fn on_clocks(
+    gpu: &mut Gpu,
+    subject: &mut Subject<'_>,
+    blocks: &Blocks,
+    name: &str,
+    clocks: &[Clock],
+    effort: Effort,
+) -> Result<Vec<Row>> {
     let mut calibration = limits::calibration(gpu)?;
     let mut rows = Vec::new();
     for &clock in clocks {
         let measured = match clock {
-            Clock::Kernel => {
-                on_device(gpu, &mut subject, Stamps::Commands, effort, &mut calibration)?
-            }
+            Clock::Kernel => on_device(gpu, subject, Stamps::Commands, effort, &mut calibration)?,
             Clock::Device => {
-                on_device(gpu, &mut subject, Stamps::Repetitions, effort, &mut calibration)?
+                on_device(gpu, subject, Stamps::Repetitions, effort, &mut calibration)?
             }
-            Clock::Host => host_to_host(gpu, &subject, &blocks, effort)?,
+            Clock::Host => host_to_host(gpu, subject, blocks, effort)?,
         };
         for (kernel, samples) in measured.series {
-            let mut row = row(&subject, &blocks, name, clock, effort.confidence);
+            let mut row = row(subject, blocks, name, clock, effort.confidence);
             row.kernel = kernel.map(str::to_owned);
             row.samples = samples;
             row.calibration.clone_from(&measured.calibration);
@@ -95,8 +124,6 @@ pub fn case(
             rows.push(row);
         }
     }
-    // Right before is not right after: a race may take its time.
-    verify(gpu, &mut subject)?;
     Ok(rows)
 }
 
@@ -204,11 +231,7 @@ fn host_to_host(
 ) -> Result<Measured> {
     subject.take_device(gpu)?;
     let threads = thread::available_parallelism().map_or(1, usize::from);
-    let raw: Vec<&[u8]> = blocks.iter().map(|(raw, _)| raw).collect();
-    let mut traffic = match subject.case.direction {
-        Direction::Encode => Traffic::encode(&raw, blocks.params),
-        Direction::Decode => Traffic::decode(&blocks.to_decode()),
-    };
+    let mut traffic = traffic(subject.case.direction, blocks);
     let start = Instant::now();
     while start.elapsed() < WARM_UP {
         gpu.send(&mut traffic, threads)?;
@@ -217,19 +240,34 @@ fn host_to_host(
         samples.push(nanoseconds(gpu.send(&mut traffic, threads)?.time));
         Ok(())
     })?;
-    let right = match subject.case.direction {
+    if !arrived(&traffic, subject.case.direction, blocks) {
+        bail!(Wrong(format!("{}: other bytes host to host; it has no speed", subject.case)));
+    }
+    Ok(Measured { series: vec![(None, samples)], calibration: Vec::new() })
+}
+
+/// The blocks as the accelerator takes them.
+fn traffic(direction: Direction, blocks: &Blocks) -> Traffic {
+    let raw: Vec<&[u8]> = blocks.iter().map(|(raw, _)| raw).collect();
+    match direction {
+        Direction::Encode => Traffic::encode(&raw, blocks.params),
+        Direction::Decode => Traffic::decode(&blocks.to_decode()),
+    }
+}
+
+/// Whether what came back is what the CPU makes of the blocks.
+fn arrived(traffic: &Traffic, direction: Direction, blocks: &Blocks) -> bool {
+    match direction {
         Direction::Encode => {
             traffic.encoded().zip(blocks.iter()).all(|((encoded, payload), (_, block))| {
                 let same = (encoded.kind, encoded.table_log) == (block.kind, block.table_log);
                 same && (block.kind == BlockKind::Stored || payload == block.payload)
             })
         }
-        Direction::Decode => traffic.decoded().zip(&raw).all(|(found, raw)| found == Ok(*raw)),
-    };
-    if !right {
-        bail!(Wrong(format!("{}: other bytes host to host; it has no speed", subject.case)));
+        Direction::Decode => {
+            traffic.decoded().zip(blocks.iter()).all(|(found, (raw, _))| found == Ok(raw))
+        }
     }
-    Ok(Measured { series: vec![(None, samples)], calibration: Vec::new() })
 }
 
 /// Calls `more`, which adds samples, until they are enough.
@@ -250,12 +288,17 @@ pub fn sample(
         let time = elapsed >= effort.least && elapsed - looked > effort.least / 4;
         if time && samples.len() >= LEAST_SAMPLES {
             looked = elapsed;
-            let interval = stats::median_interval(&samples, effort.confidence);
-            if interval.precision(stats::median(&samples)) <= effort.precision {
+            if precise(&samples, effort) {
                 return Ok(samples);
             }
         }
     }
+}
+
+/// Whether the median of the samples is as sure as is asked for.
+fn precise(samples: &[f64], effort: Effort) -> bool {
+    let interval = stats::median_interval(samples, effort.confidence);
+    interval.precision(stats::median(samples)) <= effort.precision
 }
 
 /// What is doubtful about a row's samples.
@@ -276,3 +319,6 @@ pub fn doubts(row: &Row, effort: Effort) -> Vec<String> {
     }
     notes
 }
+
+#[cfg(test)]
+mod tests;

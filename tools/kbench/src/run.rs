@@ -18,9 +18,8 @@ use crate::{
     limits,
     measure::{self, Effort},
     record::{Device, Record},
-    roofline::{self, Standing},
-    size, small, table,
-    variants::{self, AUTO, Entry},
+    roofline, size, small, table,
+    variants::{self, AUTO},
 };
 
 /// Host memory for staging, in bytes.

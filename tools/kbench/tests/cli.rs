@@ -6,6 +6,8 @@ use std::{
     process::{Command, Output},
 };
 
+use serde_json::Value;
+
 fn kbench(args: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_kbench"))
         .args(["--device", "0"])
@@ -55,9 +57,73 @@ fn what_is_listed_is_verified() {
     let text = stdout(&verify);
     assert!(verify.status.success(), "{text}{}", stderr(&verify));
     assert!(text.contains(" 0 wrong") && !text.contains("WRONG"), "{text}");
-    assert!(text.contains("decode_huff   shared "), "{text}");
+    for form in ["decode_huff   shared ", "decode_huff   shared+log12 ", "gather        any "] {
+        assert!(text.contains(form), "no {form}:\n{text}");
+    }
+    // What the device lacks is named, and what it has is checked, once for each plan that has it.
+    assert!(text.contains(" not checked, as this device lacks them: "), "{text}");
+    assert!(text.contains("subgroup64"), "{text}");
+    let names = stdout(&kbench(&["verify", "--coder", "huff", "--names"]));
+    for name in names.lines() {
+        let (kernel, variant) = name.split_once(' ').unwrap();
+        let line = format!("{kernel:<14}{variant:<28}right");
+        assert!(text.contains(&line), "{name} is not checked:\n{text}");
+    }
     let none = kbench(&["verify", "--variant", "no such"]);
     assert_eq!(none.status.code(), Some(3), "nothing checked is not all right");
+}
+
+#[test]
+fn what_data_becomes_is_held_to_what_is_recorded() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("encoded.tsv");
+    let path = file.to_str().unwrap();
+    fs::write(&file, "data\tsize\tblock\tcoder\tcrc32c\n").unwrap();
+    let verify = |flags: &[&str]| {
+        let little = ["verify", "--coder", "huff", "--variant", "shared", "--checksums", path];
+        let size = ["--data", "alice", "--size", "30K", "--block", "20K"];
+        kbench(&[&little[..], &size, flags].concat())
+    };
+    let missing = verify(&["--recorded"]);
+    assert_eq!(missing.status.code(), Some(1), "{}", stdout(&missing));
+    assert!(stdout(&verify(&[])).contains("has no recorded checksum"));
+    assert!(verify(&["--update-checksums"]).status.success());
+    assert!(verify(&["--recorded"]).status.success());
+
+    let recorded = fs::read_to_string(&file).unwrap();
+    let (row, sum) = recorded.trim_end().rsplit_once('\t').unwrap();
+    let other = u32::from_str_radix(sum, 16).unwrap() ^ 1;
+    fs::write(&file, format!("{row}\t{other:08x}\n")).unwrap();
+    let changed = verify(&[]);
+    assert_eq!(changed.status.code(), Some(1), "{}", stdout(&changed));
+    assert!(stdout(&changed).contains("WRONG: alice is encoded to 0x"), "{}", stdout(&changed));
+}
+
+#[test]
+fn what_cannot_be_checked_stops_nothing_else() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut state = 1_u32;
+    let random: Vec<u8> = std::iter::repeat_with(|| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 24) as u8
+    })
+    .take(50_000)
+    .collect();
+    for (name, bytes) in [("random", random), ("constant", vec![7; 50_000])] {
+        let path = dir.path().join(name);
+        fs::write(&path, bytes).unwrap();
+        let data = path.to_str().unwrap();
+        let args = ["verify", "--data", data, "--variant", "shared", "--block", "20K"];
+        let verify = kbench(&args);
+        let text = stdout(&verify);
+        assert_eq!(verify.status.code(), Some(3), "{text}{}", stderr(&verify));
+        for coder in ["rans", "fse", "huff"] {
+            let (encoded, decoded) = (format!("encode_{coder}"), format!("decode {coder:<5}"));
+            assert!(text.contains(&encoded), "{text}");
+            assert!(text.contains(&(decoded + "not checked: no block")), "{text}");
+        }
+        assert!(text.contains(" 0 wrong, 3 not possible"), "{text}");
+    }
 }
 
 #[test]
@@ -73,13 +139,32 @@ fn measurements_become_reports() {
     let dir = tempfile::tempdir().unwrap();
     let path = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
     let json = path("sweep.json");
-    let args = ["sweep", "block=16K..32K", "--json", &json];
+    // As precise as nothing can be.
+    let flags = ["--data", "alice", "--precision", "0"];
+    let args = [&["sweep", "block=16K..32K", "--json", &json], &flags[..]].concat();
     let sweep = kbench(&[&args[..], &LITTLE[..]].concat());
     let text = stdout(&sweep);
     assert!(sweep.status.success(), "{text}{}", stderr(&sweep));
     assert!(text.contains("SOFTWARE DEVICE"), "{text}");
     let rows = text.lines().filter(|line| line.starts_with("device decode huff")).count();
     assert_eq!(rows, 2, "one for each block size:\n{text}");
+    let record: Value = serde_json::from_str(&fs::read_to_string(&json).unwrap()).unwrap();
+    let raw = fs::read("../../tests/data/alice29.txt").unwrap();
+    let sum = crc32c::crc32c(&raw[..128 << 10]);
+    let mut blocks = Vec::new();
+    for row in record["rows"].as_array().unwrap() {
+        blocks.push(row["block"].as_u64().unwrap());
+        assert_eq!(row["data"]["crc32c"], sum, "{row}");
+        let calibrated = row["calibration"].as_array().unwrap().len();
+        assert!(calibrated > 0, "{row}");
+        assert!(row["modules"].as_array().unwrap().iter().all(|m| m[1] != 0), "{row}");
+        let notes = row["notes"].to_string();
+        assert!(notes.contains("a cache may have held the data"), "{row}");
+        assert!(notes.contains("less precise than asked for"), "{row}");
+    }
+    blocks.sort_unstable();
+    blocks.dedup();
+    assert_eq!(blocks, [16 << 10, 32 << 10], "what is swept is what is measured");
     assert!(text.lines().filter(|line| line.contains("GB/s")).count() == 1);
     let unmarked = |line: &&str| line.contains(" huff") && !line.contains("software");
     assert_eq!(text.lines().find(unmarked), None);
@@ -302,6 +387,22 @@ fn small_inputs_go_three_ways() {
     }
     let report = kbench(&["report", &json, "--format", "markdown"]);
     assert!(stdout(&report).contains("| lzseqr | encode |"), "{}", stdout(&report));
+}
+
+#[test]
+fn figures_from_host_to_host_and_rooflines_are_measured() {
+    let args = ["measure", "--clock", "host", "--gather"];
+    let host = kbench(&[&args[..], &LITTLE].concat());
+    let text = stdout(&host);
+    assert!(host.status.success(), "{text}{}", stderr(&host));
+    assert_eq!(text.lines().filter(|line| line.starts_with("host ")).count(), 2, "{text}");
+
+    let args = ["roofline", "--direction", "decode", "--data", "alice"];
+    let roof = kbench(&[&args[..], &LITTLE].concat());
+    let text = stdout(&roof);
+    assert!(roof.status.success(), "{text}{}", stderr(&roof));
+    let kernel = |line: &&str| line.starts_with("decode_huff ") && line.contains("%");
+    assert_eq!(text.lines().filter(kernel).count(), 1, "{text}");
 }
 
 #[test]
