@@ -75,7 +75,7 @@ pub const EXPERIMENTS: &[Experiment] = &[
     },
     Experiment {
         name: "checked",
-        about: "accesses of buffers checked against their ends: two instructions a store",
+        about: "accesses of buffers checked against their ends",
         kernels: DECODE,
         variants: &[""],
         macros: &[],
