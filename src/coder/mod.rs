@@ -172,7 +172,7 @@ impl Codec {
         })
     }
 
-    /// From now on, work on a block ends within two segments once this is set, with results that are of no use; `None`: never.
+    /// From now on, work on a block ends before its next two segments once this is set, with results that are of no use; `None`: never.
     pub(crate) fn stop_at(&mut self, stop: Option<Arc<AtomicBool>>) {
         self.stop = Stop(stop);
     }

@@ -36,7 +36,10 @@ pub(super) struct Pool<'a> {
 
 impl Drop for Pool<'_> {
     fn drop(&mut self) {
-        remember(self.workload, &self.surroundings.desk);
+        // What a cancelled run has left at devices would count as late.
+        if !self.surroundings.is_cancelled() {
+            remember(self.workload, &self.surroundings.desk);
+        }
         // What nobody will take leaves the devices, or they could not be kept for another engine.
         self.surroundings.desk.stop_lending();
         self.returns.clear();

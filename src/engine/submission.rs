@@ -17,8 +17,8 @@ const FILL: usize = 4;
 /// The first batch that an idle device gets is at most this part of the largest.
 const FIRST: usize = 8;
 
-/// A batch has no more raw bytes than take the device so many nanoseconds, by what the one before took: whoever
-/// cancels, and whoever waits for a block, waits for its whole batch.
+/// A batch has no more raw bytes than take the device so many nanoseconds, as far as is known: whoever cancels, and whoever waits for a block,
+/// waits for its whole batch.
 const LONG: u64 = 20_000_000;
 
 /// So many raw bytes are not too many for any device.
@@ -60,10 +60,6 @@ pub(crate) struct Submission<'a> {
     /// The most raw bytes of the next batch. The first blocks that come to an idle device are few, so that it has something to do while more are
     /// loaded, and each batch may have twice as many as the one before.
     most_bytes: usize,
-    /// The most that it may ever have, as fast as the device is.
-    largest: usize,
-    /// When the last batch arrived.
-    arrived: u64,
     /// The next batch's number.
     next: u64,
     lost: bool,
@@ -74,9 +70,6 @@ struct Batch {
     number: u64,
     slot: usize,
     jobs: Vec<u64>,
-    raw_bytes: usize,
-    /// When the device had it.
-    began: u64,
     /// Whether some of them are not strict.
     shared: bool,
     loading: Arc<Loading>,
@@ -85,17 +78,16 @@ struct Batch {
 
 impl<'a> Submission<'a> {
     pub fn new(accelerator: Box<dyn Accelerator>, station: Arc<Station<'a>>) -> Self {
-        let largest = station.limit.raw_bytes;
-        Self {
-            accelerator,
-            station,
-            batches: Vec::new(),
-            most_bytes: largest / FIRST,
-            largest,
-            arrived: 0,
-            next: 0,
-            lost: false,
-        }
+        let most_bytes = station.limit.raw_bytes / FIRST;
+        Self { accelerator, station, batches: Vec::new(), most_bytes, next: 0, lost: false }
+    }
+
+    /// The most raw bytes that a batch may have, as fast as the device is; `None` as long as that is not known. What batches cost beside their bytes
+    /// smaller ones cost as well.
+    fn largest(&self, fleet: &Fleet<'a>) -> Option<usize> {
+        let limit = self.station.limit.raw_bytes;
+        let ns_per_byte = fleet.policy().ns_per_byte(self.station.index)?;
+        Some(((LONG as f64 / ns_per_byte) as usize).clamp(LEAST.min(limit), limit))
     }
 
     /// Gives the device up, for another engine to use unless it has failed.
@@ -135,7 +127,8 @@ impl<'a> Submission<'a> {
         busy |= self.start_loaded(now, fleet, crew)?;
         while self.accelerator.idle_slots() > 0 && !crew.is_stopped() {
             let waiting = self.station.channel.strict_bytes();
-            let few = waiting > 0 && waiting < self.largest / FILL;
+            let few = waiting > 0
+                && waiting < self.largest(fleet).unwrap_or(self.station.limit.raw_bytes) / FILL;
             if few && self.is_busy() && !crew.has_all() {
                 break; // More may come, and what is in flight wakes us.
             }
@@ -171,7 +164,7 @@ impl<'a> Submission<'a> {
                     policy.disturbed(self.station.index);
                 }
                 drop(policy);
-                (batch.started, batch.began, busy) = (true, now, true);
+                (batch.started, busy) = (true, true);
                 crew.submitted(batch.number);
                 if batch.shared {
                     crew.started();
@@ -202,6 +195,8 @@ impl<'a> Submission<'a> {
             crew.stand_in(first, false);
             return Ok(());
         }
+        let largest = self.largest(fleet);
+        self.most_bytes = self.most_bytes.min(largest.unwrap_or(limit.raw_bytes));
         let (batch, raw_bytes) = self.gather(first, overtaken, crew);
         let works: Vec<_> = batch.iter().map(|job| &job.work).collect();
         let planned = match self.accelerator.plan(&works) {
@@ -229,8 +224,6 @@ impl<'a> Submission<'a> {
             number,
             slot: planned.slot,
             jobs: batch.iter().map(|job| job.id).collect(),
-            raw_bytes,
-            began: now,
             shared: batch.iter().zip(&planned.ways).any(|(job, way)| !job.strict && !way.in_place),
             loading: Arc::clone(&loading),
             started: false,
@@ -278,12 +271,11 @@ impl<'a> Submission<'a> {
     ) -> (Vec<Job<'a>>, usize) {
         let limit = self.station.limit;
         let (mut parts, mut raw_bytes) = (first.work.parts(), first.work.raw_bytes());
-        let most_bytes = self.most_bytes.min(self.largest);
         let mut batch = vec![first];
         loop {
             let fits = |job: &Job<'_>| {
                 parts + job.work.parts() <= limit.parts
-                    && raw_bytes + job.work.raw_bytes() <= most_bytes
+                    && raw_bytes + job.work.raw_bytes() <= self.most_bytes
                     && batch[0].work.may_share_batch(&job.work)
             };
             let job = self.take(&mut overtaken, crew, &fits);
@@ -299,13 +291,6 @@ impl<'a> Submission<'a> {
         let batch = self.batches.remove(place.expect("only what was started arrives"));
         crew.arrived(batch.number, &arrival);
         fleet.policy().arrived(self.station.index, batch.number, now);
-        let took = now.saturating_sub(batch.began.max(self.arrived));
-        // What arrives with another one says nothing.
-        if let Some(suits) = (batch.raw_bytes as u64).saturating_mul(LONG).checked_div(took) {
-            let limit = self.station.limit.raw_bytes;
-            self.largest = (suits as usize).clamp(LEAST.min(limit), limit);
-        }
-        self.arrived = now;
         assert_eq!(batch.jobs.len(), arrival.unloads.len(), "the device kept blocks");
         for (id, unload) in batch.jobs.into_iter().zip(arrival.unloads) {
             // Otherwise a backup was faster.

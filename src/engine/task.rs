@@ -132,8 +132,10 @@ struct Ends<'f, 'a> {
 impl Drop for Ends<'_, '_> {
     fn drop(&mut self) {
         let Self { fleet, worker, stopped } = *self;
-        if stopped || thread::panicking() {
+        if thread::panicking() {
             fleet.policy().abandoned(worker);
+        } else if stopped {
+            fleet.policy().stopped(worker);
         } else {
             fleet.ended(worker, telemetry::clock());
         }

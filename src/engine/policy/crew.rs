@@ -87,10 +87,11 @@ impl Crew {
         self.rates[LOAD.index()].learn(bytes, 0);
     }
 
-    /// What blocks at devices cost is unknown from now on.
-    pub fn forget_copies(&mut self) {
-        for kind in [LOAD, BEHIND] {
-            self.rates[kind.index()] = Rate::default();
+    /// The task ends, and nothing is learnt from it. The CPU alone would have had it.
+    pub fn stop(&mut self, worker: usize) {
+        if let Some(task) = self.running.get_mut(worker).and_then(Option::take) {
+            self.idle += 1;
+            self.coded += task.expected.unwrap_or(0.0);
         }
     }
 
@@ -143,21 +144,22 @@ impl Crew {
         let cost = cost.max(1.0);
         let ahead = ((self.queued_ns() + more) / cost + 1e-6).max(0.0);
         let workers = self.running.len();
-        let (mut left, step) = self.all_left(now, idle);
+        let (mut left, count, step) = self.all_left(now, idle);
         let waves = (ahead / workers as f64).floor();
         let place = (ahead - waves * workers as f64) as usize / step;
-        let place = place.min(left.len() - 1);
-        let (_, start, _) = left.select_nth_unstable_by(place, f64::total_cmp);
+        let place = place.min(count - 1);
+        let (_, start, _) = left[..count].select_nth_unstable_by(place, f64::total_cmp);
         *start + waves * cost + cost
     }
 
-    /// When, from now, so many nanoseconds of urgent tasks will be done, which every worker takes before anything else as soon as its present task has
-    /// ended, and `others` threads have already begun; as if they could be divided at will.
+    /// When, from now, so many nanoseconds of urgent tasks will be done, as if they could be divided at will. Workers take them before
+    /// anything else as soon as their present tasks have ended; `others` threads begin at once.
     pub fn urgent(&self, now: u64, work: f64, others: usize) -> f64 {
-        let (mut left, step) = self.all_left(now, 0.0);
+        let (mut left, count, step) = self.all_left(now, 0.0);
+        let left = &mut left[..count];
         left.sort_unstable_by(f64::total_cmp);
         let (mut threads, mut ahead) = (others.max(1) as f64, work);
-        for left in left {
+        for &mut left in left {
             if ahead <= left * threads {
                 break;
             }
@@ -176,15 +178,18 @@ impl Crew {
         (self.coded + running + self.queued_ns() + more) / self.running.len() as f64
     }
 
-    /// What is left of the workers' tasks, `idle` where there is none, of every so-manieth worker.
-    fn all_left(&self, now: u64, idle: f64) -> (Vec<f64>, usize) {
+    /// What is left of the workers' tasks, `idle` where there is none: so many, of every worker or, of many, of one in so many.
+    fn all_left(&self, now: u64, idle: f64) -> ([f64; SAMPLE], usize, usize) {
         let step = self.running.len().div_ceil(SAMPLE);
-        let of = |task: &Option<Task>| task.map_or(idle, |task| self.left(now, task));
-        let mut left: Vec<_> = self.running.iter().step_by(step).map(of).collect();
+        let (mut left, mut count) = ([0.0; SAMPLE], 0);
+        for task in self.running.iter().step_by(step) {
+            left[count] = task.map_or(idle, |task| self.left(now, task));
+            count += 1;
+        }
         if self.idle > 0 && step > 1 {
             left[0] = idle; // It may not be among those that were looked at.
         }
-        (left, step)
+        (left, count, step)
     }
 
     /// What is left of a task. One that takes longer than its like is taken to be half done.

@@ -39,6 +39,9 @@ const PATIENCE: f64 = 0.01;
 /// Half-life of pressure in nanoseconds as long as no service time is known.
 const HALF_LIFE: f64 = 1e6;
 
+/// A run in which so many blocks were to be placed is a long one.
+const MANY: u64 = 100;
+
 /// What the cost of a task on the CPU depends on: 0 is a whole block, 1 the model's stage, 2 the entropy stage and what
 /// comes behind it, 3 what comes behind a device, 4 the copy to a device.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -82,13 +85,15 @@ pub(crate) struct Policy {
     /// The first and the last time that was named.
     began: Option<u64>,
     now: u64,
+    /// How many blocks it was asked to place.
+    asked: u64,
 }
 
 impl Policy {
     /// A policy for `workers` workers and these devices, which begins with what earlier runs measured.
     pub fn new(workers: usize, devices: &[DevicePrior], cpu: &CpuPrior) -> Self {
         let devices = devices.iter().map(|prior| DeviceQueue::new(workers, prior)).collect();
-        Self { crew: Crew::new(workers, cpu), devices, began: None, now: 0 }
+        Self { crew: Crew::new(workers, cpu), devices, began: None, now: 0, asked: 0 }
     }
 
     fn see(&mut self, now: u64) {
@@ -117,6 +122,11 @@ impl Policy {
     pub fn ended(&mut self, worker: usize, now: u64) {
         self.see(now);
         self.crew.end(worker, now);
+    }
+
+    /// A worker has stopped a task that somebody else was sooner to do: how long it took says nothing.
+    pub fn stopped(&mut self, worker: usize) {
+        self.crew.stop(worker);
     }
 
     /// A worker's task has panicked: how long it took says nothing.
@@ -197,31 +207,27 @@ impl Policy {
     /// noted: the caller says what became of it with [`sent`](Self::sent) or [`queued`](Self::queued).
     pub fn choose(&mut self, now: u64, kind: Kind, bytes: u64) -> Place {
         self.see(now);
+        self.asked += 1;
         // A worker goes on at once with a block that it has. Then it matters whether others wait for it.
-        let waits = self.crew.has_waiting(u64::from(kind == WHOLE));
-        if let Some(device) = self.probe(now, bytes).filter(|_| waits) {
+        if self.crew.has_waiting(u64::from(kind == WHOLE))
+            && let Some(device) = self.probe(now, bytes)
+        {
             return Place::Device(device);
         }
         let (Some(cost), behind) = (self.crew.cost(kind, bytes), self.crew.behind(bytes)) else {
             return Place::Cpu; // It comes first where nothing is known.
         };
-        if let Some(device) = self.neglected(now, cost).filter(|_| waits) {
-            self.devices[device].try_again();
-            if cost <= behind + self.crew.load(bytes) {
-                self.crew.forget_copies();
-            }
-            return Place::Device(device);
-        }
         // What a device codes leaves the workers something to do as well.
         if cost <= behind + self.crew.load(bytes) {
             return Place::Cpu;
         }
         let mut best = (self.crew.finish(now, cost, self.owed()), Place::Cpu);
+        let copied = self.copied(now, bytes);
         for (number, device) in self.devices.iter().enumerate() {
             if device.failed || device.pressure.is_high(now, self.half_life(number, bytes)) {
                 continue;
             }
-            if let Some(finish) = device.finish(now, bytes, self.copied(now, bytes))
+            if let Some(finish) = device.finish(now, bytes, copied)
                 && finish + behind < best.0
             {
                 best = (finish + behind, Place::Device(number));
@@ -247,16 +253,6 @@ impl Policy {
         }
         let threads = self.devices.iter().filter(|device| !device.failed).count();
         self.crew.urgent(now, copies, threads).max(self.crew.load(bytes))
-    }
-
-    /// A device that has been left alone so far. It gets one block, once that is a hundredth of the run's time should it have to be done again:
-    /// what earlier runs measured may have been a thread that was put aside.
-    fn neglected(&self, now: u64, cost: f64) -> Option<usize> {
-        let neglected = |device: &DeviceQueue| {
-            device.is_neglected() && !device.pressure.is_high(now, HALF_LIFE)
-        };
-        let affordable = cost <= PATIENCE * self.elapsed(now);
-        self.devices.iter().position(neglected).filter(|_| affordable)
     }
 
     /// Work that the blocks at the devices will yet be for the workers.
@@ -395,9 +391,23 @@ impl Policy {
         self.devices.iter().map(DeviceQueue::held).sum()
     }
 
-    /// What was measured, for later runs.
+    /// What was measured, for later runs. Of a device that a long run has left alone nothing is: what earlier ones measured may have been a thread that was put
+    /// aside, and would keep it from showing that.
     pub fn priors(&self) -> (Vec<DevicePrior>, CpuPrior) {
-        (self.devices.iter().map(|device| device.prior(self.now)).collect(), self.crew.prior())
+        let neglected = |device: &DeviceQueue| self.asked >= MANY && !device.used;
+        let prior = |device: &DeviceQueue| match neglected(device) {
+            true => DevicePrior::default(),
+            false => device.prior(self.now),
+        };
+        let cpu = self.crew.prior();
+        let all = !self.devices.is_empty() && self.devices.iter().all(neglected);
+        let cpu = if all { cpu.without_copies() } else { cpu };
+        (self.devices.iter().map(prior).collect(), cpu)
+    }
+
+    /// What a device needs for a raw byte, beside what it needs for a batch.
+    pub fn ns_per_byte(&self, device: usize) -> Option<f64> {
+        self.devices[device].ns_per_byte()
     }
 
     /// Of pressure: a service time of the slower side.

@@ -14,10 +14,6 @@ const PROBE: u32 = 2;
 /// then, and runs would leave a device alone because of a single one.
 const KNOWN: f64 = 1.2;
 
-/// Batches that take so many times less than expected show that what was measured before is of no use. What batches of one size say of others is
-/// not as wrong.
-const DISPROVED: f64 = 8.0;
-
 /// How long fewer batches than these took to be loaded says little of the next: workers are in the middle of their first blocks.
 const FIRST_LOADS: f64 = 2.5;
 
@@ -44,8 +40,8 @@ pub(super) struct DeviceQueue {
     loading: Rate,
     /// Blocks that it was given as a probe.
     probed: u32,
-    /// It has been given something in this run because it had been given nothing, or something has been measured.
-    tried: bool,
+    /// It has been given something in this run.
+    pub used: bool,
     pub failed: bool,
 }
 
@@ -76,7 +72,7 @@ impl DeviceQueue {
             spared: 0,
             loading: Rate::default(),
             probed: 0,
-            tried: false,
+            used: false,
             failed: false,
         }
     }
@@ -86,19 +82,15 @@ impl DeviceQueue {
         !self.failed && self.service.is_none() && self.probed < PROBE
     }
 
-    /// Whether it has done nothing in this run: it has been left alone because of what earlier ones measured.
-    pub fn is_neglected(&self) -> bool {
-        !self.failed && !self.tried && self.service.is_some() && self.held() == 0
-    }
-
-    /// It is to be neglected no longer.
-    pub fn try_again(&mut self) {
-        self.tried = true;
+    /// What it needs for a raw byte, beside what it needs for a batch.
+    pub fn ns_per_byte(&self) -> Option<f64> {
+        self.service.map(|service| service.ns_per_byte)
     }
 
     /// A block has been put into its channel.
     pub fn accept(&mut self, bytes: u64) {
         self.waiting += bytes;
+        self.used = true;
         self.probed += u32::from(self.service.is_none());
     }
 
@@ -147,7 +139,6 @@ impl DeviceQueue {
         let batch = self.in_flight.remove(place).expect("it is there");
         self.learn(&batch, now);
         self.spared += batch.bytes.saturating_sub(batch.backed_up);
-        self.tried = true;
         if !batch.disturbed {
             self.service = self.measured.service();
         } else if self.in_flight.is_empty() {
@@ -162,15 +153,10 @@ impl DeviceQueue {
         let alone = batch.started >= self.last_arrival.saturating_sub(latency);
         let since = if alone { batch.started } else { self.last_arrival };
         let into = if batch.disturbed { &mut self.rough } else { &mut self.measured };
-        // What is in the way makes a device slower, never faster: the threads that measured it before were held up.
-        let whole = now.saturating_sub(batch.started);
-        let believed = into.service();
-        if believed.is_some_and(|believed| believed.alone(batch.bytes) > DISPROVED * whole as f64) {
-            *into = DevicePrior::default();
-        }
         into.learn(alone, batch.bytes, now.saturating_sub(since));
         // One that waited for others took no less than one alone. If such a one is expected to take twice as long, one was late, and without this
         // the device would have to be left alone until that is forgotten.
+        let whole = now.saturating_sub(batch.started);
         let service = into.service().filter(|_| !alone);
         let expected = service.map_or(0.0, |service| service.alone(batch.bytes));
         if 2.0 * (whole as f64) < expected {

@@ -79,6 +79,14 @@ impl CpuPrior {
         prior
     }
 
+    /// The same, but nothing is known of what workers do for devices.
+    pub(super) fn without_copies(mut self) -> Self {
+        for kind in [super::BEHIND, super::LOAD] {
+            self.rates[kind.index()] = Rate::default();
+        }
+        self
+    }
+
     /// As if all that workers do for devices had taken so many times as long; for tests.
     #[cfg(test)]
     pub fn slow_down(&mut self, times: f64) {

@@ -128,9 +128,12 @@ impl<'a> World<'a> {
             self.clock.store(time, Relaxed);
             // What ends at the same time has ended before anything begins.
             while let Some(event) = self.events.next_at(time) {
-                match event {
-                    Event::Ended(thread) if self.ends[thread] == time => self.end(thread),
-                    _ => {}
+                // A task that was stopped has left the time of its end.
+                if let Event::Ended(thread) = event
+                    && self.ends[thread] == time
+                    && self.threads[thread].is_some()
+                {
+                    self.end(thread);
                 }
             }
             while self.settle() {}
@@ -363,7 +366,7 @@ impl<'a> World<'a> {
         let stopped = matches!(&task, Task::Backup(backup, _) if backup.stop.load(Relaxed));
         if thread < self.setup.workers {
             let (now, mut policy) = (self.now(), self.fleet().policy());
-            if stopped { policy.abandoned(thread) } else { policy.ended(thread, now) }
+            if stopped { policy.stopped(thread) } else { policy.ended(thread, now) }
         }
         match task {
             Task::Whole(job) | Task::StandIn(job) => self.finish_on_cpu(job.id),

@@ -1,4 +1,4 @@
-//! How large batches of strict blocks become beside what a device needs for them, in virtual time.
+//! How large batches become beside what a device needs for them, in virtual time.
 
 use std::sync::{Arc, Mutex};
 
@@ -121,23 +121,23 @@ fn job(id: u64) -> Job<'static> {
     Job { id, work, class, strict: true, in_place: false, rest: None }
 }
 
-/// The batches of a device that needs so many milliseconds for a MiB.
-fn batches(milliseconds: [f64; 8]) -> Vec<usize> {
+/// The batches of a device that needs so many milliseconds for each and for a MiB.
+fn batches(fixed: f64, of_a_mib: [f64; 16]) -> Vec<usize> {
     let device = Paced::default();
     let (seen, station) = (Arc::clone(&device.batches), Arc::new(Station::new(0, &device)));
     let desk = Desk::new(0, MIB as u32);
     let policy = Policy::new(2, &[DevicePrior::default()], &CpuPrior::default());
     desk.set_fleet(vec![Arc::clone(&station)], 2, policy);
     let mut recorder = Run::begin(None, "test").recorder(Row::Caller);
-    for id in 0..100 {
+    for id in 0..300 {
         assert!(desk.hand_over(0, job(id), Asker::Caller, &mut recorder).is_ok());
     }
     let mut submission = Submission::new(Box::new(device), station);
     let mut now = 1;
-    for of_a_mib in milliseconds {
+    for of_a_mib in of_a_mib {
         submission.step(now, desk.fleet().unwrap(), &Nobody);
         let blocks = *seen.lock().unwrap().last().expect("the device is never idle");
-        now += (blocks as f64 * of_a_mib * 1e6) as u64;
+        now += ((fixed + blocks as f64 * of_a_mib) * 1e6) as u64;
     }
     let seen = seen.lock().unwrap();
     seen.clone()
@@ -145,9 +145,14 @@ fn batches(milliseconds: [f64; 8]) -> Vec<usize> {
 
 #[test]
 fn batches_grow_only_as_far_as_the_device_is_soon_done_with_one() {
-    assert_eq!(batches([0.1; 8]), [2, 4, 8, 16, 16, 16, 16, 16]);
-    assert_eq!(batches([4.0; 8]), [2, 4, 5, 5, 5, 5, 5, 5], "of 20 ms");
-    assert_eq!(batches([100.0; 8]), [2, 1, 1, 1, 1, 1, 1, 1], "one is not too much for any");
-    // Only the second was slow: the device was made ready, or somebody else had it.
-    assert_eq!(batches([0.1, 50.0, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1]), [2, 4, 1, 16, 16, 16, 16, 16]);
+    assert_eq!(batches(0.0, [0.1; 16])[..5], [2, 4, 8, 16, 16]);
+    let ends = |fixed, of_a_mib| batches(fixed, of_a_mib)[14..].to_vec();
+    let soon = ends(0.0, [4.0; 16]);
+    assert!(soon.iter().all(|blocks| (4..=8).contains(blocks)), "of some 20 ms: {soon:?}");
+    assert_eq!(ends(0.0, [100.0; 16]), [1; 2], "one is not too much for any");
+    assert_eq!(ends(30.0, [0.1; 16]), [16; 2], "smaller ones would take as long");
+    // One was slow: the device was made ready, or somebody else had it.
+    let mut once = [0.1; 16];
+    once[1] = 50.0;
+    assert_eq!(ends(0.0, once), [16; 2]);
 }
