@@ -49,8 +49,11 @@ pub(crate) fn remember(workload: Workload, devices: &[Uuid], priors: (Vec<Device
     if known.devices.len() + known.cpu.len() >= MOST {
         *known = Known::default();
     }
-    for (uuid, prior) in devices.iter().zip(priors.0) {
-        known.devices.insert((*uuid, workload), prior);
+    for (number, (uuid, prior)) in devices.iter().zip(priors.0).enumerate() {
+        // One device may take part twice, and only once have had anything to do.
+        if prior != DevicePrior::default() || !devices[..number].contains(uuid) {
+            known.devices.insert((*uuid, workload), prior);
+        }
     }
     if priors.1 != CpuPrior::default() {
         known.cpu.insert(workload, priors.1);
@@ -73,6 +76,8 @@ mod tests {
         measured.learn(true, 1000, 5000);
         let [one, two, three] = [1, 2, 3].map(|number| [number; 16]);
         remember(workload, &[one, two], (vec![measured; 2], CpuPrior::default()));
+        let twice = (vec![measured, DevicePrior::default()], CpuPrior::default());
+        remember(workload, &[two; 2], twice);
         assert_eq!(recall(workload, &[two, three]).0, [measured, DevicePrior::default()]);
         let other = Workload { level: None, ..workload };
         assert_eq!(recall(other, &[two]).0, [DevicePrior::default()]);
