@@ -58,7 +58,7 @@ const COLUMNS: [&str; 38] = [
     "file",
 ];
 
-/// The columns of what [`Figures::numbers`] says.
+/// The columns of a form's figures.
 const CODE: [&str; 10] = [
     "instructions",
     "hot_loop",
