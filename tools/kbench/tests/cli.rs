@@ -1,5 +1,7 @@
 //! The program as people run it, on the first Vulkan device, which in these tests is a software one.
 
+mod program;
+
 use std::{
     fs,
     path::Path,
@@ -8,21 +10,10 @@ use std::{
 
 use serde_json::Value;
 
+use program::{stderr, stdout};
+
 fn kbench(args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_kbench"))
-        .args(["--device", "0"])
-        .args(args)
-        .env_remove("RANVIL_DEVICE")
-        .output()
-        .unwrap()
-}
-
-fn stdout(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stdout).into_owned()
-}
-
-fn stderr(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
+    program::kbench("0", args)
 }
 
 #[test]

@@ -1,30 +1,16 @@
 //! What is left behind and made of it, as people run it, on the first Vulkan device, which in these tests is a software one.
 
+mod program;
+
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::{Command, Output},
 };
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-fn kbench(device: &str, args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_kbench"))
-        .args(["--device", device])
-        .args(args)
-        .env_remove("RANVIL_DEVICE")
-        .output()
-        .unwrap()
-}
-
-fn stdout(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stdout).into_owned()
-}
-
-fn stderr(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
-}
+use program::{kbench, stderr, stdout};
 
 fn good(args: &[&str]) -> String {
     let output = kbench("0", args);
