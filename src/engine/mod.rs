@@ -581,6 +581,9 @@ impl<'a> Engine<'a> {
 
 impl Drop for Engine<'_> {
     fn drop(&mut self) {
+        if self.in_flight() + self.placing as u64 == 0 {
+            self.pool.iter().for_each(Pool::finish);
+        }
         // The workers' coders follow when they end.
         let coder = self.coder.take();
         coder.into_iter().for_each(|coder| kept::keep_coder(&self.purpose, coder));

@@ -92,6 +92,12 @@ impl<'a> Pool<'a> {
         Self { devices: Vec::new(), surroundings, returns, workload, scratch: None }
     }
 
+    /// Everything has been taken: all threads end at once, not the workers behind the devices.
+    pub fn finish(&self) {
+        self.devices.iter().for_each(Device::stop);
+        self.surroundings.workers.stop();
+    }
+
     /// Devices need not wait for more blocks. With a model they are yet to come, from workers.
     pub fn submitted_all(&self) {
         let with_model = self.workload.pipeline.model().is_some();

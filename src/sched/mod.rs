@@ -196,6 +196,11 @@ impl<'a, T: Task + 'a> Scheduler<'a, T> {
         self.shared.sleep.wake_one();
     }
 
+    /// Has the threads end, each behind its task. Those that wait are not begun.
+    pub fn stop(&self) {
+        self.shared.sleep.stop();
+    }
+
     /// The most workers that there may be.
     pub fn threads(&self) -> usize {
         self.shared.stealers.len()

@@ -123,6 +123,11 @@ impl Doorbell {
         if *self.value() > heard { Ok(()) } else { Err(DeviceError::Lost) }
     }
 
+    /// False if the device is known to be lost. Asks no queue.
+    pub fn is_whole(&self) -> bool {
+        reached(&self.device, self.semaphore, *self.value()).is_ok()
+    }
+
     fn value(&self) -> MutexGuard<'_, u64> {
         self.value.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -14,7 +14,7 @@ use std::{
         Arc,
         atomic::{Ordering::Acquire, fence},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use self::{
@@ -39,13 +39,21 @@ use crate::{
 
 pub(crate) use self::limit::Shape;
 
+/// A device that was parked so lately is taken up without waiting until it is idle, which it was (an H200's driver takes 100 to
+/// 130 us to say so). Whether it is lost its first batch would tell as well; that would be the CPU's then.
+const FRESH: Duration = Duration::from_secs(1);
+
 /// A Vulkan device that encodes and decodes blocks.
 pub(crate) struct VulkanAccelerator {
     name: String,
     /// What another run may ask for it by.
     key: Option<parking::Key>,
+    /// When it was parked last.
+    parked: Option<Instant>,
     limit: BatchLimit,
     staging_bytes: u64,
+    /// Host memory that the ring was made for.
+    budget: u64,
     /// Dropped before what their work uses.
     ring: Vec<RingSlot>,
     /// Started slots whose batches have not arrived, oldest first.
@@ -203,8 +211,10 @@ impl VulkanAccelerator {
         Ok(Self {
             name: device.info.name.clone(),
             key: None,
+            parked: None,
             limit: ring.limit,
             staging_bytes: ring.staging_bytes,
+            budget,
             ring: slots.collect::<Result<_, DeviceError>>()?,
             in_flight: VecDeque::new(),
             doorbell: Arc::clone(&doorbell),
@@ -223,12 +233,19 @@ impl VulkanAccelerator {
 
     /// Prepares a parked device for another run, whose staging may take `budget` bytes. False if it cannot be used any more.
     pub fn unpark(&mut self, budget: u64) -> bool {
-        let ring = limit::ring(self.device(), Shape::of(self.device()), budget);
-        self.device().wait_idle().is_ok() && self.set_ring(&ring).is_ok()
+        let fresh = self.parked.is_some_and(|parked| parked.elapsed() < FRESH);
+        self.doorbell.is_whole()
+            && (fresh || self.device().wait_idle().is_ok())
+            && (budget == self.budget || self.set_ring(self.ring_within(budget)).is_ok())
+    }
+
+    /// The ring that suits the device and a budget, and that budget.
+    fn ring_within(&self, budget: u64) -> (Ring, u64) {
+        (limit::ring(self.device(), Shape::of(self.device()), budget), budget)
     }
 
     /// Gives the ring this shape. The slots are idle; those that have more memory than is their share give it back.
-    fn set_ring(&mut self, ring: &Ring) -> Result<(), DeviceError> {
+    fn set_ring(&mut self, (ring, budget): (Ring, u64)) -> Result<(), DeviceError> {
         self.ring.truncate(ring.slots);
         let share = ring.staging_bytes / ring.slots as u64;
         self.ring.iter_mut().for_each(|slot| slot.keep_within(share));
@@ -236,6 +253,7 @@ impl VulkanAccelerator {
             self.ring.push(RingSlot::new(&self.memory, waker(&self.doorbell))?);
         }
         (self.limit, self.staging_bytes) = (ring.limit, ring.staging_bytes);
+        self.budget = budget;
         Ok(())
     }
 
@@ -333,9 +351,9 @@ impl Accelerator for VulkanAccelerator {
     }
 
     fn shrink(&mut self, staging: u64) {
-        let ring = limit::ring(self.device(), Shape::of(self.device()), staging);
-        if ring.staging_bytes < self.staging_bytes {
-            self.failed = self.set_ring(&ring).err();
+        let ring = self.ring_within(staging);
+        if ring.0.staging_bytes < self.staging_bytes {
+            self.failed = self.set_ring(ring).err();
         }
     }
 
@@ -405,6 +423,7 @@ impl Accelerator for VulkanAccelerator {
         if self.settle()
             && let Some(key) = self.key.clone()
         {
+            self.parked = Some(Instant::now());
             parking::add(key, *self);
         }
     }
