@@ -1,6 +1,6 @@
 //! Slices in, vectors out.
 
-use std::{hint::black_box, io::BufRead, thread};
+use std::{hint::black_box, io::BufRead};
 
 use crate::{
     Options,
@@ -8,7 +8,7 @@ use crate::{
     error::{Error, Result},
     format::frame_bound,
     restore::{raw_bytes, restore},
-    sched::Spawner,
+    sched::{self, Spawner},
     stream::{Encoder, Memory},
 };
 
@@ -152,7 +152,7 @@ impl Options {
 /// Compresses with the devices of `route`.
 pub(crate) fn pack(options: &Options, route: Route, raw: &[u8], coded: &mut [u8]) -> Result<usize> {
     let options = options.clone().content_size(Some(raw.len() as u64));
-    thread::scope(|scope| {
+    sched::scope(|scope| {
         let (memory, spawner) = (Memory::new(coded), Spawner::scoped(scope));
         let mut encoder = Encoder::new(&options, memory, route, spawner)?;
         encoder.lend(raw)?;

@@ -1,6 +1,6 @@
 //! Decompression from memory to memory: workers read payloads and write blocks where they are.
 
-use std::{collections::VecDeque, io::Cursor, mem::take, thread};
+use std::{collections::VecDeque, io::Cursor, mem::take};
 
 use crate::{
     Options, Pipeline, Progress,
@@ -8,7 +8,7 @@ use crate::{
     engine::{Block, Bytes, Config, Engine, Finished, Route, Side, Wait, Work},
     error::{BlockFault, Error, Result},
     format::{BlockHeader, FrameHeader, RECORD_HEADER_SIZE, padding, record_size},
-    sched::Spawner,
+    sched::{self, Spawner},
     telemetry::Run,
     walk::{Step, walk},
 };
@@ -98,7 +98,7 @@ pub(crate) fn raw_bytes(coded: &[u8]) -> Result<u64> {
 /// If `raw` is shorter than they are.
 pub(crate) fn restore(options: &Options, route: Route, coded: &[u8], raw: &mut [u8]) -> Result<()> {
     let run = Run::begin(options.telemetry.as_ref(), "decompress");
-    thread::scope(|scope| {
+    sched::scope(|scope| {
         let mut restorer = Restorer {
             options,
             coded,

@@ -29,7 +29,7 @@ use super::{
 };
 use crate::{
     CancelToken,
-    sched::{Handle, Inbox, Outcome, Scheduler, Spawner, panic_message},
+    sched::{Inbox, Kept, Outcome, Scheduler, Spawner, panic_message},
     telemetry::{self, BatchSpan, Kind, Recorder, Row, Run},
 };
 
@@ -37,10 +37,10 @@ use crate::{
 const LATE_POLL: Duration = Duration::from_millis(1);
 
 /// A submission thread. Dropping it drops what has not been submitted and ends the thread.
-pub(super) struct Device<'a> {
+pub(super) struct Device {
     stop: Arc<AtomicBool>,
     waker: Waker,
-    thread: Option<Handle<'a>>,
+    thread: Option<Kept>,
 }
 
 /// What a submission thread shares with the rest of the engine.
@@ -64,8 +64,8 @@ impl Surroundings<'_> {
     }
 }
 
-impl<'a> Device<'a> {
-    pub fn start(
+impl Device {
+    pub fn start<'a>(
         accelerator: Idle,
         station: Arc<Station<'a>>,
         surroundings: Surroundings<'a>,
@@ -119,7 +119,7 @@ pub(super) fn remember(workload: Workload, desk: &Desk<'_>) {
     }
 }
 
-impl Drop for Device<'_> {
+impl Drop for Device {
     fn drop(&mut self) {
         self.stop();
         if let Some(thread) = self.thread.take() {
@@ -296,7 +296,7 @@ pub(super) fn start_fleet<'a>(
     accelerators: Vec<Idle>,
     workload: Workload,
     surroundings: &Surroundings<'a>,
-) -> io::Result<Vec<Device<'a>>> {
+) -> io::Result<Vec<Device>> {
     let stations: Vec<_> = accelerators
         .iter()
         .enumerate()
@@ -308,7 +308,7 @@ pub(super) fn start_fleet<'a>(
     let policy = Policy::new(workers, &devices, &cpu);
     surroundings.desk.set_fleet(stations.clone(), workers, policy);
     let pairs = accelerators.into_iter().zip(stations.iter().cloned());
-    let started: io::Result<Vec<Device<'a>>> = pairs
+    let started: io::Result<Vec<Device>> = pairs
         .map(|(accelerator, station)| Device::start(accelerator, station, surroundings.clone()))
         .collect();
     if started.is_err() {

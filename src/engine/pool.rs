@@ -26,7 +26,7 @@ const LONG_BLOCK: u32 = 32 << 10;
 /// See the [module](self).
 pub(super) struct Pool<'a> {
     /// First of all to be dropped: their threads hold the others.
-    pub devices: Vec<Device<'a>>,
+    pub devices: Vec<Device>,
     pub surroundings: Surroundings<'a>,
     pub returns: Arc<Returns<'a>>,
     pub workload: Workload,

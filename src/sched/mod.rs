@@ -12,6 +12,7 @@
 
 mod count;
 mod kept;
+mod scope;
 mod sleep;
 mod spawn;
 mod sync;
@@ -33,9 +34,14 @@ use std::{
 use crossbeam_deque::{Injector, Steal, Stealer, Worker};
 
 pub use self::count::spawn_and_retire;
-use self::sleep::Sleep;
-pub(crate) use self::spawn::{Handle, Spawner};
+pub(crate) use self::{kept::Kept, spawn::Spawner};
+use self::{scope::Scope, sleep::Sleep};
 use crate::telemetry::{Kind, Recorder, Row, Run};
+
+/// Calls `f` with a scope: work that is begun in it may borrow what outlives it, and has ended when this returns.
+pub(crate) fn scope<'env, T>(f: impl for<'scope> FnOnce(&'scope Scope<'scope, 'env>) -> T) -> T {
+    scope::scope(&kept::THREADS, f)
+}
 
 /// Ends the threads that wait for other runs.
 pub(crate) fn release_threads() {
@@ -100,7 +106,7 @@ pub(crate) enum Forage<T> {
 pub(crate) struct Scheduler<'a, T: Task> {
     shared: Arc<Shared<'a, T>>,
     spawner: Spawner<'a>,
-    crew: Mutex<Crew<'a, T>>,
+    crew: Mutex<Crew<T>>,
     /// Whether nobody is left to be hired, and somebody works: what the crew says, without its lock.
     complete: AtomicBool,
 }
@@ -125,9 +131,9 @@ struct Shared<'a, T: Task> {
 type ForageFn<'a, T> = dyn Fn(usize, &mut Recorder) -> Forage<T> + Send + Sync + 'a;
 
 /// The threads, and the deques of those not started yet.
-struct Crew<'a, T: Task> {
+struct Crew<T: Task> {
     dormant: Vec<Worker<T>>,
-    threads: Vec<Handle<'a>>,
+    threads: Vec<Kept>,
 }
 
 impl<'a, T: Task + 'a> Scheduler<'a, T> {
@@ -283,7 +289,7 @@ impl<T: Task> Drop for Scheduler<'_, T> {
         let crew = self.crew.get_mut().unwrap_or_else(PoisonError::into_inner);
         for thread in crew.threads.drain(..) {
             // A task may have held the last reference to the scheduler.
-            if thread.id() != thread::current().id() {
+            if thread.thread != thread::current().id() {
                 thread.join();
             }
         }

@@ -1,63 +1,37 @@
-//! How threads are started: free ones, or those of a scope, which may borrow what outlives it.
+//! How work is begun: by itself, or in a scope, where it may borrow what outlives that.
 
-use std::{
-    io,
-    sync::Arc,
-    thread::{Builder, Scope, ScopedJoinHandle, ThreadId},
+use std::{io, sync::Arc};
+
+use super::{
+    kept::{Kept, THREADS},
+    scope::Scope,
 };
 
-use super::kept::{Kept, THREADS};
-
 type Body<'a> = Box<dyn FnOnce() + Send + 'a>;
-type SpawnFn<'a> = dyn Fn(String, Body<'a>) -> io::Result<Handle<'a>> + Send + Sync + 'a;
+type SpawnFn<'a> = dyn Fn(String, Body<'a>) -> io::Result<Kept> + Send + Sync + 'a;
 
-/// Starts threads whose work may borrow what lives as long as `'a`.
+/// Has threads work that may borrow what lives as long as `'a`.
 #[derive(Clone)]
 pub(crate) struct Spawner<'a>(Arc<SpawnFn<'a>>);
 
 impl Spawner<'static> {
-    /// Threads that belong to nobody but who joins them, and then wait for others' work.
+    /// Work that belongs to nobody but who joins it.
     pub fn free() -> Self {
-        Self(Arc::new(|name, body| THREADS.start(name, body).map(Handle::Free)))
+        Self(Arc::new(|name, body| THREADS.start(name, body)))
     }
 }
 
 impl<'a> Spawner<'a> {
-    /// Threads of a scope.
+    /// Work that ends before the scope does.
     pub fn scoped<'env>(scope: &'a Scope<'a, 'env>) -> Self {
-        Self(Arc::new(move |name, body| {
-            Builder::new().name(name).spawn_scoped(scope, body).map(Handle::Scoped)
-        }))
+        Self(Arc::new(move |name, body| scope.start(name, body)))
     }
 
     /// Has a thread do something.
     ///
     /// # Errors
     /// The system refuses it.
-    pub fn spawn(&self, name: String, body: impl FnOnce() + Send + 'a) -> io::Result<Handle<'a>> {
+    pub fn spawn(&self, name: String, body: impl FnOnce() + Send + 'a) -> io::Result<Kept> {
         (self.0)(name, Box::new(body))
-    }
-}
-
-/// A thread that works.
-pub(crate) enum Handle<'a> {
-    Free(Kept),
-    Scoped(ScopedJoinHandle<'a, ()>),
-}
-
-impl Handle<'_> {
-    pub fn id(&self) -> ThreadId {
-        match self {
-            Self::Free(thread) => thread.thread,
-            Self::Scoped(thread) => thread.thread().id(),
-        }
-    }
-
-    /// Waits for the end of its work. A panic has been printed and harms nobody else.
-    pub fn join(self) {
-        match self {
-            Self::Free(thread) => thread.join(),
-            Self::Scoped(thread) => drop(thread.join()),
-        }
     }
 }
