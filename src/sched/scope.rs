@@ -1,5 +1,5 @@
-//! Work for threads that wait which may borrow what outlives a scope: [`std::thread::scope`], whose threads are new each time
-//! and gone behind it. Sixteen of those took a fifth of a run of 16 MiB to start and to end.
+//! Work for threads that wait which may borrow what outlives a scope, as in [`std::thread::scope`]. Threads of that one are
+//! new each time and end with it: sixteen took 300 us to start and 500 to end (docs/DECISIONS.md, "What a run begins and ends with").
 #![allow(unsafe_code)]
 
 use std::{
