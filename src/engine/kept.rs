@@ -111,7 +111,8 @@ pub(super) fn keep_buffers(purpose: &Purpose, buffers: Buffers<'_>) {
 /// - its device, open, with its pipelines and its staging memory: up to four devices that were named differently, each with up to
 ///   half of the [memory limit](crate::Options::memory_limit) that it was opened with; none that has failed, and none with
 ///   validation on;
-/// - its threads, up to 64, each for five seconds;
+/// - its threads, up to 64, each for five seconds. They keep what they have from the thread whose call started them: processors that
+///   they may use, priority, signal mask. A device's thread has what the driver keeps for it;
 /// - its buffers and tables, up to 32 MiB, without their content. A run that has no use for them, or a lower limit, frees them itself.
 ///
 /// No run counts them among its memory. A process that was forked leaves its parent's devices and threads alone. What is at work is left alone, and stays when its run ends. Calling this is never

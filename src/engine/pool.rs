@@ -92,7 +92,7 @@ impl<'a> Pool<'a> {
         Self { devices: Vec::new(), surroundings, returns, workload, scratch: None }
     }
 
-    /// Everything has been taken: all threads end at once, not the workers behind the devices.
+    /// Everything has been taken: all threads end together, not the workers behind the devices.
     pub fn finish(&self) {
         self.devices.iter().for_each(Device::stop);
         self.surroundings.workers.stop();

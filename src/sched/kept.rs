@@ -61,7 +61,7 @@ impl Kept {
 }
 
 impl Threads {
-    const fn new(patience: Duration) -> Self {
+    pub const fn new(patience: Duration) -> Self {
         Self { patience, waiting: Mutex::new(Vec::new()) }
     }
 

@@ -31,12 +31,14 @@ struct Works {
 /// One of them.
 struct Ticket(Arc<Works>);
 
-/// Calls `f` with a scope, and returns when all work that was begun in it has ended and let go of what it held.
+/// Calls `f` with a scope, and returns when all work that was begun in it has ended and let go of what it held. Unlike the standard
+/// library's it does not pass panics of the work on: the thread has printed them.
 pub(super) fn scope<'env, T>(
     threads: &'static Threads,
     f: impl for<'scope> FnOnce(&'scope Scope<'scope, 'env>) -> T,
 ) -> T {
     let works = Arc::new(Works::default());
+    // Work may hold a reference to it: it has to be dropped behind the wait.
     let scope = Scope { threads, works: Arc::clone(&works), scope: PhantomData, env: PhantomData };
     let result = catch_unwind(AssertUnwindSafe(|| f(&scope)));
     works.wait();
@@ -55,8 +57,9 @@ impl<'scope> Scope<'scope, '_> {
     ) -> io::Result<Kept> {
         let ticket = Ticket::of(&self.works);
         // SAFETY: only the lifetime changes. The body, and all that it holds, is gone before its ticket is, called or not, and
-        // whether it panics or not (see below); `scope` returns, or goes on unwinding, when there are no tickets; and `'scope` lasts
-        // longer than that call, as nobody but `scope` makes a `Scope`.
+        // whether it panics or not (see below). Only `scope` makes a `Scope`, and it returns, or goes on unwinding, when there are no
+        // tickets. What a body may borrow lives that long: as `f` takes a scope of any `'scope`, that is either what outlives
+        // `'env`, and so that call, or the `Scope` itself, which is dropped behind the wait for tickets.
         let body = unsafe { transmute::<Box<dyn FnOnce() + Send + 'scope>, Body>(body) };
         let work = Ticketed { body, ticket };
         self.threads.start(name, Box::new(move || work.call()))
@@ -118,10 +121,11 @@ mod tests {
         time::Duration,
     };
 
-    use super::{super::kept::THREADS, *};
+    use super::*;
 
     fn in_scope<'env, T>(f: impl for<'scope> FnOnce(&'scope Scope<'scope, 'env>) -> T) -> T {
-        scope(&THREADS, f)
+        static OWN: Threads = Threads::new(Duration::from_secs(3600));
+        scope(&OWN, f)
     }
 
     /// Counts when it is dropped, after a while.
@@ -188,15 +192,16 @@ mod tests {
 
     #[test]
     fn the_next_scope_has_the_same_threads() {
-        let id =
-            || in_scope(|scope| scope.start("scope-c".to_owned(), Box::new(|| {})).unwrap().thread);
+        let id = || {
+            in_scope(|scope| {
+                let kept = scope.start("scope-c".to_owned(), Box::new(|| {})).unwrap();
+                let id = kept.thread;
+                kept.join(); // Then it has lined up.
+                id
+            })
+        };
         let first = id();
-        // The thread lines up behind its ticket.
-        let again = (0..1000).find(|_| {
-            thread::yield_now();
-            id() == first
-        });
-        assert!(again.is_some());
+        assert_eq!([id(), id()], [first; 2]);
     }
 
     #[test]

@@ -94,7 +94,7 @@ impl Doorbell {
         result
     }
 
-    /// Two semaphores at least and never this one's counter: the validation layer (1.3.239) stalls where a host's signal
+    /// Two semaphores at least and never this one's counter while others may ring: the validation layer (1.3.239) stalls where a host's signal
     /// and another thread's knowledge of it overlap.
     fn wait_for_device(
         &self,
@@ -123,7 +123,8 @@ impl Doorbell {
         if *self.value() > heard { Ok(()) } else { Err(DeviceError::Lost) }
     }
 
-    /// False if the device is known to be lost. Asks no queue.
+    /// False if the device is known to be lost. Asks no queue. For between runs, and not with the validation layer (see
+    /// `wait_for_device`), with which no device is kept.
     pub fn is_whole(&self) -> bool {
         reached(&self.device, self.semaphore, *self.value()).is_ok()
     }

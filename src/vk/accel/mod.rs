@@ -39,8 +39,8 @@ use crate::{
 
 pub(crate) use self::limit::Shape;
 
-/// A device that was parked so lately is taken up without waiting until it is idle, which it was (an H200's driver takes 100 to
-/// 130 us to say so). Whether it is lost its first batch would tell as well; that would be the CPU's then.
+/// A device that was well so lately is taken up without waiting until it is idle, which it was when it was parked (an H200's driver
+/// takes 100 to 130 us to say so). Whether it is lost its first batch would tell as well; that would be the CPU's then.
 const FRESH: Duration = Duration::from_secs(1);
 
 /// A Vulkan device that encodes and decodes blocks.
@@ -48,11 +48,11 @@ pub(crate) struct VulkanAccelerator {
     name: String,
     /// What another run may ask for it by.
     key: Option<parking::Key>,
-    /// When it was parked last.
-    parked: Option<Instant>,
+    /// When it was last known to be well: a batch had arrived, or it was idle, as it said.
+    well: Option<Instant>,
     limit: BatchLimit,
     staging_bytes: u64,
-    /// Host memory that the ring was made for.
+    /// Host memory within which the ring was made, of the device's own shape if it may be parked.
     budget: u64,
     /// Dropped before what their work uses.
     ring: Vec<RingSlot>,
@@ -211,7 +211,7 @@ impl VulkanAccelerator {
         Ok(Self {
             name: device.info.name.clone(),
             key: None,
-            parked: None,
+            well: None,
             limit: ring.limit,
             staging_bytes: ring.staging_bytes,
             budget,
@@ -233,10 +233,14 @@ impl VulkanAccelerator {
 
     /// Prepares a parked device for another run, whose staging may take `budget` bytes. False if it cannot be used any more.
     pub fn unpark(&mut self, budget: u64) -> bool {
-        let fresh = self.parked.is_some_and(|parked| parked.elapsed() < FRESH);
-        self.doorbell.is_whole()
-            && (fresh || self.device().wait_idle().is_ok())
-            && (budget == self.budget || self.set_ring(self.ring_within(budget)).is_ok())
+        let fresh = self.well.is_some_and(|well| well.elapsed() < FRESH);
+        if !self.doorbell.is_whole() || !(fresh || self.device().wait_idle().is_ok()) {
+            return false;
+        }
+        if !fresh {
+            self.well = Some(Instant::now());
+        }
+        budget == self.budget || self.set_ring(self.ring_within(budget)).is_ok()
     }
 
     /// The ring that suits the device and a budget, and that budget.
@@ -312,6 +316,7 @@ impl VulkanAccelerator {
                 let unloading = self.ring.iter().filter(|slot| slot.is_unloading()).count();
                 let lends = unloading < self.ring.len() / 2;
                 arrivals.push(self.ring[index].take(index, lends)?);
+                self.well = Some(Instant::now());
             } else {
                 place += 1;
             }
@@ -423,7 +428,6 @@ impl Accelerator for VulkanAccelerator {
         if self.settle()
             && let Some(key) = self.key.clone()
         {
-            self.parked = Some(Instant::now());
             parking::add(key, *self);
         }
     }
