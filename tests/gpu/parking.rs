@@ -1,6 +1,6 @@
 //! Devices that stay open from one run to the next.
 
-use std::{env, process::Command, thread};
+use std::{env, process::Command, thread, time::Duration};
 
 use ranvil::{
     DeviceSelector, Options, Pipeline, release_idle,
@@ -56,6 +56,9 @@ pub fn from_run_to_run() {
     assert_eq!(run(&small.clone().memory_limit(24 << 20), ALICE.len()), again);
     assert_eq!(run(&small.clone().memory_limit(512 << 20), ALICE.len()), again);
     assert_eq!(run(&small.clone().pipeline(Pipeline::Stored), 10_000), again);
+    assert_eq!(run(&small, 5000), again);
+    // For so long that it is asked whether it is idle.
+    thread::sleep(Duration::from_millis(1100));
     assert_eq!(run(&small, 5000), again);
 
     // The same device twice: one is kept.
